@@ -1,0 +1,70 @@
+"""The activations of the recurrent networks, each with its derivative (its *gain*)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.errors import check_choice
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A pointwise nonlinearity φ and what its derivative needs.
+
+    Attributes
+    ----------
+    name
+        How `ElmanRNN` calls it.
+    function
+        φ itself, differentiable by torch; any shape in, the same shape out.
+    gain
+        (pre-activations g, states h = φ(g)) -> φ'(g), same shape. At a kink it follows torch: relu'(0) = 0.
+    gated
+        Whether φ' is 0 or 1, so that one can speak of open and closed gates.
+    """
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+    gain: Callable[[Tensor, Tensor], Tensor]
+    gated: bool = False
+
+
+_SOFTPLUS_THRESHOLD = 20.0  # where torch's softplus switches to the identity; its slope must switch with it
+
+
+def _relu_gain(preactivations: Tensor, states: Tensor) -> Tensor:
+    return torch.sign(states)  # h = max(g, 0), so sign(h) is 1[g > 0]
+
+
+def _erf_gain(preactivations: Tensor, states: Tensor) -> Tensor:
+    return preactivations.square().neg_().exp_().mul_(2 / math.sqrt(math.pi))
+
+
+def _tanh_gain(preactivations: Tensor, states: Tensor) -> Tensor:
+    return states.square().neg_().add_(1)
+
+
+def _softplus_gain(preactivations: Tensor, states: Tensor) -> Tensor:
+    return torch.sigmoid(preactivations).masked_fill_(preactivations > _SOFTPLUS_THRESHOLD, 1.0)
+
+
+ACTIVATIONS = {
+    activation.name: activation
+    for activation in (
+        Activation("relu", torch.relu, _relu_gain, gated=True),
+        Activation("erf", torch.erf, _erf_gain),
+        Activation("tanh", torch.tanh, _tanh_gain),
+        Activation("softplus", torch.nn.functional.softplus, _softplus_gain),
+    )
+}
+
+
+def activation(name: str) -> Activation:
+    """Look an activation up by name; raises `LabError` for an unknown one."""
+    check_choice("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]

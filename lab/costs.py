@@ -1,0 +1,72 @@
+"""What a computation costs, in flops and bytes, from its sizes alone. Pure arithmetic: no torch here.
+
+Symbols as everywhere: m width, n samples, L time steps, p features, o outputs per sample, N = n·o.
+A multiply-add counts as two flops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Work and memory of one computation.
+
+    Attributes
+    ----------
+    flops
+        Floating-point operations.
+    bytes
+        Largest memory held at one moment.
+    """
+
+    flops: float
+    bytes: float
+
+    def __add__(self, other: Cost) -> Cost:
+        """One after the other: work adds up, memory is the larger of the two."""
+        return Cost(self.flops + other.flops, max(self.bytes, other.bytes))
+
+
+#: How many flops of a fat matrix product one elementwise pass over a number is worth (memory-bound, measured
+#: as some tens on the processors at hand; it only shifts the crossover of the two Gram routes).
+ELEMENTWISE = 40.0
+
+
+def gram_route_flops(rows: int, columns: int, outputs: int, length: int, width: int, features: int) -> float:
+    """Flops of the Gram route: ⟨δ,δ'⟩ for all pairs (sample, output, time), times ⟨z,z'⟩, summed over times.
+
+    ``rows`` and ``columns`` are numbers of samples; ``features`` is the size of z.
+    """
+    deltas = (rows * outputs * length) * (columns * outputs * length)
+    return (2.0 * width + ELEMENTWISE) * deltas + 2.0 * features * (rows * length) * (columns * length)
+
+
+def per_sample_route_flops(rows: int, columns: int, outputs: int, length: int, width: int, features: int) -> float:
+    """Flops of the per-sample route: form Σ_t δ_t z_tᵀ (width × features) for each output, then contract."""
+    forming = 2.0 * (rows + columns) * outputs * length * width * features
+    storing = ELEMENTWISE * (rows + columns) * outputs * width * features / 4  # written once, read once by the contraction
+    return forming + storing + 2.0 * (rows * outputs) * (columns * outputs) * width * features
+
+
+def recurrent_pass_flops(samples: int, length: int, width: int, features: int = 0) -> float:
+    """Flops of one pass through the recurrence (forward, or backward from one seed), input projection included."""
+    return 2.0 * samples * width * (width * max(length - 1, 0) + features * length)
+
+
+def training_step_flops(samples: int, length: int, width: int) -> float:
+    """Flops of one full-network step: forward, backward, and the fused gradient update."""
+    return 3 * recurrent_pass_flops(samples, length, width)
+
+
+def linearized_step_flops(samples: int, length: int, width: int) -> float:
+    """Flops of one linearized step in weight form: J₀v and v −= η J₀ᵀr on cached factors."""
+    return 2 * recurrent_pass_flops(samples, length, width)
+
+
+def tangent_kernel_flops(rows: int, columns: int, outputs: int, length: int, width: int) -> float:
+    """Flops of one empirical tangent kernel with respect to W: deltas, then the cheaper Gram route."""
+    backward = recurrent_pass_flops((rows + columns) * outputs, length, width)
+    routes = (gram_route_flops, per_sample_route_flops)
+    return backward + min(route(rows, columns, outputs, length - 1, width, width) for route in routes)

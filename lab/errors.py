@@ -1,0 +1,62 @@
+"""The one error of the lab, and the few checks that raise it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import NoReturn
+
+
+class LabError(ValueError):
+    """Refused input: which argument, what came, what is allowed, and the usual fix.
+
+    Parameters
+    ----------
+    argument, came, allowed, fix
+        Four short texts. They are kept as ``args``, so the error travels between processes.
+    """
+
+    def __init__(self, argument: str, came: str, allowed: str, fix: str) -> None:
+        super().__init__(argument, came, allowed, fix)
+        self.argument, self.came, self.allowed, self.fix = argument, came, allowed, fix
+
+    def __str__(self) -> str:
+        return f"{self.argument}: got {self.came}; allowed: {self.allowed}. Fix: {self.fix}."
+
+
+class LabWarning(UserWarning):
+    """Something worth a reader's attention that does not stop the work."""
+
+
+def refuse(argument: str, came: object, allowed: str, fix: str) -> NoReturn:
+    """Raise `LabError`; text is quoted as it came, everything else by its ``repr``."""
+    raise LabError(argument, came if isinstance(came, str) else repr(came), allowed, fix)
+
+
+def check_choice(argument: str, value: object, options: Collection[str]) -> None:
+    """Refuse ``value`` unless it is one of ``options``."""
+    if not isinstance(value, str) or value not in options:
+        refuse(argument, repr(value), "one of " + ", ".join(sorted(options)), "check the spelling")
+
+
+def check_integer(argument: str, value: object, at_least: int) -> None:
+    """Refuse ``value`` unless it is an integer (no bool) of at least ``at_least``."""
+    whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, bool))
+    if isinstance(value, bool) or not whole or value.__index__() < at_least:  # type: ignore[attr-defined]
+        refuse(argument, repr(value), f"an integer of at least {at_least}", f"pass {argument}={max(at_least, 1)} or more")
+
+
+def check_number(
+    argument: str, value: object, above: float = -math.inf, below: float = math.inf, *, closed: bool = False
+) -> None:
+    """Refuse ``value`` unless it is a finite number between two bounds (``closed`` lets the lower one in)."""
+    try:
+        number = math.nan if isinstance(value, (bool, str)) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    inside = math.isfinite(number) and number < below and (number > above or (closed and number == above))
+    if not inside:
+        lower = f"{'at least' if closed else 'above'} {above:g}" if math.isfinite(above) else ""
+        upper = f"below {below:g}" if math.isfinite(below) else ""
+        bounds = " and ".join(bound for bound in (lower, upper) if bound)
+        refuse(argument, repr(value), f"a finite number {bounds}".rstrip(), f"choose {argument} inside the bounds")

@@ -1,0 +1,249 @@
+"""The Jacobian of an Elman network in factors: one idea behind training, linearization and tangent kernel.
+
+With g_t = c_W W h_{t-1} + c_A A x_t + c_b b, h_t = φ(g_t) and an output f_a = c_B Σ_t R_at B h_t, the deltas
+δ_t = ∂f_a/∂g_t satisfy (Allen-Zhu, Li, Song 2019, section 4; they write D_t for the diagonal of φ'(g_t))
+
+    δ_t = φ'(g_t) ∘ (c_B R_at Bᵀe + c_W Wᵀ δ_{t+1})
+
+and ∂f_a/∂W = c_W Σ_t δ_t h_{t-1}ᵀ, ∂f_a/∂A = c_A Σ_t δ_t x_tᵀ, ∂f_a/∂b = c_b Σ_t δ_t.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from lab.errors import refuse
+from lab.jacobians.factors import Factors, add_outer
+from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A recurrent network unrolled over n sequences of L steps: everything a Jacobian needs, and no activation.
+
+    Attributes
+    ----------
+    inputs, states, gains
+        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first.
+    weights, multipliers
+        W (m, m), A (m, p), B (q, m) and, where there is one, b (m,); and the constants in front of them.
+    taps
+        How much each observed step reads of each state, R (s, L): one row e_L, rows e_2…e_L, or one row of 1/L.
+    trained
+        Names of the trained weights.
+    """
+
+    inputs: Tensor
+    states: Tensor
+    gains: Tensor
+    weights: Mapping[str, Tensor]
+    multipliers: Mapping[str, float]
+    taps: Tensor
+    trained: tuple[str, ...]
+
+    @property
+    def first_step(self) -> int:
+        """The first time step (from 0) at which a trained weight acts: W meets h_0 = 0 at step 0."""
+        return 0 if {"A", "b"} & set(self.trained) else 1
+
+
+class FactoredJacobian:
+    """Jacobian of all outputs of a recurrent network in its trained weights.
+
+    Unkept, `push` and `pull` run the recurrence with the live weights (one more product with W each) and hold only the
+    states, n·L·m numbers. Kept, they are products on cached deltas, n·o·L·m numbers more.
+
+    Parameters
+    ----------
+    unrolled
+        The network unrolled over its inputs; n samples, o = s·q outputs each, time first, then q.
+
+    Raises
+    ------
+    LabError
+        From every method of an unkept Jacobian once the weights have moved.
+    """
+
+    def __init__(self, unrolled: Unrolled) -> None:
+        self._live: Unrolled | None = unrolled
+        self._factors: Factors | None = None
+        self._watch = WeightWatch(unrolled.weights)
+        self._shapes = {name: unrolled.weights[name].shape for name in unrolled.trained}
+        self._outputs = _read_out(unrolled, unrolled.states)
+
+    @property
+    def outputs(self) -> Tensor:
+        """f, shape (n, o)."""
+        return self._outputs
+
+    @torch.no_grad()
+    def pull(self, cotangent: Tensor) -> Tangent:
+        """Jᵀr for r (n, o): one backward pass, whatever o."""
+        tangent = {name: self._outputs.new_zeros(shape) for name, shape in self._shapes.items()}
+        self.add_pull(tangent, cotangent, 1.0)
+        return tangent
+
+    @torch.no_grad()
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        """Tangent += scale · Jᵀr in place, one fat product per weight over the stacked time steps."""
+        check_cotangent(cotangent, self._outputs)
+        if self._factors is not None:
+            self._factors.add_pull(tangent, cotangent, scale)
+        else:
+            _add_pull_live(self._current(), tangent, cotangent, scale)
+
+    @torch.no_grad()
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """Jv for a tangent v, shape (n, o)."""
+        check_tangent(tangent, self._shapes)
+        if self._factors is not None:
+            return self._factors.push(tangent)
+        return _push_live(self._current(), tangent)
+
+    @torch.no_grad()
+    def gram(self, other: Self | None = None, *, route: str | None = None, memory: int | None = None) -> Tensor:
+        """J J'ᵀ, shape (n, o, n', o'), by the cheaper of two routes (see `lab.jacobians.gram`) or the named one.
+
+        ``memory`` bounds the temporaries in bytes.
+        """
+        right = None if other is None or other is self else other._current_factors()
+        return self._current_factors().gram(right, route, memory)
+
+    @torch.no_grad()
+    def keep(self) -> Self:
+        """Form the deltas of all outputs, n·o·T·m numbers, let go of the weights, and return this same object."""
+        self._factors, self._live = self._current_factors(), None
+        return self
+
+    @torch.no_grad()
+    def select(self, samples: Tensor) -> Self:
+        """The kept Jacobian of some samples (integer indices); raises `LabError` if this one is not kept."""
+        if self._factors is None:
+            refuse("jacobian", "an unkept Jacobian", "a kept one", "call .keep() before selecting samples")
+        chosen = copy.copy(self)
+        chosen._factors, chosen._outputs = self._factors.select(samples), self._outputs[samples]
+        return chosen
+
+    def _current(self) -> Unrolled:
+        """The unrolled network, if its weights are still the ones it was unrolled with."""
+        self._watch.check()
+        assert self._live is not None
+        return self._live
+
+    def _current_factors(self) -> Factors:
+        return self._factors if self._factors is not None else form_factors(self._current())
+
+
+def _read_out(unrolled: Unrolled, states: Tensor) -> Tensor:
+    """c_B R B h over states (L, n, m), flattened to (n, o)."""
+    n = states.shape[1]
+    return torch.matmul(_pool(unrolled, states), unrolled.weights["B"].detach().T).reshape(n, -1)
+
+
+def _pool(unrolled: Unrolled, states: Tensor) -> Tensor:
+    """What B multiplies at the observed steps, c_B R h, shape (n, s, m)."""
+    taps = unrolled.multipliers["B"] * unrolled.taps
+    return torch.matmul(taps, states.flatten(1)).view(len(taps), *states.shape[1:]).transpose(0, 1)
+
+
+def _seeds(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
+    """∂⟨r, f⟩/∂h_t through the readout alone, shape (L, n, m)."""
+    n, q = len(cotangent), len(unrolled.weights["B"])
+    taps = unrolled.multipliers["B"] * unrolled.taps
+    spread = torch.matmul(cotangent.view(n, len(taps), q).permute(0, 2, 1), taps)  # (n, q, L)
+    return torch.matmul(spread.permute(2, 0, 1), unrolled.weights["B"].detach())
+
+
+def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
+    """∂⟨r, f⟩/∂g_t, shape (L, n, m): one backward pass."""
+    deltas, W = _seeds(unrolled, cotangent), unrolled.weights["W"].detach()
+    deltas[-1] *= unrolled.gains[-1]
+    for t in range(len(deltas) - 2, unrolled.first_step - 1, -1):
+        deltas[t].addmm_(deltas[t + 1], W, alpha=unrolled.multipliers["W"]).mul_(unrolled.gains[t])
+    return deltas
+
+
+def _add_pull_live(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+    recurrent = [name for name in unrolled.trained if name != "B"]
+    deltas = _seeded_deltas(unrolled, cotangent) if recurrent else unrolled.states[:0]
+    for name in recurrent:
+        features, start = _time_features(unrolled, name)
+        rows, multiplier = deltas[start:].flatten(0, 1), unrolled.multipliers[name]
+        add_outer(tangent, rows, features.flatten(0, 1), {name: slice(None)}, scale * multiplier)
+    if "B" in unrolled.trained:
+        residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
+        tangent["B"].addmm_(residual.T, _pool(unrolled, unrolled.states).flatten(0, 1), alpha=scale)
+
+
+def _time_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:
+    """What the weight multiplies, time first, (steps, n, d), and the time step at which it begins to."""
+    if name == "W":
+        return unrolled.states[:-1], 1
+    if name == "A":
+        return unrolled.inputs, 0
+    return unrolled.inputs.new_ones(*unrolled.inputs.shape[:2], 1), 0
+
+
+def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
+    """Tangent recurrence u_t = φ'(g_t) ∘ (c_W W u_{t-1} + Σ c dθ z_t), read out as the states are."""
+    moved = torch.zeros_like(unrolled.states)
+    for name in tangent.keys() - {"B"}:
+        features, start = _time_features(unrolled, name)
+        direction = tangent[name].reshape(len(tangent[name]), -1)
+        moved[start:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
+    W_transposed = unrolled.weights["W"].detach().T
+    moved[0] *= unrolled.gains[0]
+    for t in range(1, len(moved)):
+        moved[t].addmm_(moved[t - 1], W_transposed, alpha=unrolled.multipliers["W"]).mul_(unrolled.gains[t])
+    change = _read_out(unrolled, moved)
+    if "B" in tangent:
+        change += torch.matmul(_pool(unrolled, unrolled.states), tangent["B"].T).reshape(change.shape)
+    return change
+
+
+def form_factors(unrolled: Unrolled) -> Factors:
+    """Deltas of every output and the features beside them (see `Factors` for shapes)."""
+    columns, parts, start = {}, [], 0
+    for name in (name for name in unrolled.trained if name != "B"):
+        features, begins = _time_features(unrolled, name)
+        missing = features.new_zeros(begins - unrolled.first_step, *features.shape[1:])  # h_0 = 0
+        parts.append(unrolled.multipliers[name] * torch.cat([missing, features]))
+        columns[name] = slice(start, start := start + features.shape[2])
+    empty = unrolled.states[:0, :, :0]
+    return Factors(
+        deltas=_output_deltas(unrolled) if columns else unrolled.states.new_zeros(*_output_shape(unrolled), 0, 0),
+        features=(torch.cat(parts, dim=2) if parts else empty).transpose(0, 1).contiguous(),
+        columns=columns,
+        pooled=_pool(unrolled, unrolled.states),
+        shapes={name: unrolled.weights[name].shape for name in unrolled.trained},
+    )
+
+
+def _output_shape(unrolled: Unrolled) -> tuple[int, int]:
+    return unrolled.states.shape[1], len(unrolled.taps) * len(unrolled.weights["B"])
+
+
+def _output_deltas(unrolled: Unrolled) -> Tensor:
+    """∂f_a/∂g_t for every output a, shape (n, o, T, m).
+
+    An output that reads nothing after step t has no delta there, so each backward product carries only the outputs
+    that already began: half of them on average when all steps are read.
+    """
+    steps, (n, _), B = len(unrolled.taps), _output_shape(unrolled), unrolled.weights["B"].detach()
+    length, _, width = unrolled.states.shape
+    deltas = B.new_zeros(n, steps, len(B), length - unrolled.first_step, width)
+    begins = [int(tap.nonzero().max()) for tap in unrolled.taps]
+    carry = B.new_zeros(steps, len(B), n, width)
+    for t in range(length - 1, unrolled.first_step - 1, -1):
+        active = slice(sum(begin < t for begin in begins), None)  # later rows of R read later steps
+        carry[active] = torch.matmul(carry[active], unrolled.weights["W"].detach()) * unrolled.multipliers["W"]
+        carry[active] += unrolled.multipliers["B"] * unrolled.taps[active, t, None, None, None] * B[:, None]
+        carry[active] *= unrolled.gains[t]
+        deltas[:, active, :, t - unrolled.first_step] = carry[active].permute(2, 0, 1, 3)
+    return deltas.view(n, steps * len(B), -1, width)

@@ -1,0 +1,62 @@
+"""The Jacobian of a network whose outputs are multiplied by a constant."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Self
+
+from torch import Tensor
+
+from lab.jacobians.jacobian import Jacobian, Tangent
+
+
+class ScaledJacobian:
+    """Jacobian of α (f − c) for a constant c: the inner one times α.
+
+    Parameters
+    ----------
+    inner
+        Jacobian of f.
+    alpha
+        The scale α.
+    outputs
+        α (f − c), shape (n, o).
+    """
+
+    def __init__(self, inner: Jacobian, alpha: float, outputs: Tensor) -> None:
+        self._inner, self._alpha, self._outputs = inner, alpha, outputs
+
+    @property
+    def outputs(self) -> Tensor:
+        """α (f − c), shape (n, o)."""
+        return self._outputs
+
+    def pull(self, cotangent: Tensor) -> Tangent:
+        """α Jᵀr."""
+        return self._inner.pull(self._alpha * cotangent)
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        """Tangent += scale · α Jᵀr in place."""
+        self._inner.add_pull(tangent, cotangent, scale * self._alpha)
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """α Jv."""
+        return self._alpha * self._inner.push(tangent)
+
+    def gram(self, other: Self | None = None) -> Tensor:
+        """α α' J J'ᵀ."""
+        if other is None:
+            return self._alpha**2 * self._inner.gram()
+        return self._alpha * other._alpha * self._inner.gram(other._inner)
+
+    def keep(self) -> Self:
+        """Keep the inner Jacobian; returns this same object."""
+        self._inner.keep()
+        return self
+
+    def select(self, samples: Tensor) -> Self:
+        """The kept Jacobian of some samples."""
+        chosen = copy.copy(self)
+        chosen._inner, chosen._outputs = self._inner.select(samples), self._outputs[samples]
+        return chosen

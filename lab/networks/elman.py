@@ -1,0 +1,236 @@
+"""The Elman network of the paper, with every choice that the comparisons vary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from lab.activations import activation as find_activation
+from lab.errors import check_choice, check_integer, refuse
+from lab.jacobians.factored import FactoredJacobian, Unrolled
+from lab.jacobians.jacobian import Jacobian
+from lab.networks.parametrization import Parametrization
+from lab.networks.parametrization import parametrization as find_parametrization
+from lab.networks.weights import draw_rows, fill
+
+if TYPE_CHECKING:
+    from lab.tasks.task import SequenceTask
+
+READOUTS: dict[str, Callable[[int], Tensor]] = {
+    "last": lambda length: torch.eye(length)[-1:],
+    "all": lambda length: torch.eye(length)[1:],
+    "mean": lambda length: torch.full((1, length), 1.0) / length,
+}
+
+
+class ElmanRNN(torch.nn.Module):
+    """g_t = c_W W h_{t-1} + c_A A x_t + c_b b, h_t = φ(g_t), h_0 = 0, read out by c_B B.
+
+    Parameters
+    ----------
+    width, inputs, outputs
+        m hidden units, p features per time step, q outputs per observed step.
+    readout
+        "last": f = B h_L, shape (n, q). "all": f_t = B h_t for t = 2…L, shape (n, L−1, q); step 1 cannot depend on W.
+        "mean": f = B (h_1 + … + h_L)/L, shape (n, q).
+    activation
+        "relu", "erf", "tanh" or "softplus", as torch defines them.
+    trained
+        Which of W, A, B (and the bias b, where σ_b > 0) gradient descent moves; at least one.
+    parametrization
+        "paper": W, A ~ N(0, 2/m), B ~ N(0, 1/q), no multipliers. Made for ReLU: pre-activations are of order 1/√m, so
+        erf and tanh become linear as the network widens; softplus is refused, since its states φ(0) = log 2 would blow
+        up. "ntk": entries N(0, 1) with σ_w/√m, σ_u/√p, σ_v/√m in front (√2, √2, 1); the one to use when activations
+        are compared. Or a `Parametrization` of your own.
+    seed
+        One seed is one network: the same float64 draws whatever dtype, device, trained set or number of threads.
+    dtype, device
+        Of the weights; inputs are cast to them.
+
+    Attributes
+    ----------
+    W, A, B
+        Parameters of shapes (m, m), (m, p), (q, m); ``b`` is (m,) or None. Only the trained ones require gradients.
+
+    Raises
+    ------
+    LabError
+        A size below 1, an unknown name, an empty or unknown trained set, softplus in the paper's parametrization.
+
+    References
+    ----------
+    Allen-Zhu, Li, Song, "On the Convergence Rate of Training Recurrent Neural Networks", NeurIPS 2019, section 2.
+    Alemohammad et al., "The Recurrent Neural Tangent Kernel", ICLR 2021, section 2 (the "ntk" parametrization).
+
+    Examples
+    --------
+    >>> network = ElmanRNN(64, inputs=9, seed=1)
+    >>> tuple(network(torch.ones(5, 8, 9)).shape)
+    (5, 1)
+    """
+
+    W: torch.nn.Parameter
+    A: torch.nn.Parameter
+    B: torch.nn.Parameter
+    b: torch.nn.Parameter | None
+
+    def __init__(
+        self,
+        width: int,
+        inputs: int,
+        outputs: int = 1,
+        *,
+        readout: str = "last",
+        activation: str = "relu",
+        trained: Collection[str] = ("W",),
+        parametrization: str | Parametrization = "paper",
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        super().__init__()
+        for name, size in (("width", width), ("inputs", inputs), ("outputs", outputs)):
+            check_integer(name, size, 1)
+        check_integer("seed", seed, 0)
+        check_choice("readout", readout, READOUTS)
+        self.readout, self.seed = readout, seed
+        self.activation = find_activation(activation)
+        self.parametrization = _check_pair(find_parametrization(parametrization), activation)
+        self.scales = self.parametrization.scales(width, inputs, outputs)
+        self.multipliers = {name: scale.multiplier for name, scale in self.scales.items()}
+        self._trained = _check_trained(trained, self.scales)
+        shapes = {"W": (width, width), "A": (width, inputs), "B": (outputs, width), "b": (width,)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, self._initial(name, shape, dtype, device) if name in self.scales else None)
+
+    @classmethod
+    def like(cls, task: SequenceTask, width: int, **settings: Any) -> Self:
+        """A network of this width that fits the task: features, outputs and readout come from it.
+
+        Targets (n, q) mean the last step, targets (n, L−1, q) all steps; ``settings`` go to the constructor and win.
+        """
+        inputs, targets = task.train_inputs, task.train_targets
+        readout = "all" if targets.ndim == 3 else "last"
+        return cls(width, inputs.shape[-1], targets.shape[-1], **{"readout": readout, **settings})
+
+    @property
+    def width(self) -> int:
+        """The number m of hidden units."""
+        return self.W.shape[0]
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The trained parameters by name, live."""
+        return {name: getattr(self, name) for name in self._trained}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs for inputs (n, L, p): (n, q), or (n, L−1, q) for the readout "all". Ordinary differentiable torch."""
+        inputs = self._cast(inputs)
+        projected = self._project(inputs)
+        state, states = projected.new_zeros(len(inputs), self.width), []
+        W_transposed = self.W.T
+        for step in projected.unbind(1):
+            state = self.activation.function(step + self.multipliers["W"] * (state @ W_transposed))
+            states.append(state)
+        taps = self.multipliers["B"] * READOUTS[self.readout](len(states)).to(inputs)
+        outputs = torch.einsum("st,tnm,qm->nsq", taps, torch.stack(states), self.B)
+        return outputs if self.readout == "all" else outputs[:, 0]
+
+    @torch.no_grad()
+    def jacobian(self, inputs: Tensor) -> FactoredJacobian:
+        """Run the forward pass on inputs (n, L, p) without autograd and return the Jacobian in factors."""
+        return FactoredJacobian(self.unroll(inputs))
+
+    @torch.no_grad()
+    def unroll(self, inputs: Tensor) -> Unrolled:
+        """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU."""
+        inputs = self._cast(inputs)
+        preactivations = self._project(inputs.transpose(0, 1).contiguous())
+        states = torch.empty_like(preactivations)
+        W_transposed = self.W.T
+        for t in range(len(states)):
+            if t > 0:
+                preactivations[t].addmm_(states[t - 1], W_transposed, alpha=self.multipliers["W"])
+            states[t] = self.activation.function(preactivations[t])
+        return Unrolled(
+            inputs=inputs.transpose(0, 1),
+            states=states,
+            gains=self.activation.gain(preactivations, states),
+            weights={name: getattr(self, name) for name in self.scales},
+            multipliers=self.multipliers,
+            taps=READOUTS[self.readout](len(states)).to(states),
+            trained=self._trained,
+        )
+
+    @torch.no_grad()
+    def gates(self, inputs: Tensor) -> Tensor | None:
+        """Open ReLU gates 1[g_t > 0] as booleans (L, n, m); None for activations without gates."""
+        return self.unroll(inputs).gains > 0 if self.activation.gated else None
+
+    @torch.no_grad()
+    def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
+        """θ −= η Jᵀr for r (n, o), by one in-place product per weight; the gradient is never formed."""
+        jacobian.add_pull(self.trained, cotangent, -learning_rate)
+
+    @torch.no_grad()
+    def copy(self) -> Self:
+        """An independent network with the same weights: nothing is shared."""
+        m, p, q = self.width, self.A.shape[1], len(self.B)
+        twin = type(self)(
+            m, p, q, readout=self.readout, activation=self.activation.name, trained=self._trained,
+            parametrization=self.parametrization, seed=self.seed, dtype=self.W.dtype, device="meta",
+        )  # fmt: skip
+        for name in self.scales:
+            value = getattr(self, name).detach().clone()
+            twin.register_parameter(name, torch.nn.Parameter(value, requires_grad=name in self._trained))
+        return twin
+
+    def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows ``start`` to ``stop`` of the weight ``name`` at initialization, drawn again, in its dtype and device."""
+        check_choice("name", name, self.scales)
+        weight = getattr(self, name)
+        columns = weight.shape[1] if weight.ndim == 2 else 1
+        rows = self.scales[name].deviation * draw_rows(self.seed, name, start, stop, columns)
+        return rows.to(weight).reshape(-1, *weight.shape[1:])
+
+    def _initial(
+        self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: str | torch.device
+    ) -> torch.nn.Parameter:
+        weight = torch.empty(shape, dtype=dtype, device=device)
+        if weight.device.type != "meta":
+            fill(weight, self.seed, name, self.scales[name].deviation)
+        return torch.nn.Parameter(weight, requires_grad=name in self._trained)
+
+    def _project(self, inputs: Tensor) -> Tensor:
+        """c_A A x_t + c_b b for all time steps at once."""
+        projected = self.multipliers["A"] * (inputs @ self.A.T)
+        return projected if self.b is None else projected + self.multipliers["b"] * self.b
+
+    def _cast(self, inputs: Tensor) -> Tensor:
+        inputs = torch.as_tensor(inputs)
+        p = self.A.shape[1]
+        if inputs.ndim != 3 or inputs.shape[2] != p:
+            fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"
+            refuse("inputs", f"shape {tuple(inputs.shape)}", f"(samples, length, {p})", fix)
+        if inputs.shape[1] < 2 and self.readout == "all":
+            refuse("inputs", f"shape {tuple(inputs.shape)}", "at least 2 time steps for readout='all'", "use readout='last'")
+        return inputs.to(self.A)
+
+
+def _check_pair(parametrization: Parametrization, activation: str) -> Parametrization:
+    if parametrization.style == "paper" and activation == "softplus":
+        fix = "pass parametrization='ntk', whose states stay of order 1 for softplus"
+        refuse("parametrization", "'paper' with activation='softplus'", "'paper' with relu, erf or tanh", fix)
+    return parametrization
+
+
+def _check_trained(trained: Collection[str], weights: Collection[str]) -> tuple[str, ...]:
+    """The trained names in the order W, A, B, b."""
+    names = list(trained)
+    if not names or len(set(names)) < len(names) or not set(names) <= set(weights):
+        fix = "name each weight once, as in trained=('W', 'B'); b needs sigma_b > 0"
+        refuse("trained", repr(trained), "a non-empty subset of " + ", ".join(weights), fix)
+    return tuple(name for name in weights if name in names)

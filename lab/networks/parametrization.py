@@ -1,0 +1,79 @@
+"""Where the scale of the weights lives: in their variance (paper) or in multipliers in front (ntk)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lab.errors import check_choice, check_number, refuse
+
+STYLES = ("paper", "ntk")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Standard deviation of a weight's entries at initialization, and the multiplier in front of it."""
+
+    deviation: float
+    multiplier: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parametrization:
+    """Scales of the four weights of an Elman network.
+
+    In ``style="paper"`` (Allen-Zhu, Li, Song 2019) the entries carry the scale and no multiplier is used:
+    W ~ N(0, σ_w²/m), A ~ N(0, σ_u²/m), B ~ N(0, σ_v²/q). Defaults give the paper's 2/m, 2/m and 1/q. Pre-activations
+    are of order 1/√m there, where erf and tanh are straight lines: it is made for ReLU.
+
+    In ``style="ntk"`` (Jacot et al. 2018; Alemohammad et al. 2020) all entries are N(0, 1), and σ_w/√m, σ_u/√p,
+    σ_v/√m and σ_b stand in front of W, A, B and the bias b. Pre-activations are of order 1 for any activation.
+
+    Parameters
+    ----------
+    style
+        "paper" or "ntk".
+    sigma_w, sigma_u, sigma_v
+        Scales of W, A, B; positive.
+    sigma_b
+        Scale of the bias; 0 means that there is none. Only in "ntk": the paper's bias is a constant input feature.
+
+    Raises
+    ------
+    LabError
+        An unknown style, a scale that is not positive, or a bias in the paper's style.
+    """
+
+    style: str = "paper"
+    sigma_w: float = math.sqrt(2)
+    sigma_u: float = math.sqrt(2)
+    sigma_v: float = 1.0
+    sigma_b: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("parametrization", self.style, STYLES)
+        for name in ("sigma_w", "sigma_u", "sigma_v"):
+            check_number(name, getattr(self, name), above=0)
+        check_number("sigma_b", self.sigma_b, above=0, closed=True)
+        if self.style == "paper" and self.sigma_b:
+            refuse("sigma_b", self.sigma_b, "0 in the paper's style", "append a constant input feature, or use style='ntk'")
+
+    def scales(self, width: int, inputs: int, outputs: int) -> dict[str, Scale]:
+        """Deviation and multiplier of W, A, B and, where there is a bias, b."""
+        if self.style == "paper":
+            deviations = {"W": self.sigma_w / math.sqrt(width), "A": self.sigma_u / math.sqrt(width)}
+            deviations["B"] = self.sigma_v / math.sqrt(outputs)
+            return {name: Scale(deviation, 1.0) for name, deviation in deviations.items()}
+        multipliers = {"W": self.sigma_w / math.sqrt(width), "A": self.sigma_u / math.sqrt(inputs)}
+        multipliers["B"] = self.sigma_v / math.sqrt(width)
+        if self.sigma_b:
+            multipliers["b"] = self.sigma_b
+        return {name: Scale(1.0, multiplier) for name, multiplier in multipliers.items()}
+
+
+def parametrization(choice: str | Parametrization) -> Parametrization:
+    """``"paper"``, ``"ntk"`` or a `Parametrization` itself; anything else raises `LabError`."""
+    if isinstance(choice, Parametrization):
+        return choice
+    check_choice("parametrization", choice, STYLES)
+    return Parametrization(style=choice)

@@ -1,0 +1,71 @@
+"""Lazy training by scale alone: α (f(w, x) − f(w₀, x))."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from lab.errors import check_number
+from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.scaled import ScaledJacobian
+from lab.networks.network import Network
+
+
+class Scaled:
+    """A network whose outputs are centred at initialization and multiplied by α, itself a `Network`.
+
+    Parameters
+    ----------
+    network
+        The network to scale; its weights are shared, not copied.
+    alpha
+        Positive scale α.
+    centred
+        Whether to subtract the outputs at the weights that the network has now (a copy of them is kept).
+
+    References
+    ----------
+    Chizat, Oyallon, Bach, "On Lazy Training in Differentiable Programming", NeurIPS 2019, section 1.
+    """
+
+    def __init__(self, network: Network, alpha: float, centred: bool = True) -> None:
+        check_number("alpha", alpha, above=0)
+        self.network, self.alpha = network, float(alpha)
+        self.origin: Network | None = network.copy() if centred else None
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The inner network's trained parameters, live."""
+        return self.network.trained
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """α (f(w, x) − f(w₀, x)), in the shape of the inner network's outputs."""
+        outputs = self.network(inputs)
+        return self.alpha * (outputs if self.origin is None else outputs - self._start(inputs))
+
+    def jacobian(self, inputs: Tensor) -> Jacobian:
+        """α times the inner Jacobian, with centred outputs (n, o)."""
+        inner = self.network.jacobian(inputs)
+        start = 0.0 if self.origin is None else self._start(inputs).reshape(inner.outputs.shape)
+        return ScaledJacobian(inner, self.alpha, self.alpha * (inner.outputs - start))
+
+    def gates(self, inputs: Tensor) -> Tensor | None:
+        """The inner network's gates."""
+        return self.network.gates(inputs)
+
+    def copy(self) -> Self:
+        """An independent copy around the same origin."""
+        twin = type(self)(self.network.copy(), self.alpha, centred=False)
+        twin.origin = self.origin
+        return twin
+
+    def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
+        """θ −= η Jᵀr in place, J being the scaled Jacobian."""
+        jacobian.add_pull(self.trained, cotangent, -learning_rate)
+
+    @torch.no_grad()
+    def _start(self, inputs: Tensor) -> Tensor:
+        assert self.origin is not None
+        return self.origin(inputs)
