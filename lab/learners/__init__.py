@@ -1,0 +1,1 @@
+"""The three learners: the full network, its linearization, the kernel regressor."""

@@ -1,0 +1,1 @@
+"""Measures: gap, motion, exponents. Numbers only, no plots."""

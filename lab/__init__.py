@@ -1,0 +1,95 @@
+"""lazylab: the full recurrent network, its linearization and its tangent-kernel regressor, side by side.
+
+Names are imported when they are first used, so that ``import lab`` is quick and does not load torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lab import figures, kernels, measures, sweeps, tasks
+    from lab.errors import LabError, LabWarning
+    from lab.kernels.empirical import empirical_ntk
+    from lab.learners.descent import Descent
+    from lab.learners.kernel import KernelRegressor
+    from lab.learners.linearized import LinearizedNetwork
+    from lab.learners.network import Snapshot, descend
+    from lab.learners.trajectory import Trajectory
+    from lab.measures.exponents import Exponent, fit_exponent
+    from lab.measures.motion import Motion
+    from lab.networks.elman import ElmanRNN
+    from lab.networks.modules import as_network
+    from lab.networks.parametrization import Parametrization
+    from lab.networks.scaled import Scaled
+    from lab.side_by_side import SideBySide, side_by_side
+    from lab.tasks.task import SequenceTask, Task
+
+_HOMES = {
+    "LabError": "lab.errors",
+    "LabWarning": "lab.errors",
+    "empirical_ntk": "lab.kernels.empirical",
+    "Descent": "lab.learners.descent",
+    "KernelRegressor": "lab.learners.kernel",
+    "LinearizedNetwork": "lab.learners.linearized",
+    "Snapshot": "lab.learners.network",
+    "descend": "lab.learners.network",
+    "Trajectory": "lab.learners.trajectory",
+    "Exponent": "lab.measures.exponents",
+    "fit_exponent": "lab.measures.exponents",
+    "Motion": "lab.measures.motion",
+    "ElmanRNN": "lab.networks.elman",
+    "as_network": "lab.networks.modules",
+    "Parametrization": "lab.networks.parametrization",
+    "Scaled": "lab.networks.scaled",
+    "SideBySide": "lab.side_by_side",
+    "side_by_side": "lab.side_by_side",
+    "SequenceTask": "lab.tasks.task",
+    "Task": "lab.tasks.task",
+}
+_ROOMS = ("figures", "kernels", "measures", "sweeps", "tasks")
+
+__version__ = _version("lazylab")
+__all__ = [
+    "Descent",
+    "ElmanRNN",
+    "Exponent",
+    "KernelRegressor",
+    "LabError",
+    "LabWarning",
+    "LinearizedNetwork",
+    "Motion",
+    "Parametrization",
+    "Scaled",
+    "SequenceTask",
+    "SideBySide",
+    "Snapshot",
+    "Task",
+    "Trajectory",
+    "as_network",
+    "descend",
+    "empirical_ntk",
+    "figures",
+    "fit_exponent",
+    "kernels",
+    "measures",
+    "side_by_side",
+    "sweeps",
+    "tasks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"lab.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,127 @@
+"""The curves of the lab. Every function takes an ``ax`` and numbers, draws, and returns the ``ax``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from lab.figures.style import GREY, LEARNERS
+
+Array = NDArray[np.float64]
+
+
+def step_axis(ax: Axes, steps: NDArray[np.int64]) -> Axes:
+    """Gradient steps on a logarithmic axis that still shows step 0."""
+    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+    ax.set_xlim(0, int(steps[-1]))
+    ticks = [0, *(10**k for k in range(len(str(int(steps[-1])))))]
+    ax.set_xticks([tick for tick in ticks if tick <= steps[-1]], labels=[f"{t:,}" for t in ticks if t <= steps[-1]])
+    ax.set_xlabel("gradient step")
+    return ax
+
+
+def losses(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axes:
+    """Training loss (T,) of each learner over steps."""
+    for learner, loss in curves.items():
+        ax.plot(steps, loss, label=learner, **LEARNERS[learner].curve())
+    ax.set_yscale("log")
+    ax.set_ylabel("training loss  ½ Σ (f − y)²")
+    ax.legend(loc="lower left", handlelength=3.2)
+    return step_axis(ax, steps)
+
+
+def outputs_over_steps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array], samples: Sequence[int]) -> Axes:
+    """Outputs (T, n') of each learner on a few samples over steps: one bundle of curves for each sample."""
+    for learner, outputs in curves.items():
+        for place, sample in enumerate(samples):
+            ax.plot(steps, outputs[:, sample], label=learner if place == 0 else None, **LEARNERS[learner].curve())
+    ax.axhline(0, color=GREY, linewidth=0.8)
+    ax.set_ylabel("output f (target ±1)")
+    return step_axis(ax, steps)
+
+
+def outputs_by_sample(ax: Axes, curves: Mapping[str, Array], targets: Array | None = None) -> Axes:
+    """Outputs (n',) of each learner, samples sorted by the linearized model's; targets as faint ticks."""
+    order = np.argsort(curves["linearized"])
+    place = np.arange(1, len(order) + 1)
+    if targets is not None:
+        ax.plot(place, targets[order], "_", color=GREY, markersize=6, label="target", zorder=1)
+    for learner, outputs in curves.items():
+        line = LEARNERS[learner]
+        style = {"linestyle": "none", "marker": "o", "markersize": 4} if learner == "network" else line.curve()
+        ax.plot(place, outputs[order], label=learner, **{**style, "color": line.color, "zorder": line.zorder})
+    ax.set_xlabel("test sample, sorted")
+    return ax
+
+
+def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axes:
+    """Tracking gap (T,) on each split over steps."""
+    for split, gap in curves.items():
+        shade = {"color": "#0072B2" if split == "test" else "#56B4E9", "linestyle": "-" if split == "test" else (0, (5, 2))}
+        ax.plot(steps, np.where(np.isfinite(gap), gap, np.nan), label=f"{split} set", linewidth=2.2, **shade)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("gap |network − linearized|,\nRMS in units of RMS(y − f₀)")
+    ax.legend(loc="upper left", handlelength=3.2)
+    return step_axis(ax, steps)
+
+
+def power_law(
+    ax: Axes,
+    widths: Array,
+    values: Array,
+    *,
+    color: str,
+    label: str,
+    marker: str = "o",
+    line: tuple[float, float] | None = None,
+    band: tuple[float, float] | None = None,
+    interval: tuple[Array, Array] | None = None,
+) -> Axes:
+    """A quantity against width on log axes.
+
+    Parameters
+    ----------
+    widths, values
+        Shapes (w,) and (seeds, w); seeds are drawn as faint points, their geometric mean as a marker.
+    line
+        (slope, log-intercept) of the fitted power law.
+    band
+        Slopes at the two ends of the interval, pivoted at the middle of the widths.
+    interval
+        Lower and upper ends (w,) of the interval at each width.
+    """
+    for row in values:
+        ax.plot(widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = np.exp(np.log(values).mean(0))
+    bars = None if interval is None else np.abs(np.stack(interval) - middle)
+    ax.errorbar(widths, middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label, zorder=3)
+    if line is not None:
+        grid = np.geomspace(widths.min(), widths.max(), 50)
+        pivot = np.exp(np.log(widths).mean())
+        fitted = np.exp(line[1]) * grid ** line[0]
+        ax.plot(grid, fitted, color=color, linewidth=1.6, zorder=2.5)
+        if band is not None:
+            ends = [fitted * (grid / pivot) ** (slope - line[0]) for slope in band]
+            ax.fill_between(grid, np.minimum(*ends), np.maximum(*ends), color=color, alpha=0.15, linewidth=0)
+    return width_axis(ax, widths)
+
+
+def width_axis(ax: Axes, widths: Array) -> Axes:
+    """Widths on a logarithmic axis, each one named."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(widths, labels=[f"{int(width)}" for width in widths])
+    ax.minorticks_off()
+    ax.yaxis.set_minor_locator(_minor_decades())
+    ax.set_xlabel("width m (hidden units)")
+    return ax
+
+
+def _minor_decades() -> object:
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(subs=range(2, 10))

@@ -1,0 +1,78 @@
+"""One style for all figures: the three learners by colour and by dash, safe for colour-blind readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lab.errors import check_choice
+
+
+@dataclass(frozen=True)
+class Line:
+    """How one learner is drawn: Okabe–Ito colour, dash, marker and width."""
+
+    color: str
+    linestyle: Any
+    marker: str
+    linewidth: float
+    zorder: float
+
+    def curve(self) -> dict[str, Any]:
+        """Keyword arguments of ``Axes.plot`` for a curve."""
+        return {"color": self.color, "linestyle": self.linestyle, "linewidth": self.linewidth, "zorder": self.zorder}
+
+
+LEARNERS = {
+    "network": Line("#0072B2", "-", "o", 2.4, 3.0),
+    "linearized": Line("#D55E00", (0, (5, 2)), "s", 2.0, 3.1),
+    "kernel": Line("#000000", (0, (1, 1.6)), "x", 1.6, 3.2),
+}
+NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARNERS["kernel"]
+QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY = "#6b6b6b"
+
+_BASE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "lazylab",
+    "svg.fonttype": "none",
+}
+_LECTURE = {"font.size": 15, "axes.titlesize": 17, "axes.labelsize": 15, "lines.linewidth": 3.0, "savefig.dpi": 120}
+STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_LECTURE}}
+
+
+@contextmanager
+def use(name: str = "default") -> Iterator[None]:
+    """Draw in this style inside a ``with`` block; raises `LabError` for an unknown one."""
+    check_choice("style", name, STYLES)
+    with mpl.rc_context(STYLES[name]):
+        yield
+
+
+def panels(columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6), **options: Any) -> tuple[Figure, Any]:
+    """A figure and its axes (rows, columns), each panel of ``size`` inches, grown with the type of the style."""
+    growth = float(mpl.rcParams["font.size"]) / 10
+    figure = Figure(figsize=(size[0] * columns * growth, size[1] * rows * growth), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def name_end(ax: Axes, x: float, y: float, text: str, color: str) -> None:
+    """Write the name of a curve at its end instead of into a legend."""
+    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", annotation_clip=False)

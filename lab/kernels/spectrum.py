@@ -1,0 +1,103 @@
+"""One eigen-decomposition, and from it every step of gradient descent, gradient flow, ridge and the limit.
+
+With K = V diag(λ) Vᵀ, a linear model trained on residuals d = y − f₀ stays in the span of the kernel: f = f₀ + K c, and
+in the eigenbasis every coefficient lives on its own. `Spectrum` answers with c in that basis, divided by d: a *filter*,
+one number per eigenvalue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lab.errors import check_number, refuse
+
+Array = NDArray[np.float64]
+
+
+class Spectrum:
+    """Eigen-decomposition of a symmetric positive semi-definite kernel, in float64.
+
+    Parameters
+    ----------
+    kernel
+        Shape (N, N) or (n, o, n, o); symmetrised before use.
+
+    Attributes
+    ----------
+    values, vectors
+        Eigenvalues (N,), ascending, rounding below 0 cut off; eigenvectors (N, N) in columns.
+    lambda_min, lambda_max
+        Smallest eigenvalue as computed (it may be a rounding error below 0), and the largest.
+    tolerance
+        Eigenvalues below this count as 0: 10·N·ε·λ_max, ε being the precision that the kernel came in.
+
+    Raises
+    ------
+    LabError
+        A kernel that is not square, not finite, zero, or indefinite beyond the tolerance.
+    """
+
+    def __init__(self, kernel: Tensor | Array) -> None:
+        precision = torch.finfo(kernel.dtype).eps if isinstance(kernel, Tensor) else np.finfo(kernel.dtype).eps
+        matrix = _square(kernel)
+        self.values, self.vectors = scipy.linalg.eigh((matrix + matrix.T) / 2)
+        self.lambda_min, self.lambda_max = float(self.values[0]), float(self.values[-1])
+        self.tolerance = 10 * len(matrix) * precision * self.lambda_max
+        self._check()
+        self.values = np.maximum(self.values, 0.0)
+
+    def descent(self, learning_rate: float, steps: Array) -> Array:
+        """Filter (1 − (1 − ηλ)^t)/λ of plain gradient descent after t steps, shape (len(steps), N); exact, ηt at λ = 0."""
+        rates, t = learning_rate * self.values, np.asarray(steps, dtype=np.float64)[:, None]
+        return learning_rate * _one_minus_power(rates, t) / np.where(rates > 0, rates, 1.0)
+
+    def decay(self, learning_rate: float, steps: Array) -> Array:
+        """Share (1 − ηλ)^t of each residual that is left after t steps, shape (len(steps), N)."""
+        with np.errstate(over="ignore"):
+            return (1.0 - learning_rate * self.values) ** np.asarray(steps)[:, None]
+
+    def flow(self, times: Array) -> Array:
+        """Filter (1 − exp(−λt))/λ of gradient flow at times t (units of 1/λ), shape (len(times), N)."""
+        t = np.asarray(times, dtype=np.float64)[:, None]
+        return np.where(self.values > 0, -np.expm1(-self.values * t) / np.where(self.values > 0, self.values, 1.0), t)
+
+    def ridge(self, penalty: float) -> Array:
+        """Filter 1/(λ + ρ) of ridge regression, shape (N,); raises `LabError` unless ρ > 0."""
+        check_number("penalty", penalty, above=0)
+        return 1.0 / (self.values + penalty)
+
+    def limit(self) -> Array:
+        """Filter 1/λ of t → ∞, shape (N,); 0 where λ counts as 0, since descent from 0 never moves there."""
+        live = self.values > self.tolerance
+        return np.where(live, 1.0 / np.where(live, self.values, 1.0), 0.0)
+
+    def _check(self) -> None:
+        extremes = f"λ_min = {self.lambda_min:.3g}, λ_max = {self.lambda_max:.3g}"
+        if self.lambda_max <= 0:
+            refuse("kernel", extremes, "a kernel with a positive eigenvalue", "check that the outputs depend on a trained weight")
+        if self.lambda_min < -self.tolerance:
+            fix = "compute it in float64, or check that both arguments of the kernel are the same inputs"
+            refuse("kernel", extremes, f"positive semi-definite up to {self.tolerance:.3g}", fix)
+
+
+def _square(kernel: Tensor | Array) -> Array:
+    """The kernel as a finite float64 matrix (N, N)."""
+    array = kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else np.asarray(kernel)
+    rows = int(np.prod(array.shape[: array.ndim // 2]))
+    if array.size != rows * rows or array.size == 0:
+        refuse("kernel", f"shape {array.shape}", "(N, N) or (n, o, n, o)", "pass one set of inputs, not two")
+    if not np.isfinite(array).all():
+        refuse("kernel", "NaN or infinite entries", "finite entries", "the network has probably diverged; lower the learning rate")
+    return array.reshape(rows, rows).astype(np.float64)
+
+
+def _one_minus_power(rates: Array, steps: Array) -> Array:
+    """1 − (1 − x)^t without cancellation for small x; t itself at x = 0, where the caller divides by 1, not by x."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        near = -np.expm1(steps * np.log1p(-np.minimum(rates, 0.5)))
+        far = 1.0 - (1.0 - rates) ** steps
+    return np.where(rates == 0, steps, np.where(rates < 0.5, near, far))

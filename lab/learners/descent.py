@@ -1,0 +1,270 @@
+"""Gradient descent as all learners share it: settings, batches, recorded steps, divergence."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.errors import check_choice, check_integer, check_number, refuse
+from lab.jacobians.jacobian import Jacobian, Tangent
+
+Update = Callable[[Jacobian, Tensor], None]
+OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
+
+_EVERY_STEP_UNTIL = 10  # record="log" starts with each of these
+_GEOMETRIC_POINTS = 64
+_DIVERGENCE = 1e6  # times the larger of the first loss and ½Σy²
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How to descend on ½ Σ (f − y)², summed over samples and outputs.
+
+    Parameters
+    ----------
+    steps
+        Number of steps; a step is one batch, its gradient a plain sum.
+    critical_fraction
+        c in η = c · 2(1 + momentum)/λ_max(K₀), K₀ being the tangent kernel of the whole training set at initialization;
+        1 is the edge of stability of the linear model under full batches. ½ if neither rate is given.
+    learning_rate
+        η itself, instead of ``critical_fraction``.
+    momentum
+        Heavy ball as in torch.optim.SGD, in [0, 1).
+    batch_size
+        None for full batches; otherwise each epoch is a permutation cut into batches, the last one maybe smaller.
+    seed
+        Of the permutations.
+    record
+        "log": steps 0…10, 64 geometrically spaced ones, and the last. "all", or a tuple of steps.
+    optimizer
+        A factory ``parameters -> torch.optim.Optimizer`` for the network and the linearized model; it carries its own
+        rates. The kernel learner has no closed form then and is left out.
+
+    Raises
+    ------
+    LabError
+        Both rates, a rate that is not positive, steps below 1, momentum outside [0, 1), an optimizer beside rates or
+        momentum, recorded steps outside 0…steps.
+    """
+
+    steps: int
+    critical_fraction: float | None = None
+    learning_rate: float | None = None
+    momentum: float = 0.0
+    batch_size: int | None = None
+    seed: int = 0
+    record: str | tuple[int, ...] = "log"
+    optimizer: OptimizerFactory | None = None
+
+    def __init__(
+        self,
+        steps: int,
+        critical_fraction: float | None = None,
+        *,
+        learning_rate: float | None = None,
+        momentum: float = 0.0,
+        batch_size: int | None = None,
+        seed: int = 0,
+        record: str | tuple[int, ...] = "log",
+        optimizer: OptimizerFactory | None = None,
+    ) -> None:
+        if critical_fraction is None and learning_rate is None and optimizer is None:
+            critical_fraction = 0.5
+        for name, value in locals().copy().items():
+            if name != "self":
+                object.__setattr__(self, name, value)
+        self._check()
+
+    def recorded(self) -> np.ndarray:
+        """The recorded steps, ascending integers (T,)."""
+        if isinstance(self.record, tuple):
+            return np.unique(self.record)
+        if self.record == "all":
+            return np.arange(self.steps + 1)
+        early = np.arange(min(_EVERY_STEP_UNTIL, self.steps) + 1)
+        late = np.geomspace(min(_EVERY_STEP_UNTIL, self.steps), self.steps, _GEOMETRIC_POINTS).round().astype(int)
+        return np.union1d(early, late)
+
+    def rate(self, lambda_max: float) -> float | None:
+        """η for a kernel with this largest eigenvalue; None under an optimizer of torch.optim."""
+        if self.critical_fraction is None:
+            return self.learning_rate
+        return self.critical_fraction * 2 * (1 + self.momentum) / lambda_max
+
+    def batches(self, samples: int) -> Iterator[np.ndarray | None]:
+        """Endless batches of sample indices; None stands for the full batch."""
+        if self.batch_size is None or self.batch_size >= samples:
+            yield from itertools.repeat(None)
+        generator = np.random.default_rng(self.seed)
+        while True:
+            order = generator.permutation(samples)
+            yield from (order[start : start + self.batch_size] for start in range(0, samples, self.batch_size or samples))
+
+    def _check(self) -> None:
+        check_integer("steps", self.steps, 1)
+        check_integer("seed", self.seed, 0)
+        check_number("momentum", self.momentum, above=0, below=1, closed=True)
+        for name in ("critical_fraction", "learning_rate"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=0)
+        if self.batch_size is not None:
+            check_integer("batch_size", self.batch_size, 1)
+        self._check_rates()
+        self._check_record()
+
+    def _check_rates(self) -> None:
+        if self.critical_fraction is not None and self.learning_rate is not None:
+            came = f"{self.learning_rate!r} beside critical_fraction={self.critical_fraction!r}"
+            refuse("learning_rate", came, "one of the two", "leave one of them out")
+        if self.optimizer is not None and (self.rate(1.0) is not None or self.momentum):
+            refuse("optimizer", "an optimizer beside a rate or momentum", "one or the other", "set rates in the factory")
+
+    def _check_record(self) -> None:
+        if isinstance(self.record, str):
+            check_choice("record", self.record, ("log", "all"))
+            return
+        fix = "pass a tuple of integers such as (0, 10, 100)"
+        if not isinstance(self.record, tuple) or not self.record:
+            refuse("record", self.record, '"log", "all" or a non-empty tuple of steps', fix)
+        for step in self.record:
+            check_integer("record", step, 0)
+            if step > self.steps:
+                refuse("record", step, f"steps from 0 to {self.steps}", fix)
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The rule by which a learner has diverged: a loss that is not finite, or above the limit."""
+
+    limit: float
+
+    @classmethod
+    def from_start(cls, first_loss: float, targets: Tensor | np.ndarray) -> Divergence:
+        """Limit 1e6 · max(first loss, ½Σy²)."""
+        return cls(_DIVERGENCE * max(first_loss, 0.5 * float((targets**2).sum())))
+
+    def reached(self, loss: float) -> bool:
+        """Whether this training loss counts as diverged."""
+        return not (math.isfinite(loss) and loss <= self.limit)
+
+
+class Model(Protocol):
+    """What descends: a network, or its linearization."""
+
+    def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
+        """Outputs (b, o) and Jacobian at today's weights, on the given samples or on all."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """What a step writes to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A recorded step: outputs (n, o), Jacobian and loss on the whole training set, before the step is taken."""
+
+    step: int
+    outputs: Tensor
+    jacobian: Jacobian
+    loss: float
+
+
+@dataclass
+class Visits(Iterator[Visit]):
+    """The recorded steps of one descent; once exhausted, ``diverged_at`` says where it diverged, if it did."""
+
+    steps: Generator[Visit, None, int | None]
+    diverged_at: int | None = field(default=None, init=False)
+
+    def __next__(self) -> Visit:
+        try:
+            return next(self.steps)
+        except StopIteration as stop:
+            self.diverged_at = self.diverged_at if stop.value is None else stop.value
+            raise
+
+
+def follow(model: Model, targets: Tensor, descent: Descent, learning_rate: float | None) -> Visits:
+    """Descend and visit the recorded steps.
+
+    The loss of the whole set is looked at in every step of full-batch descent; with smaller batches, the batch loss in
+    every step and the whole loss at recorded ones. ``targets`` is (n, o).
+    """
+    return Visits(_follow(model, targets, descent, _update(model.parameters, descent, learning_rate)))
+
+
+@torch.no_grad()
+def _follow(model: Model, targets: Tensor, descent: Descent, update: Update) -> Generator[Visit, None, int | None]:
+    steps, rule = set(descent.recorded().tolist()), None
+    for step, batch in enumerate(descent.batches(len(targets))):
+        if rule is None or batch is None or step in steps:
+            outputs, jacobian = model.evaluate(None)
+            residual = outputs - targets
+            loss = half_square(residual)
+            rule = rule or Divergence.from_start(loss, targets)
+            if step in steps:
+                yield Visit(step, outputs, jacobian, loss)
+            if rule.reached(loss):
+                return step
+        if step == max(steps):
+            return None
+        if batch is not None:
+            chosen = torch.from_numpy(batch).to(targets.device)
+            outputs, jacobian = model.evaluate(chosen)
+            residual = outputs - targets[chosen]
+            if rule.reached(half_square(residual)):
+                return step
+        update(jacobian, residual)
+    return None
+
+
+def half_square(residual: Tensor) -> float:
+    """½ Σ r²."""
+    return 0.5 * float(torch.dot(residual.flatten(), residual.flatten()))
+
+
+def _update(parameters: Mapping[str, Tensor], descent: Descent, learning_rate: float | None) -> Update:
+    """How one step moves the parameters, given the Jacobian and the residual."""
+    if descent.optimizer is not None:
+        return _torch_update(parameters, descent.optimizer(list(parameters.values())))
+    assert learning_rate is not None
+    if descent.momentum:
+        return _heavy_ball(parameters, learning_rate, descent.momentum)
+    return lambda jacobian, residual: jacobian.add_pull(parameters, residual, -learning_rate)
+
+
+def _heavy_ball(parameters: Mapping[str, Tensor], learning_rate: float, momentum: float) -> Update:
+    buffers: Tangent = {name: torch.zeros_like(value) for name, value in parameters.items()}
+
+    def update(jacobian: Jacobian, residual: Tensor) -> None:
+        for buffer in buffers.values():
+            buffer.mul_(momentum)
+        jacobian.add_pull(buffers, residual, 1.0)
+        for name, value in parameters.items():
+            value.add_(buffers[name], alpha=-learning_rate)
+
+    return update
+
+
+def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
+    def update(jacobian: Jacobian, residual: Tensor) -> None:
+        for name, gradient in jacobian.pull(residual).items():
+            parameters[name].grad = gradient
+        optimizer.step()
+
+    return update
+
+
+def plain(values: Any) -> np.ndarray:
+    """A tensor as a NumPy float64 array on the CPU: what leaves a learner."""
+    return values.detach().to("cpu", torch.float64).numpy()

@@ -1,0 +1,135 @@
+"""The kernel regressor: the linear model's whole training from one Gram matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lab.errors import refuse
+from lab.jacobians.dual import DualJacobian
+from lab.kernels.spectrum import Spectrum
+from lab.learners.descent import Descent, Divergence
+from lab.learners.linearized import LinearizedNetwork, train_linearized
+from lab.learners.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+_SCAN = 1024  # steps whose loss is computed at once in search of a divergence
+
+
+class KernelRegressor:
+    """Kernel regression from f₀, in closed form for every step of descent, for gradient flow, ridge and t → ∞.
+
+    Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, and f_t(x) = f₀(x) + K(x, X) c_t elsewhere, with
+    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum and mini-batches: the recursion of c itself, on
+    the same batches as the other learners. All of it in float64.
+
+    Parameters
+    ----------
+    kernel
+        Training kernel, shape (n, o, n, o).
+    outputs, targets
+        f₀ and y on the training set, shape (n, o).
+    test_kernel, test_outputs
+        Kernel (n', o, n, o) between test and training samples, and f₀ (n', o); both or neither.
+    spectrum
+        Of ``kernel``, where it is at hand already.
+
+    Raises
+    ------
+    LabError
+        A kernel that is not finite, zero, or indefinite (see `lab.kernels.spectrum`), or only half of a test split.
+
+    References
+    ----------
+    Jacot, Gabriel, Hongler 2018, section 5; Lee et al. 2019, section 2.2 (there for gradient flow).
+    """
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        outputs: Tensor,
+        targets: Tensor,
+        test_kernel: Tensor | None = None,
+        test_outputs: Tensor | None = None,
+        *,
+        spectrum: Spectrum | None = None,
+    ) -> None:
+        if (test_kernel is None) != (test_outputs is None):
+            refuse("test_kernel", "only one of test_kernel and test_outputs", "both or neither", "pass both")
+        self.spectrum = spectrum or Spectrum(kernel)
+        self.kernel, self.outputs, self.targets = (_double(values) for values in (kernel, outputs, targets))
+        self.test_kernel = None if test_kernel is None else _double(test_kernel)
+        self.test_outputs = None if test_outputs is None else _double(test_outputs)
+        self._residual = self.spectrum.vectors.T @ (self.targets - self.outputs).numpy().ravel()
+
+    def trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
+        """Outputs and loss at the recorded steps; closed form for gradient descent, recursion of c otherwise."""
+        full = descent.batch_size is None or descent.batch_size >= len(self.targets)
+        if full and not descent.momentum:
+            return self._closed_form(descent.recorded(), learning_rate)
+        model = LinearizedNetwork(DualJacobian(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
+        test = None
+        if self.test_kernel is not None and self.test_outputs is not None:
+            test = DualJacobian(self.test_kernel, self.test_outputs)
+        return train_linearized(model, test, self.targets, descent, learning_rate)
+
+    def flow(self, times: Array) -> tuple[Array, Array | None]:
+        """Gradient flow df/dt = −K (f − y) at times t (learning rate × steps): outputs (T, n, o) and (T, n', o)."""
+        return self._apply(self.spectrum.flow(times))
+
+    def ridge(self, penalty: float) -> tuple[Array, Array | None]:
+        """f₀ + K (K + ρ)⁻¹ (y − f₀): outputs (n, o) and (n', o). ρ is in units of the kernel."""
+        return self._apply(self.spectrum.ridge(penalty))
+
+    def limit(self) -> tuple[Array, Array | None]:
+        """t → ∞ of a convergent descent: outputs (n, o) and (n', o)."""
+        return self._apply(self.spectrum.limit())
+
+    def _closed_form(self, steps: NDArray[np.int64], learning_rate: float) -> Trajectory:
+        diverged_at = self._divergence(learning_rate, int(steps[-1]))
+        reached = steps if diverged_at is None else steps[steps <= diverged_at]
+        missing = len(steps) - len(reached)
+        left = self.spectrum.decay(learning_rate, reached) * -self._residual
+        train = self.targets.numpy() + (left @ self.spectrum.vectors.T).reshape(-1, *self.targets.shape)
+        test = self._apply(self.spectrum.descent(learning_rate, reached))[1]
+        loss = 0.5 * (left**2).sum(1)
+        return Trajectory(
+            steps, _pad(train, missing), None if test is None else _pad(test, missing), _pad(loss, missing), diverged_at
+        )
+
+    def _divergence(self, learning_rate: float, last: int) -> int | None:
+        """First step at which the loss of plain descent is above the limit: only possible beyond the edge."""
+        if learning_rate * self.spectrum.lambda_max <= 2:
+            return None
+        rule = Divergence.from_start(0.5 * float(self._residual @ self._residual), self.targets)
+        for start in range(0, last + 1, _SCAN):
+            steps = np.arange(start, min(start + _SCAN, last + 1))
+            with np.errstate(over="ignore", invalid="ignore"):
+                losses = 0.5 * ((self.spectrum.decay(learning_rate, steps) * self._residual) ** 2).sum(1)
+            above = ~(losses <= rule.limit)
+            if above.any():
+                return int(steps[above.argmax()])
+        return None
+
+    def _apply(self, filters: Array) -> tuple[Array, Array | None]:
+        """Outputs f₀ + K V diag(filter) Vᵀ (y − f₀) on both splits; filters (N,) or (T, N)."""
+        basis = filters * self._residual
+        train = (basis * self.spectrum.values) @ self.spectrum.vectors.T
+        fitted = self.outputs.numpy() + train.reshape(*filters.shape[:-1], *self.outputs.shape)
+        if self.test_kernel is None or self.test_outputs is None:
+            return fitted, None
+        cross = self.test_kernel.numpy().reshape(self.test_outputs.numel(), -1)
+        change = (basis @ self.spectrum.vectors.T) @ cross.T
+        return fitted, self.test_outputs.numpy() + change.reshape(*filters.shape[:-1], *self.test_outputs.shape)
+
+
+def _double(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", torch.float64)
+
+
+def _pad(rows: Array, missing: int) -> Array:
+    """The rows, and NaN rows after them for steps that were never reached."""
+    return np.concatenate([rows, np.full((missing, *rows.shape[1:]), np.nan)])

@@ -1,0 +1,79 @@
+"""The linearized network: the first-order Taylor model around initialization, iterated in weight space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.learners.descent import Descent, follow, plain
+from lab.learners.trajectory import Recorder, Trajectory
+
+
+class LinearizedNetwork:
+    """f(v) = f₀ + J₀ v with v = θ − θ₀, on cached Jacobians.
+
+    Its base point cannot move: kept Jacobians share nothing with the network.
+
+    Parameters
+    ----------
+    jacobian
+        Kept Jacobian J₀ on the training inputs.
+    weights
+        The initial weights θ₀, for their shapes.
+    track_weights
+        Iterate θ instead of v: for optimizers that look at the weights themselves (weight decay).
+
+    References
+    ----------
+    Lee et al., "Wide Neural Networks of Any Depth Evolve as Linear Models", NeurIPS 2019, section 2.2.
+    """
+
+    def __init__(self, jacobian: Jacobian, weights: Mapping[str, Tensor], *, track_weights: bool = False) -> None:
+        self.jacobian = jacobian
+        self._origin = {name: value.detach().clone() for name, value in weights.items()} if track_weights else None
+        start = self._origin if self._origin is not None else {name: torch.zeros_like(v) for name, v in weights.items()}
+        self._point: Tangent = {name: value.detach().clone() for name, value in start.items()}
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """What a step writes to: v, or θ where weights are tracked."""
+        return self._point
+
+    @property
+    def motion(self) -> Tangent:
+        """v = θ − θ₀."""
+        if self._origin is None:
+            return self._point
+        return {name: value - self._origin[name] for name, value in self._point.items()}
+
+    def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
+        """f₀ + J₀ v on some or all training samples, shape (b, o), and J₀ there."""
+        jacobian = self.jacobian if batch is None else self.jacobian.select(batch)
+        return self.on(jacobian), jacobian
+
+    def on(self, jacobian: Jacobian) -> Tensor:
+        """f₀ + J₀ v on the inputs of another kept Jacobian at the same weights, shape (n', o)."""
+        return jacobian.outputs + jacobian.push(self.motion)
+
+
+def train_linearized(
+    model: LinearizedNetwork,
+    test_jacobian: Jacobian | None,
+    targets: Tensor,
+    descent: Descent,
+    learning_rate: float | None,
+) -> Trajectory:
+    """Train a linearized network in place and record its outputs on both splits.
+
+    ``targets`` is (n, o) in the dtype and on the device of the Jacobian; ``test_jacobian`` is kept.
+    """
+    test = None if test_jacobian is None else tuple(test_jacobian.outputs.shape)
+    recorder = Recorder(descent.recorded(), tuple(targets.shape), test)
+    visits = follow(model, targets, descent, learning_rate)
+    for visit in visits:
+        held_out = None if test_jacobian is None else plain(model.on(test_jacobian))
+        recorder.record(visit.step, plain(visit.outputs), held_out, visit.loss)
+    return recorder.trajectory(visits.diverged_at)

@@ -1,0 +1,150 @@
+"""The full network under gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.errors import refuse
+from lab.jacobians.jacobian import Jacobian
+from lab.kernels.spectrum import Spectrum
+from lab.learners.descent import Descent, Visits, follow, plain
+from lab.learners.trajectory import Recorder, Trajectory
+from lab.networks.modules import as_network
+from lab.networks.network import Network
+from lab.tasks.task import Task, as_task
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The network at a recorded step, before the step is taken.
+
+    Attributes
+    ----------
+    step
+        Steps taken so far.
+    network
+        The descending network itself: live, so copy what should outlast the next step.
+    jacobian
+        Its Jacobian on the training inputs, unkept: good until the next step.
+    loss
+        ½ Σ (f − y)² over the training set.
+    """
+
+    step: int
+    network: Network
+    jacobian: Jacobian
+    loss: float
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A network on its training inputs, as `follow` descends it."""
+
+    network: Network
+    inputs: Tensor
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The live weights."""
+        return self.network.trained
+
+    def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
+        """Outputs (b, o) and Jacobian at today's weights."""
+        jacobian = self.network.jacobian(self.inputs if batch is None else self.inputs[batch.to(self.inputs.device)])
+        return jacobian.outputs, jacobian
+
+
+@dataclass(frozen=True)
+class Path(Iterator[Snapshot]):
+    """Snapshots along descent; once exhausted, ``diverged_at`` says at which step the network diverged, if it did."""
+
+    network: Network
+    visits: Visits
+
+    def __next__(self) -> Snapshot:
+        visit = next(self.visits)
+        return Snapshot(visit.step, self.network, visit.jacobian, visit.loss)
+
+    @property
+    def diverged_at(self) -> int | None:
+        """First step at which the loss was not finite or too large; None before the end, or if there was none."""
+        return self.visits.diverged_at
+
+
+def descend(
+    network: torch.nn.Module | Network, task: Task | tuple[Any, Any], descent: Descent, *, in_place: bool = False
+) -> Path:
+    """Descend with a full network and look at it at the recorded steps.
+
+    Parameters
+    ----------
+    network
+        A network of the lab or any torch.nn.Module; a copy of it descends, unless ``in_place``.
+    task
+        A task, or a pair (X, y).
+    descent
+        With a critical fraction, the tangent kernel of the training set is computed first, for its λ_max.
+
+    Returns
+    -------
+    Path
+        An iterator of `Snapshot`. It ends early if the network diverges (see ``Path.diverged_at``).
+
+    Raises
+    ------
+    LabError
+        A network that does not fit the task, or a module that `lab.as_network` refuses.
+
+    Examples
+    --------
+    >>> from lab.networks.elman import ElmanRNN
+    >>> from lab.tasks import digits
+    >>> task = digits()
+    >>> [snapshot.step for snapshot in descend(ElmanRNN.like(task, 32), task, Descent(4))]
+    [0, 1, 2, 3, 4]
+    """
+    network, task = as_network(network), as_task(task)
+    check_fits(network, task)
+    learning_rate = descent.learning_rate
+    if descent.critical_fraction is not None:
+        learning_rate = descent.rate(Spectrum(network.jacobian(task.train_inputs).gram()).lambda_max)
+    return descend_at(network if in_place else network.copy(), task, descent, learning_rate)
+
+
+def descend_at(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Path:
+    """Descend in place at a learning rate that is already known."""
+    model = NetworkModel(network, task.train_inputs)
+    return Path(network, follow(model, flat_targets(network, task), descent, learning_rate))
+
+
+def train_network(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Trajectory:
+    """Train a network in place and record its outputs on both splits."""
+    o = task.train_targets[0].numel()
+    test = None if task.test_inputs is None else (len(task.test_inputs), o)
+    recorder = Recorder(descent.recorded(), (len(task.train_inputs), o), test)
+    path = descend_at(network, task, descent, learning_rate)
+    for snapshot in path:
+        with torch.no_grad():
+            held_out = None if task.test_inputs is None else plain(network(task.test_inputs).flatten(1))
+        recorder.record(snapshot.step, plain(snapshot.jacobian.outputs), held_out, snapshot.loss)
+    return recorder.trajectory(path.diverged_at)
+
+
+def flat_targets(network: Network, task: Task) -> Tensor:
+    """Training targets (n, o) in the dtype and on the device of the network."""
+    return task.train_targets.flatten(1).to(next(iter(network.trained.values())))
+
+
+def check_fits(network: Network, task: Task) -> None:
+    """Refuse a network whose outputs are not shaped like the task's targets."""
+    with torch.no_grad():
+        came = tuple(network(task.train_inputs[:1]).shape[1:])
+    allowed = tuple(task.train_targets.shape[1:])
+    if came != allowed:
+        fix = "build it with ElmanRNN.like(task, width), or use task.at_every_step() for readout='all'"
+        refuse("network", f"outputs of shape {came} per sample", f"{allowed}, as the targets", fix)

@@ -1,0 +1,68 @@
+"""What a learner leaves behind: its outputs and loss at the recorded steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Outputs and training loss along descent; NumPy float64 on the CPU.
+
+    Attributes
+    ----------
+    steps
+        Recorded steps (T,), integers; the same for all learners, whether they diverged or not.
+    train, test
+        Outputs (T, n, o) and (T, n', o), time first within a sample; ``test`` is None without a test split.
+    loss
+        ½ Σ (f − y)² over the training set, shape (T,).
+    diverged_at
+        First step at which the loss was not finite or above 1e6 · max(first loss, ½Σy²); None if there was none.
+        Descent stops there, later rows are NaN.
+    """
+
+    steps: NDArray[np.int64]
+    train: Array
+    test: Array | None
+    loss: Array
+    diverged_at: int | None
+
+    @property
+    def final_loss(self) -> float:
+        """Loss at the last recorded step; NaN after a divergence."""
+        return float(self.loss[-1])
+
+
+class Recorder:
+    """Collects a trajectory row by row; rows that never come stay NaN.
+
+    Parameters
+    ----------
+    steps
+        Recorded steps (T,).
+    train, test
+        Shapes (n, o) and (n', o), or None.
+    """
+
+    def __init__(self, steps: NDArray[np.int64], train: tuple[int, ...], test: tuple[int, ...] | None) -> None:
+        self._steps, self._row = steps, {int(step): row for row, step in enumerate(steps)}
+        self._train = np.full((len(steps), *train), np.nan)
+        self._test = None if test is None else np.full((len(steps), *test), np.nan)
+        self._loss = np.full(len(steps), np.nan)
+
+    def record(self, step: int, train: Array, test: Array | None, loss: float) -> None:
+        """Fill the row of one recorded step; outputs (n, o) and (n', o)."""
+        row = self._row[step]
+        self._train[row], self._loss[row] = train, loss
+        if self._test is not None:
+            self._test[row] = test
+
+    def trajectory(self, diverged_at: int | None) -> Trajectory:
+        """The trajectory collected so far."""
+        return Trajectory(self._steps, self._train, self._test, self._loss, diverged_at)

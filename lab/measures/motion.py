@@ -1,0 +1,110 @@
+"""How far weights, gates and kernel moved between two points of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from lab.jacobians.jacobian import Tangent
+from lab.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Motion(Mapping[str, float | None]):
+    """Motion of a network from its start to the last recorded step; a quantity that has no value is None.
+
+    Also a mapping from names to values.
+
+    Attributes
+    ----------
+    weight_motion
+        ‖θ_T − θ₀‖_F over all trained parameters.
+    relative_weight_motion
+        The same over ‖θ₀‖_F.
+    spectral_motion
+        ‖W_T − W₀‖₂, the spectral norm of the recurrent weight's motion.
+    kernel_drift
+        ‖K_T − K₀‖_F / ‖K₀‖_F on the training set.
+    gate_flips
+        Share of ReLU gates on the training set (all samples, steps and units) that changed.
+    reasons
+        Why a value is None, by name.
+    """
+
+    weight_motion: float | None
+    relative_weight_motion: float | None
+    spectral_motion: float | None
+    kernel_drift: float | None
+    gate_flips: float | None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float | None:
+        if name not in MOTIONS:
+            raise KeyError(name)
+        value: float | None = getattr(self, name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MOTIONS)
+
+    def __len__(self) -> int:
+        return len(MOTIONS)
+
+
+MOTIONS = tuple(entry.name for entry in fields(Motion) if entry.name != "reasons")
+
+
+@torch.no_grad()
+def measure_motion(before: Network, after: Network, inputs: Tensor, kernels: tuple[Tensor, Tensor]) -> Motion:
+    """Motion between two networks of the same shape, on inputs (n, …), with their tangent kernels there."""
+    moved = {name: value - before.trained[name] for name, value in after.trained.items()}
+    length, reasons = norm(moved), {}
+    spectral, flips = None, gate_flips(before.gates(inputs), after.gates(inputs))
+    if "W" in moved and moved["W"].ndim == 2:
+        spectral = spectral_norm(moved["W"])
+    else:
+        reasons["spectral_motion"] = "no recurrent weight W is trained"
+    if flips is None:
+        reasons["gate_flips"] = "this network has no on/off gates"
+    drift = float(torch.linalg.vector_norm(kernels[1] - kernels[0]) / torch.linalg.vector_norm(kernels[0]))
+    return Motion(length, length / norm(before.trained), spectral, drift, flips, reasons)
+
+
+def no_motion(reason: str) -> Motion:
+    """A motion without values, all for one reason."""
+    return Motion(*(None for _ in MOTIONS), reasons=dict.fromkeys(MOTIONS, reason))
+
+
+def norm(tangent: Tangent) -> float:
+    """Euclidean norm over all entries of a tangent."""
+    return math.hypot(*(float(torch.linalg.vector_norm(value.detach())) for value in tangent.values()))
+
+
+def gate_flips(before: Tensor | None, after: Tensor | None) -> float | None:
+    """Share of gates (booleans of one shape) that differ; None where there are none."""
+    return None if before is None or after is None else float((before != after).double().mean())
+
+
+def spectral_norm(matrix: Tensor) -> float:
+    """‖M‖₂ of a matrix (rows, columns): by Lanczos from a fixed start, dense below 64 rows, where it is cheaper."""
+    if min(matrix.shape) < 64:
+        return float(torch.linalg.matrix_norm(matrix, ord=2))
+    if not bool(matrix.any()):
+        return 0.0
+
+    def square(vector: np.ndarray) -> np.ndarray:
+        product = matrix.T @ (matrix @ torch.from_numpy(vector.ravel()).to(matrix))
+        return product.to("cpu", torch.float64).numpy()
+
+    columns = matrix.shape[1]
+    operator = scipy.sparse.linalg.LinearOperator((columns, columns), matvec=square, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(columns)
+    tolerance = 100 * torch.finfo(matrix.dtype).eps
+    largest = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=tolerance, return_eigenvectors=False)
+    return math.sqrt(max(float(largest[0]), 0.0))

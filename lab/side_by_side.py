@@ -1,0 +1,249 @@
+"""The three learners on one task: the full network, its linearization, the kernel regressor."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lab.errors import check_choice, refuse
+from lab.jacobians.jacobian import Jacobian
+from lab.kernels.spectrum import Spectrum
+from lab.learners.descent import Descent
+from lab.learners.kernel import KernelRegressor
+from lab.learners.linearized import LinearizedNetwork, train_linearized
+from lab.learners.network import check_fits, flat_targets, train_network
+from lab.learners.trajectory import Trajectory
+from lab.measures.gap import disagreement, tracking_gap
+from lab.measures.motion import Motion, measure_motion, no_motion
+from lab.networks.modules import as_network
+from lab.networks.network import Network
+from lab.tasks.task import Task, as_task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SideBySide:
+    """Three learners after one descent from one initialization.
+
+    Attributes
+    ----------
+    network, linearized, kernel
+        Their trajectories; ``kernel`` is None under an optimizer of torch.optim (see ``reasons``).
+    trained_network
+        The network at the last step.
+    learning_rate
+        η, None under an optimizer.
+    lambda_max, lambda_min
+        Extreme eigenvalues of the training kernel K₀ at initialization, in output units.
+    scale
+        RMS of (targets − initial outputs) on the training split: the unit of the gap.
+    motion
+        How far weights, gates and kernel went.
+    reasons
+        Why something is None, by name.
+    task, descent
+        What was asked.
+    """
+
+    network: Trajectory
+    linearized: Trajectory
+    kernel: Trajectory | None
+    trained_network: Network
+    learning_rate: float | None
+    lambda_max: float
+    lambda_min: float
+    scale: float
+    motion: Motion
+    task: Task
+    descent: Descent
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def learners(self) -> dict[str, Trajectory]:
+        """The trajectories there are, by name."""
+        every = {"network": self.network, "linearized": self.linearized, "kernel": self.kernel}
+        return {name: trajectory for name, trajectory in every.items() if trajectory is not None}
+
+    def gap(self, split: str = "test") -> Array:
+        """Tracking gap at the recorded steps, shape (T,); inf from a divergence on.
+
+        Parameters
+        ----------
+        split
+            "train" or "test"; raises `LabError` for anything else, or for "test" without a test split.
+        """
+        check_choice("split", split, ("train", "test"))
+        if split == "test" and not self.task.has_test:
+            refuse("split", "'test' for a task without a test split", "'train'", "give the task test_inputs and test_targets")
+        gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
+        ends = [end for end in (self.network.diverged_at, self.linearized.diverged_at) if end is not None]
+        return np.where(self.network.steps >= min(ends), np.inf, gap) if ends else gap
+
+    def disagreement(self) -> float | None:
+        """Largest |linearized − kernel| over steps, samples and both splits, in units of the gap; None without a kernel."""
+        if self.kernel is None:
+            return None
+        splits = ("train", "test") if self.task.has_test else ("train",)
+        pairs = ((getattr(self.linearized, split), getattr(self.kernel, split)) for split in splits)
+        return max(disagreement(linearized, kernel, self.scale) for linearized, kernel in pairs)
+
+    def summary(self) -> dict[str, Any]:
+        """One flat row of JSON values: rates, largest gaps, final losses, motion, divergences, and reasons for None."""
+        gaps = {f"gap_{split}": float(self.gap(split).max()) for split in ("train", "test") if split in self._splits}
+        losses = {f"final_loss_{name}": trajectory.final_loss for name, trajectory in self.learners.items()}
+        ends = {f"diverged_at_{name}": trajectory.diverged_at for name, trajectory in self.learners.items()}
+        numbers = {
+            "learning_rate": self.learning_rate,
+            "lambda_max": self.lambda_max,
+            "lambda_min": self.lambda_min,
+            **gaps,
+            **losses,
+            **self.motion,
+            "linearized_kernel_disagreement": self.disagreement(),
+        }
+        reasons = {**self.reasons, **self.motion.reasons}
+        for name, value in numbers.items():
+            if value is not None and not np.isfinite(value):
+                numbers[name], reasons[name] = None, self._divergence()
+        return {**numbers, **ends, "linearized_in": "weights", "reasons": reasons}
+
+    def plot(self) -> Figure:
+        """One figure: losses of the learners, their outputs on a few test samples, the gap over steps."""
+        from lab.figures import curves, style
+
+        with style.use():
+            figure, axes = style.panels(3)
+            curves.losses(axes[0, 0], self.network.steps, {name: t.loss for name, t in self.learners.items()})
+            self._draw_outputs(axes[0, 1])
+            gaps = {split: self.gap(split) for split in self._splits}
+            curves.gaps(axes[0, 2], self.network.steps, gaps)
+            figure.suptitle(self._title())
+        return figure
+
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        return ("train", "test") if self.task.has_test else ("train",)
+
+    def _draw_outputs(self, ax: Any) -> None:
+        from lab.figures import curves
+
+        split = self._splits[-1]
+        outputs = {name: getattr(t, split)[:, :, -1] for name, t in self.learners.items()}
+        gap = np.nan_to_num(np.abs(outputs["network"] - outputs["linearized"])).max(0)
+        by_gap = np.argsort(gap)
+        samples = [int(by_gap[int(share * (len(by_gap) - 1))]) for share in (0.0, 0.5, 0.75, 1.0)]
+        curves.outputs_over_steps(ax, self.network.steps, outputs, list(dict.fromkeys(samples)))
+        ax.set_title(f"{split} outputs: smallest, median, upper-quartile, largest gap", fontsize="small")
+
+    def _title(self) -> str:
+        parameters = sum(value.numel() for value in self.trained_network.trained.values())
+        width = getattr(self.trained_network, "width", None)
+        size = f"{parameters:,} trained parameters" if width is None else f"width {width}"
+        return f"{self.task.name}, {size}"
+
+    def _divergence(self) -> str:
+        ends = [f"{name} diverged at step {t.diverged_at}" for name, t in self.learners.items() if t.diverged_at is not None]
+        return "; ".join(ends) or "not finite"
+
+
+@torch.no_grad()
+def side_by_side(
+    network: torch.nn.Module | Network, task: Task | tuple[Any, Any], descent: Descent, *, in_place: bool = False
+) -> SideBySide:
+    """Train a network, its linearization around these weights, and the kernel regressor, by the same descent.
+
+    Parameters
+    ----------
+    network
+        A network of the lab or any torch.nn.Module, at initialization. It is not changed, unless ``in_place``.
+    task
+        A `Task`, or a pair (X, y) without a test split.
+    descent
+        Steps, rates, batches; see `Descent`.
+    in_place
+        Train the given network itself instead of a copy of it.
+
+    Raises
+    ------
+    LabError
+        A network that does not fit the task, a module that cannot be differentiated per sample, outputs that do not
+        depend on the trained weights (zero kernel).
+
+    Examples
+    --------
+    >>> import lab
+    >>> task = lab.tasks.digits()
+    >>> result = lab.side_by_side(lab.ElmanRNN.like(task, 256), task, lab.Descent(steps=20))
+    >>> bool(result.gap("test").max() < 1), bool(result.disagreement() < 1e-9)
+    (True, True)
+    """
+    before, task = as_network(network), as_task(task)
+    check_fits(before, task)
+    jacobian = before.jacobian(task.train_inputs).keep()
+    test_jacobian = None if task.test_inputs is None else before.jacobian(task.test_inputs).keep()
+    targets = flat_targets(before, task)
+    kernel = jacobian.gram()
+    spectrum = Spectrum(kernel)
+    learning_rate = descent.rate(spectrum.lambda_max)
+    regressor = _kernel_trajectory(kernel, spectrum, jacobian, test_jacobian, targets, descent, learning_rate)
+    linear_model = LinearizedNetwork(jacobian, before.trained, track_weights=descent.optimizer is not None)
+    linearized = train_linearized(linear_model, test_jacobian, targets, descent, learning_rate)
+    after, before = (before, before.copy()) if in_place else (before.copy(), before)
+    trajectory = train_network(after, task, descent, learning_rate)
+    return SideBySide(
+        network=trajectory,
+        linearized=linearized,
+        kernel=regressor,
+        trained_network=after,
+        learning_rate=learning_rate,
+        lambda_max=spectrum.lambda_max,
+        lambda_min=spectrum.lambda_min,
+        scale=float((targets - jacobian.outputs).double().square().mean().sqrt()),
+        motion=_motion(before, after, task.train_inputs, kernel, trajectory),
+        task=task,
+        descent=descent,
+        reasons={} if regressor else {"kernel": "torch.optim's optimizers have no closed form on a kernel"},
+    )
+
+
+def _kernel_trajectory(
+    kernel: Tensor,
+    spectrum: Spectrum,
+    jacobian: Jacobian,
+    test_jacobian: Jacobian | None,
+    targets: Tensor,
+    descent: Descent,
+    learning_rate: float | None,
+) -> Trajectory | None:
+    if learning_rate is None:
+        return None
+    test = (None, None) if test_jacobian is None else (test_jacobian.gram(jacobian), test_jacobian.outputs)
+    return KernelRegressor(kernel, jacobian.outputs, targets, *test, spectrum=spectrum).trajectory(descent, learning_rate)
+
+
+def _motion(before: Network, after: Network, inputs: Tensor, kernel: Tensor, trajectory: Trajectory) -> Motion:
+    if trajectory.diverged_at is not None:
+        return no_motion(f"network diverged at step {trajectory.diverged_at}")
+    return measure_motion(before, after, inputs, (kernel, after.jacobian(inputs).gram()))
+
+
+class _CallableModule(types.ModuleType):
+    """Lets ``lab.side_by_side`` be called even where importing this module has put it in the function's place."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> SideBySide:
+        return side_by_side(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
