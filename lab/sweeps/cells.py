@@ -1,0 +1,72 @@
+"""A cell is one measurement of a sweep, named by JSON values alone; its key is a hash of what it asks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.errors import LabError
+
+Cell = Mapping[str, Any]
+
+
+def plain(value: object) -> Any:
+    """JSON form of ``value``: tuples become lists, NumPy scalars Python numbers, NaN and infinities null.
+
+    Raises
+    ------
+    LabError
+        If ``value`` holds something that is no JSON (an array, an object, a key that is no text).
+    """
+    if isinstance(value, Mapping):
+        return {_text(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    return _number(value)
+
+
+def _text(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    raise LabError("value", f"the key {key!r}", "keys that are text", "write the key as text")
+
+
+def _number(value: object) -> int | float | bool | None:
+    scalar = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    if isinstance(scalar, float):
+        return scalar if math.isfinite(scalar) else None
+    if isinstance(scalar, (bool, int)):
+        return scalar
+    raise LabError("value", f"a {type(value).__name__}", "JSON values", "put arrays among the arrays of the cell")
+
+
+def canonical(value: object) -> str:
+    """One text per JSON value: sorted keys, no blanks. Equal texts mean equal values."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def pretty(value: object) -> str:
+    """JSON for files that people open."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def cell_key(comparison: str, version: int, cell: Cell) -> str:
+    """Name of a cell's files: 32 hexadecimal digits, from what is measured and by which version."""
+    identity = {"comparison": comparison, "version": version, "cell": cell}
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:32]
+
+
+def label(cell: Cell) -> str:
+    """A cell in one line for people, such as ``width=64 seed=1``."""
+    return " ".join(f"{name}={value}" for name, value in cell.items())
+
+
+def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """The fields in which cells differ: what has to be said to tell them apart."""
+    names = dict.fromkeys(name for cell in cells for name in cell)
+    return tuple(name for name in names if len({canonical(cell.get(name)) for cell in cells}) > 1)
