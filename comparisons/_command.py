@@ -1,0 +1,331 @@
+"""The command ``lazylab``. Help, version and list do without torch, so imports that need it stay inside functions."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tomllib
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from comparisons._shape import Comparison, as_json, load, names, with_values
+from lab.costs import Cost
+from lab.errors import LabError
+from lab.sweeps import Cell, Crew, Outcome, Store, run_cells, termination_interrupts, usable_cores, versions
+from lab.sweeps.cells import label
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DESCRIPTION = "Full recurrent network, its linearization and its tangent-kernel regressor, side by side."
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how to run; none of these changes a number of the result.
+
+    Attributes
+    ----------
+    preset
+        Settings to start from.
+    config
+        TOML file with settings; it goes before the preset, and flags go before it.
+    out
+        Run directory, runs/NAME if not given. A run that is there is resumed.
+    executor
+        Where cells are computed.
+    workers
+        Cells at a time. One per usable core if not given, one on cuda.
+    device
+        cpu or cuda.
+    threads
+        Threads of one cell.
+    dry_run
+        Tell what would be run, and run nothing.
+    """
+
+    preset: Literal["fast", "default", "full"] = "default"
+    config: Path | None = None
+    out: Path | None = None
+    executor: Literal["serial", "processes"] = "processes"
+    workers: int | None = None
+    device: str = "cpu"
+    threads: int = 1
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class List:
+    """Every comparison, its question, its cost."""
+
+    def __call__(self) -> int:
+        """Print the list."""
+        for name in names():
+            comparison = load(name)
+            print(f"{name}\n  {comparison.question}\n  asked by {comparison.asked_by}")
+            print("  cost: " + ", ".join(_preset_cost(comparison, preset) for preset in comparison.PRESETS))
+        return DONE
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run or resume a comparison. NAME comes first; `lazylab run NAME --help` tells its settings."""
+
+    name: tyro.conf.Positional[str]
+    settings: Any = None
+    options: RunOptions = field(default_factory=RunOptions)
+
+    def __call__(self) -> int:
+        """Run, then write and print what came of it."""
+        return _run(self.name, load(self.name), self.settings, self.options)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Numbers and figures again, from the cells of a run directory, without training.
+
+    Attributes
+    ----------
+    directory
+        A run directory.
+    style
+        Style of the figures, such as lecture.
+    """
+
+    directory: tyro.conf.Positional[Path]
+    style: str = "default"
+
+    def __call__(self) -> int:
+        """Write and print."""
+        return _show(Store(self.directory), self.style)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; those of the process if None.
+
+    Returns
+    -------
+    int
+        0 done, 1 some cells failed, 2 refused input, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with termination_interrupts():
+            return _understand(arguments)()
+    except LabError as error:
+        print(f"lazylab: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("lazylab: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as stop:  # help, or a usage error that the parser explained
+        return stop.code if isinstance(stop.code, int) else DONE if stop.code is None else REFUSED
+
+
+def _understand(arguments: list[str]) -> Callable[[], int]:
+    """The command that the arguments ask for, ready to be called."""
+    if arguments[:1] == ["--version"]:
+        return _print_version
+    if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
+        return _understand_run(arguments)
+    command: Callable[[], int] = _parse(arguments, {"list": List, "run": _run_type(None, names()), "show": Show})
+    return command
+
+
+def _understand_run(arguments: list[str]) -> Run:
+    """Read the flags twice: preset and file, which they name, are the defaults of the settings."""
+    comparison = load(arguments[1])
+
+    def parse(defaults: Any) -> Any:
+        return _parse(arguments, {"run": _run_type(defaults, [arguments[1]]), "list": List, "show": Show})
+
+    options = parse(comparison.PRESETS["default"]).run
+    start = comparison.PRESETS[options.preset]
+    if options.config is not None:
+        start = with_values(start, _read_toml(options.config), str(options.config))
+    asked = parse(start)
+    settings = type(start)(**_values(asked.settings))  # here, not in the parser, bad values are refused
+    return Run(asked.name, settings, asked.run)
+
+
+def _parse(arguments: list[str], commands: dict[str, type[Any]]) -> Any:
+    choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
+    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)
+    return tyro.cli(union, prog="lazylab", description=DESCRIPTION, args=arguments, config=flat)
+
+
+def _run_type(settings: Any, choices: Sequence[str]) -> type[Any]:
+    """Arguments of `run`, with the settings of one comparison as flags if they are known."""
+    entries: list[Any] = [("name", tyro.conf.Positional[Annotated[str, _named(choices)]])]
+    if settings is not None:
+        default = _unchecked(settings)
+        entries.append(("settings", type(default), field(default=default)))
+    entries.append(("run", RunOptions, field(default_factory=RunOptions)))
+    made = make_dataclass("Run", entries, frozen=True)
+    made.__doc__ = Run.__doc__
+    return made
+
+
+def _named(choices: Sequence[str]) -> Any:
+    return tyro.conf.arg(metavar="NAME", help=f"One of {', '.join(choices)}.")
+
+
+def _unchecked(settings: Any) -> Any:
+    """Twin of settings that checks nothing, so that a refusal comes later and in our words, not the parser's."""
+    kind = type(settings)
+    twin = type(kind.__name__, (kind,), {"__post_init__": lambda self: None, "__doc__": kind.__doc__})
+    return twin(**_values(settings))
+
+
+def _values(settings: Any) -> dict[str, Any]:
+    return {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LabError("config", f"{str(path)!r} ({error.strerror})", "a TOML file", "check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LabError("config", f"{str(path)!r} ({error})", "TOML, such as widths = [64, 128]", "mend it") from None
+
+
+def _print_version() -> int:
+    print(f"lazylab {versions()['lazylab'] or '(not installed)'}")
+    return DONE
+
+
+def _run(name: str, comparison: Comparison, settings: Any, options: RunOptions) -> int:
+    crew = _crew(options)
+    cells = list(comparison.cells(settings))
+    costs = [comparison.cost(cell) for cell in cells]
+    store = Store(options.out or Path("runs") / name)
+    claim = functools.partial(store.claim, name, comparison.version, as_json(settings), comparison.GRID, cells)
+    if options.dry_run:
+        claim(write=False)
+        return _tell_plan(store, cells, costs, crew)
+    claim()
+    try:
+        outcome = run_cells(f"comparisons.{name}", cells, costs, store, crew)
+    except KeyboardInterrupt:
+        return _tell_interrupted(store, cells)
+    return _finish(comparison, store, cells, outcome)
+
+
+def _crew(options: RunOptions) -> Crew:
+    _check_device(options.device)
+    workers = options.workers
+    if workers is None:
+        workers = 1 if options.device.startswith("cuda") else usable_cores()
+    prepare = functools.partial(prepare_process, options.threads, options.device)
+    return Crew(options.executor, workers, options.threads, options.device, prepare)
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or (":" in device and not index.isdigit()):
+        raise LabError("device", repr(device), "cpu, cuda or cuda:N", "leave --device away for the processor")
+    import torch
+
+    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+        allowed = f"a device that torch sees: cpu and {torch.cuda.device_count()} of cuda"
+        raise LabError("device", repr(device), allowed, "use --device cpu, or install a torch with CUDA")
+
+
+def prepare_process(threads: int, device: str) -> None:
+    """Make a process ready to measure: its threads, its device, full float32 products.
+
+    Parameters
+    ----------
+    threads
+        Threads of every numerical library here, which decide the order of sums and so the last bits.
+    device
+        Where torch puts new tensors.
+    """
+    import scipy.linalg  # noqa: F401 (loaded now, so that its linear algebra is limited too)
+    import threadpoolctl  # type: ignore[import-untyped]
+    import torch
+
+    threadpoolctl.threadpool_limits(threads)
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if device != "cpu":
+        torch.set_default_device(device)
+
+
+def _finish(comparison: Comparison, store: Store, cells: Sequence[Cell], outcome: Outcome) -> int:
+    from comparisons._outputs import describe, write_outputs
+
+    written = write_outputs(comparison, store, cells)
+    print(describe(written, store))
+    log = store.directory / "failures.txt"
+    log.unlink(missing_ok=True)
+    if not outcome.failed:
+        return DONE
+    store.write(log.name, "\n".join(f"{label(f.cell)}\n{f.traceback or f.error}\n" for f in outcome.failed))
+    print(f"lazylab: {len(outcome.failed)} of {len(cells)} cells failed (tracebacks: {log}):", file=sys.stderr)
+    for failure in outcome.failed:
+        print(f"  {label(failure.cell)}: {failure.error}", file=sys.stderr)
+    return FAILED
+
+
+def _tell_interrupted(store: Store, cells: Sequence[Cell]) -> int:
+    done = len(cells) - len(store.missing(cells))
+    message = f"lazylab: interrupted; {done} of {len(cells)} cells are kept in {store.directory}."
+    print(f"{message} The same command goes on from there.", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _tell_plan(store: Store, cells: Sequence[Cell], costs: Sequence[Cost], crew: Crew) -> int:
+    missing = {id(cell) for cell in store.missing(cells)}
+    left = sum(cost.flops for cell, cost in zip(cells, costs, strict=True) if id(cell) in missing)
+    flops, peak = sum(cost.flops for cost in costs), max((cost.bytes for cost in costs), default=0.0)
+    print(f"cells      {len(cells)}, of which {len(cells) - len(missing)} are committed in {store.directory}")
+    print(f"work       {_quantity(flops, 'flop')}, of which {_quantity(left, 'flop')} to do")
+    print(f"memory     {_quantity(peak, 'B')} at most per cell, {crew.workers} at a time")
+    print(f"executor   {crew.executor} on {crew.device}, {crew.threads} threads per cell")
+    return DONE
+
+
+def _preset_cost(comparison: Comparison, preset: str) -> str:
+    cells = comparison.cells(comparison.PRESETS[preset])
+    return f"{preset} {_quantity(sum(comparison.cost(cell).flops for cell in cells), 'flop')} in {len(cells)} cells"
+
+
+def _quantity(value: float, unit: str) -> str:
+    for prefix in ("", "k", "M", "G", "T"):
+        if value < 1000:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= 1000
+    return f"{value:.3g} P{unit}"
+
+
+def _show(store: Store, style: str) -> int:
+    from comparisons._outputs import describe, write_outputs
+
+    manifest = store.manifest
+    comparison = load(manifest["comparison"])
+    if manifest["version"] != comparison.version:
+        came = f"cells of version {manifest['version']} of {manifest['comparison']}"
+        raise LabError("directory", came, f"version {comparison.version}", "run it again with another --out")
+    written = write_outputs(comparison, store, manifest["cells"], style)
+    print(describe(written, store))
+    if written.missing:
+        print(f"lazylab: {written.missing} of {len(manifest['cells'])} cells are missing", file=sys.stderr)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
