@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from lab.figures.style import GREY, LEARNERS
@@ -111,17 +112,13 @@ def power_law(
 
 
 def width_axis(ax: Axes, widths: Array) -> Axes:
-    """Widths on a logarithmic axis, each one named."""
+    """Widths on a logarithmic axis, each one named; plain decimals on the other one."""
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(widths, labels=[f"{int(width)}" for width in widths])
-    ax.minorticks_off()
-    ax.yaxis.set_minor_locator(_minor_decades())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("width m (hidden units)")
     return ax
-
-
-def _minor_decades() -> object:
-    from matplotlib.ticker import LogLocator
-
-    return LogLocator(subs=range(2, 10))

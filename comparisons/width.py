@@ -1,0 +1,358 @@
+"""How closely does gradient descent follow the linearized network as the width grows?
+
+For each width and seed the three learners (`lab.side_by_side`) train by the same descent, and the table keeps the
+largest gap over the recorded steps and how far weights, gates and kernel went.
+
+Numbers
+-------
+exponent.gap_train, exponent.gap_test
+    Slope of log(largest tracking gap) on log(width). The gap is RMS(network − linearized) over samples and outputs, in
+    units of RMS(y − f₀) on the training set. Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2).
+exponent.weight_motion, exponent.relative_weight_motion, exponent.spectral_motion
+    The same for ‖θ_T − θ₀‖_F, for ‖θ_T − θ₀‖_F/‖θ₀‖_F and for ‖W_T − W₀‖₂. Allen-Zhu, Li, Song 2019 (Theorem 3) ask for
+    a spectral radius of order m^(−1/2).
+exponent.kernel_drift, exponent.gate_flips
+    The same for ‖K_T − K₀‖_F/‖K₀‖_F and for the share of ReLU gates that changed.
+exponent.<quantity>.<readout>
+    The same for a further readout: "all" is the paper's own loss, over all time steps from the second on.
+gap_test.<width>
+    Mean largest test gap at the smallest and the largest width.
+kernel_time, final_mse_linearized, f0_share
+    τ = η·t·λ_max(K₀)/2 at the end; the linear learner's mean (f − y)² there at the largest width; ‖f₀‖²/‖y − f₀‖².
+noise_floor
+    Largest disagreement of the two computations of the linear model (weight space and kernel), in units of the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from comparisons import _tasks
+from comparisons._shape import Conclusion, Number
+from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
+from lab.errors import check_choice, check_integer, check_number, refuse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lab.measures.exponents import Exponent
+
+question = "How closely does gradient descent follow the linearized network as the width grows?"
+asked_by = "R1, R3"
+version = 1
+GRID = ("widths", "seeds", "readouts")
+
+QUANTITIES = {
+    "gap_train": "training set",
+    "gap_test": "test set",
+    "weight_motion": r"weight motion $\|\theta_T-\theta_0\|_F$",
+    "relative_weight_motion": r"relative motion $\|\theta_T-\theta_0\|_F/\|\theta_0\|_F$",
+    "spectral_motion": r"spectral motion $\|W_T-W_0\|_2$",
+    "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
+    "gate_flips": "share of flipped gates",
+}
+THEORY = -0.5  # exponent of the bound on the gap
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the width comparison.
+
+    Parameters
+    ----------
+    task
+        "digits" or "separable".
+    samples
+        Training samples, and as many test samples; None for the task's own number.
+    readouts
+        Which losses: "last" and "mean" have one output per sample, "all" is the paper's, over time steps 2…L.
+    widths, seeds
+        Widths m, and how many initializations at each.
+    data_seed
+        Of the data, which are the same for all widths and seeds.
+    steps, critical_fraction
+        Gradient steps, and c in η = 2c/λ_max(K₀).
+    activation, parametrization, trained
+        As in ElmanRNN.
+    dtype
+        Precision of weights and outputs; eigen-solves are in float64 anyway.
+    """
+
+    task: str = "digits"
+    samples: int | None = None
+    readouts: tuple[str, ...] = ("last", "all")
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    seeds: int = 5
+    data_seed: int = 0
+    steps: int = 300
+    critical_fraction: float = 0.5
+    activation: str = "relu"
+    parametrization: str = "paper"
+    trained: tuple[str, ...] = ("W",)
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        _tasks.check_task(self.task, self.samples)
+        for name in ("seeds", "steps"):
+            check_integer(name, getattr(self, name), 1)
+        check_integer("data_seed", self.data_seed, 0)
+        check_number("critical_fraction", self.critical_fraction, above=0)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_choice("activation", self.activation, ("relu", "erf", "tanh", "softplus"))
+        check_choice("parametrization", self.parametrization, ("paper", "ntk"))
+        if self.activation == "softplus" and self.parametrization == "paper":
+            refuse("activation", "'softplus' with parametrization='paper'", "relu, erf or tanh there", "use parametrization ntk")
+        self._check_grids()
+
+    def _check_grids(self) -> None:
+        for width in self.widths:
+            check_integer("widths", width, 1)
+        for name, options in (("readouts", ("last", "all", "mean")), ("trained", ("W", "A", "B"))):
+            for value in getattr(self, name):
+                check_choice(name, value, options)
+        for name in ("widths", "readouts", "trained"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                refuse(name, str(values), "one or more different values", "name each value once")
+
+
+PRESETS = {
+    "fast": Settings(widths=(32, 64, 128, 256), seeds=3, steps=100),
+    "default": Settings(),
+    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=10, steps=1000),
+}
+
+
+def cells(settings: Settings) -> list[dict[str, Any]]:
+    """One cell for every readout, width and seed."""
+    fixed = {name: value for name, value in asdict(settings).items() if name not in GRID}
+    fixed["trained"] = list(settings.trained)
+    return [
+        {"width": width, "seed": seed, "readout": readout, **fixed}
+        for readout in settings.readouts
+        for width in settings.widths
+        for seed in range(settings.seeds)
+    ]
+
+
+def cost(cell: dict[str, Any]) -> Cost:
+    """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
+    task, width = _tasks.size(cell), cell["width"]
+    outputs = task.length - 1 if cell["readout"] == "all" else 1
+    step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(task.samples, task.length, width)
+    kernels = 3 * tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
+    item = 4 if cell["dtype"] == "float32" else 8
+    deltas = (task.samples + task.test) * outputs * task.length * width
+    return Cost(cell["steps"] * step + kernels, item * (4 * width**2 + 2 * deltas))
+
+
+def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Train the three learners once."""
+    import torch
+
+    import lab
+
+    task = _tasks.build(cell)
+    task = task.at_every_step() if cell["readout"] == "all" else task
+    choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained", "seed")}
+    precision = {"dtype": getattr(torch, cell["dtype"]), "device": torch.get_default_device()}
+    network = lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+    result = lab.side_by_side(network, task, lab.Descent(cell["steps"], cell["critical_fraction"]))
+    return _row(cell, result), _arrays(result)
+
+
+def _row(cell: dict[str, Any], result: Any) -> dict[str, Any]:
+    summary = result.summary()
+    start = result.linearized.train[0]
+    residual = start - result.task.train_targets.flatten(1).numpy()
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
+    return {
+        "readout": cell["readout"],
+        "width": cell["width"],
+        "seed": cell["seed"],
+        **summary,
+        "final_mse_linearized": _finite(2 * result.linearized.final_loss / residual.size),
+        "kernel_time": result.learning_rate * cell["steps"] * result.lambda_max / 2,
+        "f0_share": float((start**2).sum() / (residual**2).sum()),
+        "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
+        "reasons": reasons,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _arrays(result: Any) -> dict[str, np.ndarray]:
+    learners = result.learners
+    return {
+        "steps": result.network.steps,
+        "learners": np.array(list(learners)),
+        "loss": np.stack([learner.loss for learner in learners.values()]),
+        "test": np.stack([learner.test for learner in learners.values()]).astype(np.float32),
+        "test_targets": result.task.test_targets.flatten(1).numpy(),
+        "gap_train": result.gap("train"),
+        "gap_test": result.gap("test"),
+    }
+
+
+def exponents(table: pd.DataFrame, readout: str) -> dict[str, Exponent]:
+    """The exponent of every quantity for one readout, from a table with one row per width and seed."""
+    from lab.measures.exponents import fit_exponent
+
+    arm = table[table["readout"] == readout]
+    grids = {name: arm.pivot(index="seed", columns="width", values=name).astype(float) for name in QUANTITIES}
+    return {name: fit_exponent(grid.columns.to_numpy(float), grid.to_numpy()) for name, grid in grids.items()}
+
+
+def conclude(table: pd.DataFrame) -> Conclusion:
+    """Exponents of every readout, context numbers, and a verdict on the first readout."""
+    numbers = {}
+    for place, readout in enumerate(dict.fromkeys(table["readout"])):
+        for name, exponent in exponents(table, readout).items():
+            numbers[f"exponent.{name}" + (f".{readout}" if place else "")] = _number(exponent)
+    main = table[table["readout"] == table["readout"].iloc[0]]
+    widest = main[main["width"] == main["width"].max()]
+    for width in sorted({main["width"].min(), main["width"].max()}):
+        numbers[f"gap_test.{width}"] = Number.mean(main.loc[main["width"] == width, "gap_test"])
+    numbers["kernel_time"] = Number.mean(main["kernel_time"])
+    numbers["final_mse_linearized"] = Number.mean(widest["final_mse_linearized"])
+    numbers["f0_share"] = Number.mean(widest["f0_share"])
+    numbers["noise_floor"] = Number(_finite(float(table["linearized_kernel_disagreement"].max())), None, len(table))
+    return Conclusion(numbers, verdict(numbers, main))
+
+
+def _number(exponent: Exponent) -> Number:
+    details = {"widths": list(exponent.widths), "local_slopes": [round(slope, 4) for slope in exponent.local_slopes]}
+    return Number(exponent.value, exponent.interval, exponent.seeds, exponent.reason, details)
+
+
+def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
+    """The sentence that the numbers support, and no more."""
+    gap = numbers["exponent.gap_test"]
+    if gap.value is None:
+        return f"The test gap has no exponent here: {gap.reason}."
+    low, high = int(table["width"].min()), int(table["width"].max())
+    ends = [numbers[f"gap_test.{width}"].value for width in (low, high)]
+    share = " to ".join("?" if end is None else f"{100 * end:.0f} %" for end in ends)
+    trend = f"the test gap between network and linearization goes from {share} of the initial residual, as m^{gap}"
+    mse = numbers["final_mse_linearized"].value
+    left = "" if mse is None else f" Training ended with a linear mean squared error of {mse:.2g} at the largest width."
+    return f"From width {low} to {high} {trend}: {_judge(gap)}.{left}"
+
+
+def _judge(gap: Number) -> str:
+    """What the interval says about the theory's exponent."""
+    if gap.interval is None:
+        return "one interval needs three seeds or more"
+    low, high = gap.interval
+    if low <= 0 <= high:
+        return "no trend is visible at this size"
+    if low > 0:
+        return "wider networks follow their linearization less closely here"
+    if low <= THEORY <= high:
+        return f"compatible with the theory's m^({THEORY:g})"
+    return f"wider networks are lazier, but {'slower' if low > THEORY else 'faster'} than the theory's m^({THEORY:g})"
+
+
+def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
+    """The gap against width, the motion against width, and the learners' test outputs at three widths."""
+    table = results.table
+    return {"gap": _draw_gap(table), "motion": _draw_motion(table), "outputs": _draw_outputs(results)}
+
+
+def _draw_gap(table: pd.DataFrame) -> Figure:
+    from lab.figures import style
+
+    readouts = list(dict.fromkeys(table["readout"]))
+    figure, axes = style.panels(len(readouts), size=(5.0, 4.0), sharey=True)
+    for ax, readout in zip(axes[0], readouts, strict=True):
+        for name, color in (("gap_test", "#0072B2"), ("gap_train", "#E69F00")):
+            _draw_quantity(ax, table[table["readout"] == readout], name, color)
+        ax.set_title(f"readout: {_READS[readout]}")
+        ax.legend(loc="best")
+    axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))")
+    figure.suptitle(question)
+    return figure
+
+
+_READS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
+
+
+def _draw_motion(table: pd.DataFrame) -> Figure:
+    from lab.figures import style
+
+    names = [name for name in QUANTITIES if not name.startswith("gap")]
+    arm = table[table["readout"] == table["readout"].iloc[0]]
+    figure, axes = style.panels(3, 2, size=(3.9, 3.2))
+    for ax, name, color in zip(axes.flat, names, style.QUANTITIES, strict=False):
+        if arm[name].notna().any():
+            _draw_quantity(ax, arm, name, color)
+        ax.set_title(QUANTITIES[name], fontsize="medium")
+        ax.legend(loc="best", fontsize="small")
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    figure.suptitle("How far training moved weights, kernel and gates")
+    return figure
+
+
+def _draw_quantity(ax: Axes, arm: pd.DataFrame, name: str, color: str) -> None:
+    """Seeds, intervals, fitted line and its band for one quantity of one readout."""
+    from lab.figures import curves
+    from lab.measures.exponents import fit_exponent
+
+    grid = arm.pivot(index="seed", columns="width", values=name).astype(float).dropna(axis=1)
+    grid = grid.loc[:, (grid > 0).all()]
+    if grid.empty:
+        return
+    widths, values = grid.columns.to_numpy(float), grid.to_numpy()
+    exponent = fit_exponent(widths, values)
+    fitted = exponent.value is not None and exponent.log_intercept is not None
+    what = f"{QUANTITIES[name]}: " if name.startswith("gap") else ""
+    label = f"{what}slope {_number(exponent)}".replace("-", "−") if fitted else QUANTITIES[name]
+    line = (exponent.value, exponent.log_intercept) if fitted else None
+    curves.power_law(
+        ax, widths, values, color=color, label=label, line=line, band=exponent.interval, interval=_log_intervals(values)
+    )
+
+
+def _log_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """t intervals of the geometric mean at each width, from values (seeds, w)."""
+    from lab.measures.exponents import mean_interval
+
+    intervals = [mean_interval(column)[1] for column in np.log(values).T]
+    if any(interval is None for interval in intervals):
+        return None
+    low, high = np.exp(np.array(intervals)).T
+    return low, high
+
+
+def _draw_outputs(results: Any) -> Figure:
+    from lab.figures import curves, style
+
+    figure, axes = style.panels(3, sharey=True)
+    for ax, (width, arrays) in zip(axes[0], _three_widths(results), strict=False):
+        final = {name: outputs[-1, :, -1] for name, outputs in zip(arrays["learners"], arrays["test"], strict=True)}
+        curves.outputs_by_sample(ax, final, arrays["test_targets"][:, -1])
+        ax.set_title(f"width {width}, gap {arrays['gap_test'].max():.2f} (median seed)")
+    axes[0, 0].set_ylabel("output after training")
+    axes[0, 0].legend(loc="upper left")
+    figure.suptitle("Test outputs of the three learners")
+    return figure
+
+
+def _three_widths(results: Any) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Smallest, middle and largest width, with the arrays of the first readout and the seed of median test gap."""
+    table = results.table
+    main = table[table["readout"] == table["readout"].iloc[0]]
+    widths = sorted(main["width"].unique())
+    for width in dict.fromkeys((widths[0], widths[len(widths) // 2], widths[-1])):
+        rows = main[main["width"] == width].sort_values("gap_test")
+        row = rows.iloc[(len(rows) - 1) // 2]
+        yield int(width), results.arrays(width=int(width), seed=int(row["seed"]), readout=row["readout"])

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+import lab
+from lab.kernels.spectrum import Spectrum
+from tests.references import draw
+from tests.tolerances import EXACT, relative
+
+
+def kernel(n=7, rank=7, seed=0):
+    factor = draw(n, rank, seed=seed)
+    return factor @ factor.T
+
+
+def regressor(K=None):
+    K = kernel() if K is None else K
+    n = len(K)
+    outputs, targets = draw(n, 1, seed=1), draw(n, 1, seed=2)
+    cross, test = draw(3, n, seed=3), draw(3, 1, seed=4)
+    return lab.KernelRegressor(K.view(n, 1, n, 1), outputs, targets, cross.view(3, 1, n, 1), test), K, cross
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1.0])
+def test_ridge_is_a_solve(penalty):
+    model, K, cross = regressor()
+    alpha = np.linalg.solve(K.numpy() + penalty * np.eye(len(K)), (model.targets - model.outputs).numpy())
+    train, test = model.ridge(penalty)
+    assert relative(train, model.outputs.numpy() + K.numpy() @ alpha) < EXACT
+    assert relative(test, model.test_outputs.numpy() + cross.numpy() @ alpha) < EXACT
+
+
+def test_the_limit_interpolates():
+    model, K, cross = regressor()
+    train, test = model.limit()
+    assert relative(train, model.targets) < EXACT
+    alpha = np.linalg.solve(K.numpy(), (model.targets - model.outputs).numpy())
+    assert relative(test, model.test_outputs.numpy() + cross.numpy() @ alpha) < 1e-8
+
+
+def test_the_limit_of_a_singular_kernel_is_the_pseudo_inverse():
+    model, K, cross = regressor(kernel(rank=4))
+    alpha = np.linalg.pinv(K.numpy(), rcond=1e-10, hermitian=True) @ (model.targets - model.outputs).numpy()
+    assert relative(model.limit()[1], model.test_outputs.numpy() + cross.numpy() @ alpha) < 1e-8
+
+
+def test_flow_is_a_matrix_exponential():
+    model, K, _ = regressor()
+    start, y = model.outputs.numpy(), model.targets.numpy()
+    times = np.array([0.0, 0.1, 2.0])
+    train, test = model.flow(times)
+    for row, time in enumerate(times):
+        assert relative(train[row], y + scipy.linalg.expm(-time * K.numpy()) @ (start - y)) < EXACT
+    assert test.shape == (3, 3, 1)
+
+
+def test_many_small_steps_are_flow():
+    model, _, _ = regressor()
+    rate = 1e-6 / model.spectrum.lambda_max
+    flow, descent = model.flow(np.array([rate * 500_000]))[1], model.trajectory(lab.Descent(500_000), rate)
+    assert relative(descent.test[-1], flow[0]) < 1e-5
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 300])
+@pytest.mark.parametrize("rate", [1e-12, 0.3, 1.0, 1.7])
+def test_the_descent_filter_is_a_geometric_sum(steps, rate):
+    spectrum = Spectrum(kernel(rank=4) / float(torch.linalg.eigvalsh(kernel(rank=4))[-1]))
+    expected = [rate * sum((1 - rate * value) ** s for s in range(steps)) for value in spectrum.values]
+    assert relative(spectrum.descent(rate, np.array([steps]))[0], np.array(expected)) < EXACT
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (torch.diag(torch.tensor([1.0, -0.1], dtype=torch.float64)), "λ_min = -0.1"),
+        (torch.zeros(3, 3, dtype=torch.float64), "λ_max = 0"),
+        (torch.full((2, 2), float("nan"), dtype=torch.float64), "finite"),
+        (torch.ones(2, 3, dtype=torch.float64), "shape"),
+    ],
+)
+def test_kernels_that_are_none_are_refused(bad, text):
+    with pytest.raises(lab.LabError, match=text):
+        Spectrum(bad)
+
+
+def test_rounding_below_zero_is_forgiven():
+    K = kernel(40, 3).float()
+    spectrum = Spectrum(K @ K.T)
+    assert (spectrum.values >= 0).all()
+
+
+def test_half_a_test_split_is_refused():
+    with pytest.raises(lab.LabError, match="test_kernel"):
+        lab.KernelRegressor(kernel().view(7, 1, 7, 1), draw(7, 1), draw(7, 1), draw(3, 1, 7, 1))

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+import lab
+from lab.measures.exponents import fit_exponent, mean_interval
+from lab.measures.gap import disagreement, tracking_gap
+from lab.measures.motion import MOTIONS, spectral_norm
+from tests.references import draw
+from tests.tolerances import EXACT, relative
+
+WIDTHS = [64, 128, 256, 512]
+
+
+def test_an_exact_power_law_is_found():
+    values = np.array([[3 * m**-0.5 for m in WIDTHS], [7 * m**-0.5 for m in WIDTHS], [m**-0.5 for m in WIDTHS]])
+    fit = fit_exponent(WIDTHS, values)
+    assert fit.value == pytest.approx(-0.5)
+    assert fit.interval == pytest.approx((-0.5, -0.5))
+    assert fit.local_slopes == pytest.approx((-0.5, -0.5, -0.5))
+    assert fit.widths == tuple(WIDTHS)
+    assert fit.log_intercept == pytest.approx(np.log(21) / 3)
+
+
+def test_the_interval_is_students_over_seeds():
+    slopes = [-0.3, -0.5, -0.9]
+    fit = fit_exponent(WIDTHS, [[m**slope for m in WIDTHS] for slope in slopes])
+    expected = scipy.stats.ttest_1samp(slopes, 0).confidence_interval(0.95)
+    assert fit.interval == pytest.approx((expected.low, expected.high))
+    assert fit_exponent(WIDTHS, [[m**slope for m in WIDTHS] for slope in slopes[:2]]).interval is None
+
+
+def test_the_order_of_widths_does_not_matter():
+    values = np.array([[5.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.5, 1.0]])
+    shuffled = [2, 0, 3, 1]
+    forward = fit_exponent(WIDTHS, values)
+    assert fit_exponent(np.array(WIDTHS)[shuffled], values[:, shuffled]) == forward
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, 0.0, -1.0])
+def test_a_width_with_a_diverged_seed_is_left_out_and_named(bad):
+    values = np.array([[1.0, 0.5, 0.25, bad], [2.0, 1.0, 0.5, 0.1]])
+    fit = fit_exponent(WIDTHS, values)
+    assert fit.widths == (64, 128, 256)
+    assert fit.value == pytest.approx(-1)
+    assert "512" in fit.reason
+
+
+def test_one_width_is_no_exponent():
+    fit = fit_exponent([64], [[1.0], [2.0]])
+    assert fit.value is None
+    assert "two widths" in fit.reason
+
+
+def test_shapes_are_checked():
+    with pytest.raises(lab.LabError, match="seeds"):
+        fit_exponent(WIDTHS, [[1.0, 2.0]])
+    with pytest.raises(lab.LabError, match="distinct"):
+        fit_exponent([64, 64], [[1.0, 2.0]])
+
+
+def test_a_mean_of_two_has_no_interval():
+    assert mean_interval([1.0, 3.0]) == (2.0, None)
+
+
+def test_the_gap_is_in_units_of_the_scale_and_infinite_after_divergence():
+    network, linearized = np.zeros((3, 2, 2)), np.zeros((3, 2, 2))
+    linearized[1] = 3.0
+    linearized[2] = np.nan
+    assert tracking_gap(network, linearized, 2.0).tolist() == [0.0, 1.5, np.inf]
+
+
+def test_disagreement_looks_at_the_worst_entry_that_both_reached():
+    linearized, kernel = np.zeros((2, 1, 2)), np.array([[[0.1, -0.4]], [[np.nan, np.nan]]])
+    assert disagreement(linearized, kernel, 2.0) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (100, 70), (90, 200)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_spectral_norm_is_the_largest_singular_value(shape, dtype):
+    matrix = draw(*shape, seed=3, dtype=dtype)
+    expected = float(np.linalg.svd(matrix.double().numpy(), compute_uv=False)[0])
+    assert spectral_norm(matrix) == pytest.approx(expected, rel=1e-8 if dtype == torch.float64 else 1e-5)
+    assert spectral_norm(torch.zeros(80, 80)) == 0.0
+
+
+def test_motion_against_plain_numpy():
+    task = lab.tasks.separable(10, 4, 4, 5)
+    network = lab.ElmanRNN.like(task, 70, trained=("W", "B"))
+    result = lab.side_by_side(network, task, lab.Descent(50))
+    before, after = network.trained, result.trained_network.trained
+    start, end = (np.concatenate([p[n].detach().numpy().ravel() for n in ("W", "B")]) for p in (before, after))
+    motion = result.motion
+    assert motion.weight_motion == pytest.approx(np.linalg.norm(end - start), rel=EXACT)
+    assert motion.relative_weight_motion == pytest.approx(np.linalg.norm(end - start) / np.linalg.norm(start), rel=EXACT)
+    assert motion.spectral_motion == pytest.approx(np.linalg.norm((after["W"] - before["W"]).detach().numpy(), 2), rel=1e-7)
+    kernels = [lab.empirical_ntk(net, task.train_inputs) for net in (network, result.trained_network)]
+    assert motion.kernel_drift == pytest.approx(relative(kernels[1], kernels[0]), rel=1e-8)
+    assert dict(motion) == {name: getattr(motion, name) for name in MOTIONS}
+    with pytest.raises(KeyError):
+        motion["reasons"]
+
+
+def test_gate_flips_count_signs_of_preactivations():
+    task = lab.tasks.separable(10, 4, 4, 5)
+    network = lab.ElmanRNN.like(task, 30)
+    result = lab.side_by_side(network, task, lab.Descent(50, 0.9))
+
+    def signs(net):
+        h, rows = torch.zeros(10, 30, dtype=torch.float64), []
+        for t in range(4):
+            g = h @ net.W.T + task.train_inputs[:, t] @ net.A.T
+            h = g.clamp(min=0)
+            rows.append(g > 0)
+        return torch.stack(rows)
+
+    flipped = (signs(network) != signs(result.trained_network)).double().mean()
+    assert flipped > 0
+    assert result.motion.gate_flips == pytest.approx(float(flipped))
+    smooth = lab.side_by_side(lab.ElmanRNN.like(task, 8, activation="tanh"), task, lab.Descent(2))
+    assert smooth.motion.gate_flips is None
