@@ -1,0 +1,1 @@
+"""Networks: the Elman network of the paper, any module, and scaled ones."""

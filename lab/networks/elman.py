@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from lab.tasks.task import SequenceTask
 
 READOUTS: dict[str, Callable[[int], Tensor]] = {
-    "last": lambda length: torch.eye(length)[-1:],
-    "all": lambda length: torch.eye(length)[1:],
-    "mean": lambda length: torch.full((1, length), 1.0) / length,
+    "last": lambda length: torch.eye(length, dtype=torch.float64)[-1:],
+    "all": lambda length: torch.eye(length, dtype=torch.float64)[1:],
+    "mean": lambda length: torch.full((1, length), 1 / length, dtype=torch.float64),  # 1/L in float32 is off by 1e-8
 }
 
 
@@ -189,12 +189,19 @@ class ElmanRNN(torch.nn.Module):
         return twin
 
     def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows ``start`` to ``stop`` of the weight ``name`` at initialization, drawn again, in its dtype and device."""
+        """Rows ``start`` to ``stop`` of the weight ``name`` at initialization, drawn again, in its dtype and device.
+
+        On the device "meta", which holds no numbers, they come on the CPU. Rows that are not there raise `LabError`.
+        """
         check_choice("name", name, self.scales)
         weight = getattr(self, name)
+        if not 0 <= start <= stop <= len(weight):
+            allowed = f"0 ≤ start ≤ stop ≤ {len(weight)}"
+            refuse("start, stop", f"{start}, {stop}", allowed, "count rows from 0, stop excluded")
         columns = weight.shape[1] if weight.ndim == 2 else 1
         rows = self.scales[name].deviation * draw_rows(self.seed, name, start, stop, columns)
-        return rows.to(weight).reshape(-1, *weight.shape[1:])
+        device = "cpu" if weight.is_meta else weight.device
+        return rows.to(device, weight.dtype).reshape(-1, *weight.shape[1:])
 
     def _initial(
         self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: str | torch.device
@@ -215,8 +222,9 @@ class ElmanRNN(torch.nn.Module):
         if inputs.ndim != 3 or inputs.shape[2] != p:
             fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"
             refuse("inputs", f"shape {tuple(inputs.shape)}", f"(samples, length, {p})", fix)
-        if inputs.shape[1] < 2 and self.readout == "all":
-            refuse("inputs", f"shape {tuple(inputs.shape)}", "at least 2 time steps for readout='all'", "use readout='last'")
+        if inputs.shape[1] < (shortest := 2 if self.readout == "all" else 1):
+            allowed = f"at least {shortest} time steps for readout={self.readout!r}"
+            refuse("inputs", f"shape {tuple(inputs.shape)}", allowed, "give longer sequences, or use readout='last'")
         return inputs.to(self.A)
 
 

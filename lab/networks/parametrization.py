@@ -56,7 +56,8 @@ class Parametrization:
             check_number(name, getattr(self, name), above=0)
         check_number("sigma_b", self.sigma_b, above=0, closed=True)
         if self.style == "paper" and self.sigma_b:
-            refuse("sigma_b", self.sigma_b, "0 in the paper's style", "append a constant input feature, or use style='ntk'")
+            fix = "append a constant input feature, or use style='ntk'"
+            refuse("sigma_b", self.sigma_b, "0 in the paper's style", fix)
 
     def scales(self, width: int, inputs: int, outputs: int) -> dict[str, Scale]:
         """Deviation and multiplier of W, A, B and, where there is a bias, b."""
