@@ -1,0 +1,1 @@
+"""Jacobians: the protocol, the factored one, and the torch.func reference."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Self
 
 import torch
@@ -33,15 +34,12 @@ class AutodiffJacobian:
 
     def __init__(self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor) -> None:
         self._module, self._inputs = module, inputs
-        self._watch: WeightWatch | None = WeightWatch({**dict(module.named_parameters()), **dict(module.named_buffers())})
+        everything = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        self._watch: WeightWatch | None = WeightWatch(everything)
         self._point = dict(trained)
-        self._fixed = {
-            name: value
-            for name, value in (*module.named_parameters(), *module.named_buffers())
-            if name not in self._point
-        }
+        self._fixed = {name: value for name, value in everything.items() if name not in self._point}
         with torch.no_grad():
-            self._outputs = module(inputs).reshape(len(inputs), -1)
+            self._outputs: Tensor = module(inputs).reshape(len(inputs), -1)
 
     @property
     def outputs(self) -> Tensor:
@@ -67,7 +65,8 @@ class AutodiffJacobian:
         self._check()
         check_tangent(tangent, {name: value.shape for name, value in self._point.items()})
         direction = {name: tangent[name].to(value) for name, value in self._point.items()}
-        return jvp(self._function(self._inputs), (self._detached(),), (direction,))[1].detach()
+        change: Tensor = jvp(self._function(self._inputs), (self._detached(),), (direction,))[1]
+        return change.detach()
 
     @torch.no_grad()
     def gram(self, other: Self | None = None, *, memory: int = MEMORY) -> Tensor:
@@ -85,7 +84,7 @@ class AutodiffJacobian:
         return (mirror(kernel) if right is self else kernel).view(n, o, columns, outputs)
 
     def keep(self) -> Self:
-        """Copy the weights, so that nothing that happens to the module moves this Jacobian; returns this same object."""
+        """Copy the weights, so that nothing that happens to the module moves this Jacobian; returns the same object."""
         self._check()
         self._module = copy.deepcopy(self._module)
         self._point = {name: value.detach().clone() for name, value in self._point.items()}
@@ -124,12 +123,22 @@ class AutodiffJacobian:
         size = max(memory // max(4 * row_bytes, 1), 1)
         for start in range(0, n, size):
             stop = min(start + size, n)
-            yield slice(start * o, stop * o), lambda start=start, stop=stop: self._rows(start, stop)
+            yield slice(start * o, stop * o), partial(self._rows, start, stop)
 
     def _rows(self, start: int, stop: int) -> Tensor:
         def one(point: Tangent, sample: Tensor) -> Tensor:
             return self._function(sample[None])(point)[0]
 
-        parts = vmap(jacrev(one), in_dims=(None, 0))(self._detached(), self._inputs[start:stop])
+        parts = _over_samples(jacrev(one), self._detached(), self._inputs[start:stop])
         rows = (stop - start) * self._outputs.shape[1]
         return torch.cat([part.reshape(rows, -1) for part in parts.values()], dim=1)
+
+
+def _over_samples(derivative: Callable[[Tangent, Tensor], Tangent], point: Tangent, inputs: Tensor) -> Tangent:
+    """The derivative at every sample, stacked: batched by vmap, or one by one where a module cannot be batched."""
+    try:
+        stacked: Tangent = vmap(derivative, in_dims=(None, 0))(point, inputs)
+    except RuntimeError:  # torch's nn.RNN, nn.GRU and nn.LSTM write in place, which vmap refuses
+        each = [derivative(point, sample) for sample in inputs]
+        stacked = {name: torch.stack([part[name] for part in each]) for name in point}
+    return stacked

@@ -1,6 +1,6 @@
 """Contract two factored Jacobians into a Gram matrix, without ever holding an n×m² array.
 
-With deltas δ (n, o, T, m) and features z (n, T, d), the Jacobian of output (i, a) is Σ_t δ_iat z_itᵀ. Two routes lead to
+With deltas δ (n, o, T, m) and features z (n, T, d), the Jacobian of output (i, a) is Σ_t δ_iat z_itᵀ. Two routes to
 
     K[i,a,j,b] = Σ_{t,s} ⟨δ_iat, δ'_jbs⟩ ⟨z_it, z'_js⟩
 
@@ -10,7 +10,7 @@ With deltas δ (n, o, T, m) and features z (n, T, d), the Jacobian of output (i,
   n·o·T·m·d + (n·o)²·m·d multiply-adds; better for long sequences.
 
 `lab.costs` prices both; the cheaper one is taken unless a caller names one. A Gram matrix of one Jacobian with itself
-is symmetric: only its lower half is computed. The cross terms t ≠ s belong to it, because the weights are shared in time.
+is symmetric: only its lower half is computed. The cross terms t ≠ s belong to it: the weights are shared in time.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ def mirror(lower: Tensor) -> Tensor:
     return half + half.tril(-1).T
 
 
-def _gram_route(
-    kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int
-) -> None:
+def _gram_route(kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int) -> None:
     o, length = left[0].shape[1:3]
     right = other or left
     outputs = right[0].shape[1]

@@ -14,6 +14,7 @@ from lab.jacobians.jacobian import Jacobian
 from lab.networks.network import Network
 
 _NOISY = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+_WITH_DROPOUT = (torch.nn.RNNBase, torch.nn.MultiheadAttention)  # they drop out by a number of their own
 
 
 class ModuleNetwork:
@@ -27,8 +28,8 @@ class ModuleNetwork:
     Raises
     ------
     LabError
-        If nothing is trained, or if dropout or batch norm is in training mode (outputs would be no function of one
-        sample and the weights).
+        If it is no module, if nothing is trained, or if dropout or batch norm is in training mode (outputs would be no
+        function of one sample and the weights).
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -67,18 +68,23 @@ class ModuleNetwork:
 
 
 def as_network(module: torch.nn.Module | Network) -> Network:
-    """The network itself, or a `ModuleNetwork` around any other torch.nn.Module; raises `LabError` for anything else."""
-    if isinstance(module, Network):
-        return module
+    """The network itself, or a `ModuleNetwork` around any other torch.nn.Module; `LabError` for anything else."""
+    return module if isinstance(module, Network) else ModuleNetwork(module)
+
+
+def _check_module(module: object) -> None:
     if not isinstance(module, torch.nn.Module):
-        refuse("network", type(module).__name__, "a lab network or a torch.nn.Module", "pass ElmanRNN(...) or your module")
-    return ModuleNetwork(module)
-
-
-def _check_module(module: torch.nn.Module) -> None:
-    noisy = [name for name, part in module.named_modules() if isinstance(part, _NOISY) and part.training]
+        fix = "pass ElmanRNN(...) or your module"
+        refuse("network", type(module).__name__, "a lab network or a torch.nn.Module", fix)
+    noisy = [name or type(part).__name__ for name, part in module.named_modules() if part.training and _is_noisy(part)]
     if noisy:
         fix = "call module.eval() first; then dropout is off and batch norm uses its running statistics"
-        refuse("network", f"a module in training mode with {', '.join(noisy)}", "no dropout or batch norm in training mode", fix)
+        came = f"a module in training mode with {', '.join(noisy)}"
+        refuse("network", came, "no dropout or batch norm in training mode", fix)
     if not any(value.requires_grad for value in module.parameters()):
-        refuse("network", "a module without trained parameters", "one that requires gradients", "call requires_grad_(True)")
+        fix = "call module.requires_grad_(True)"
+        refuse("network", "a module without trained parameters", "parameters that require gradients", fix)
+
+
+def _is_noisy(part: torch.nn.Module) -> bool:
+    return isinstance(part, _NOISY) or (isinstance(part, _WITH_DROPOUT) and part.dropout > 0)
