@@ -46,7 +46,7 @@ def gram_route_flops(rows: int, columns: int, outputs: int, length: int, width: 
 def per_sample_route_flops(rows: int, columns: int, outputs: int, length: int, width: int, features: int) -> float:
     """Flops of the per-sample route: form Σ_t δ_t z_tᵀ (width × features) for each output, then contract."""
     forming = 2.0 * (rows + columns) * outputs * length * width * features
-    storing = ELEMENTWISE * (rows + columns) * outputs * width * features / 4  # written once, read once by the contraction
+    storing = ELEMENTWISE * (rows + columns) * outputs * width * features / 4  # written once, read by the contraction
     return forming + storing + 2.0 * (rows * outputs) * (columns * outputs) * width * features
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Collection
 from typing import NoReturn
 
@@ -41,9 +42,13 @@ def check_choice(argument: str, value: object, options: Collection[str]) -> None
 
 def check_integer(argument: str, value: object, at_least: int) -> None:
     """Refuse ``value`` unless it is an integer (no bool) of at least ``at_least``."""
-    whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, bool))
-    if isinstance(value, bool) or not whole or value.__index__() < at_least:  # type: ignore[attr-defined]
-        refuse(argument, repr(value), f"an integer of at least {at_least}", f"pass {argument}={max(at_least, 1)} or more")
+    try:
+        whole = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        whole = None
+    if whole is None or whole < at_least:
+        fix = f"pass {argument}={max(at_least, 1)} or more"
+        refuse(argument, repr(value), f"an integer of at least {at_least}", fix)
 
 
 def check_number(
@@ -52,7 +57,7 @@ def check_number(
     """Refuse ``value`` unless it is a finite number between two bounds (``closed`` lets the lower one in)."""
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         number = math.nan
     inside = math.isfinite(number) and number < below and (number > above or (closed and number == above))
     if not inside:
