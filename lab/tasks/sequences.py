@@ -1,0 +1,165 @@
+"""Sequences made to measure: separated ones, pairs at an exact distance, and a teacher's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.errors import check_integer, check_number, refuse
+from lab.tasks.task import SequenceTask, split
+
+_TRIES = 10_000  # first steps drawn in vain before a separation counts as impossible
+
+
+def separable(
+    samples: int = 24, test: int = 24, length: int = 8, features: int = 8, separation: float = 0.3, seed: int = 0
+) -> SequenceTask:
+    """The paper's assumption with random labels: steps of unit norm, first steps at least ``separation`` apart.
+
+    All first steps, of training and test samples together, keep that distance; targets are ±1 by coin flips, shape
+    (samples, 1), so that the test error is ½ by construction.
+
+    Parameters
+    ----------
+    samples, test, length, features
+        Sizes n, n' (may be 0), L, p (at least 2).
+    separation
+        δ, between 0 and 2.
+    seed
+        Of inputs and labels.
+
+    Raises
+    ------
+    LabError
+        A size out of range, or more samples than fit on the sphere at this separation.
+
+    References
+    ----------
+    Allen-Zhu, Li, Song 2019, Assumption 2.1 (δ-separable data).
+    """
+    _check_sizes(samples, test, length, features)
+    check_number("separation", separation, above=0, closed=True, below=2)
+    generator = np.random.default_rng(seed)
+    inputs = _unit(generator.standard_normal((samples + test, length, features)))
+    inputs[:, 0] = _separated(generator, samples + test, features, separation)
+    targets = generator.choice([-1.0, 1.0], size=(samples + test, 1))
+    return split(inputs, targets, samples, f"separable, δ ≥ {separation:g}")
+
+
+def pairs(
+    samples: int = 24,
+    separation: float = 0.3,
+    length: int = 8,
+    features: int = 8,
+    seed: int = 0,
+    *,
+    test: int = 0,
+) -> SequenceTask:
+    """Pairs of sequences whose first steps are exactly ``separation`` apart, with equal later steps, opposite labels.
+
+    Samples 2k and 2k+1 are a pair. The separation is attained here, not only a bound, and nothing but the first step
+    tells a pair apart; all steps have unit norm, targets are ±1, shape (samples, 1).
+
+    Parameters
+    ----------
+    samples, test
+        Even numbers of training and test samples (test may be 0).
+    separation
+        δ, above 0 and at most 2.
+    length, features, seed
+        As for `separable`.
+
+    Raises
+    ------
+    LabError
+        An odd number of samples or a size out of range.
+    """
+    _check_sizes(samples, test, length, features)
+    check_number("separation", separation, above=0, below=math.nextafter(2, 3))
+    for name, count in (("samples", samples), ("test", test)):
+        if count % 2:
+            refuse(name, count, "an even number", "pairs come in twos")
+    generator = np.random.default_rng(seed)
+    half = (samples + test) // 2
+    inputs = np.repeat(_unit(generator.standard_normal((half, length, features))), 2, axis=0)
+    inputs[1::2, 0] = _at_distance(generator, inputs[::2, 0], separation)
+    targets = np.repeat(generator.choice([-1.0, 1.0], size=(half, 1)), 2, axis=0)
+    targets[1::2] *= -1
+    return split(inputs, targets, samples, f"pairs, δ = {separation:g}")
+
+
+def teacher(
+    function: Callable[[Tensor], Any],
+    samples: int = 24,
+    test: int = 24,
+    length: int = 8,
+    features: int = 8,
+    seed: int = 0,
+    *,
+    name: str = "teacher",
+) -> SequenceTask:
+    """Sequences of independent unit-norm steps, labelled by any function of the whole sequence.
+
+    Parameters
+    ----------
+    function
+        Inputs (n, L, p), a float64 tensor, -> targets (n,), (n, q) or (n, L−1, q), any array-like.
+    samples, test, length, features, seed
+        As for `separable`.
+    name
+        How figures and tables call the task.
+
+    Raises
+    ------
+    LabError
+        A size out of range, or targets that are not finite or not of these shapes.
+    """
+    _check_sizes(samples, test, length, features)
+    inputs = _unit(np.random.default_rng(seed).standard_normal((samples + test, length, features)))
+    targets = function(torch.from_numpy(inputs))
+    targets = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    if targets.shape[:1] != (samples + test,):
+        fix = "reduce over time and features, keep the samples"
+        refuse("function", f"targets of shape {targets.shape}", f"{samples + test} samples on the first axis", fix)
+    return split(inputs, targets, samples, name)
+
+
+def _check_sizes(samples: int, test: int, length: int, features: int) -> None:
+    check_integer("samples", samples, 1)
+    check_integer("test", test, 0)
+    check_integer("length", length, 1)
+    check_integer("features", features, 2)
+
+
+def _unit(steps: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = steps / np.linalg.norm(steps, axis=-1, keepdims=True)
+    return unit
+
+
+def _separated(generator: np.random.Generator, count: int, features: int, separation: float) -> np.ndarray:
+    """Unit vectors at least ``separation`` apart, by rejection."""
+    kept = np.empty((count, features))
+    found = tries = 0
+    while found < count:
+        candidate = _unit(generator.standard_normal(features))
+        near = np.linalg.norm(kept[:found] - candidate, axis=1) < separation
+        tries = tries + 1 if near.any() else 0
+        if tries > _TRIES:
+            came = f"{separation:g} for {count} samples with {features} features"
+            refuse("separation", came, f"what fits on the sphere (about {found} here)", "lower it, or raise features")
+        if not near.any():
+            kept[found], found = candidate, found + 1
+    return kept
+
+
+def _at_distance(generator: np.random.Generator, points: np.ndarray, distance: float) -> np.ndarray:
+    """Unit vectors at exactly this chord from unit vectors ``points``, in random directions."""
+    normals = generator.standard_normal(points.shape)
+    normals = _unit(normals - (normals * points).sum(-1, keepdims=True) * points)
+    angle = 2 * math.asin(distance / 2)
+    return math.cos(angle) * points + math.sin(angle) * normals

@@ -1,0 +1,136 @@
+"""Inputs and targets, checked once at the door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.errors import refuse
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Training and test data of one regression problem.
+
+    Parameters
+    ----------
+    train_inputs, train_targets
+        Array-likes with n samples first. Targets (n,) are taken as (n, 1).
+    test_inputs, test_targets
+        The same for n' test samples, or None for both.
+    name
+        How figures and tables call the task.
+
+    Attributes
+    ----------
+    train_inputs, train_targets, test_inputs, test_targets
+        float64 tensors on the CPU (the test ones None where there is no test split). Learners cast them to the
+        network's dtype and device.
+
+    Raises
+    ------
+    LabError
+        Empty, non-numeric, NaN or infinite data; inputs and targets with different numbers of samples; a test split
+        that is shaped otherwise than the training split.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    test_inputs: Tensor | None = None
+    test_targets: Tensor | None = None
+    name: str = "task"
+
+    def __post_init__(self) -> None:
+        if (self.test_inputs is None) != (self.test_targets is None):
+            fix = "pass test_inputs and test_targets"
+            refuse("test split", "only one of inputs and targets", "both or neither", fix)
+        for split in ("train", "test") if self.has_test else ("train",):
+            inputs = _tensor(f"{split}_inputs", getattr(self, f"{split}_inputs"))
+            targets = _tensor(f"{split}_targets", getattr(self, f"{split}_targets"))
+            object.__setattr__(self, f"{split}_inputs", inputs)
+            object.__setattr__(self, f"{split}_targets", targets[:, None] if targets.ndim == 1 else targets)
+            _check_count(split, inputs, targets)
+        if self.has_test:
+            self._check_same_shapes()
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split."""
+        return self.test_inputs is not None
+
+    def _check_same_shapes(self) -> None:
+        for what in ("inputs", "targets"):
+            train, test = getattr(self, f"train_{what}").shape[1:], getattr(self, f"test_{what}").shape[1:]
+            if train != test:
+                came = f"{tuple(test)} per test sample, {tuple(train)} per training sample"
+                refuse(f"test_{what}", came, "equal shapes per sample", "prepare both splits in the same way")
+
+
+class SequenceTask(Task):
+    """A task whose inputs are sequences: inputs (n, L, p), targets (n, q), or (n, L−1, q) for steps 2…L."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inputs, targets = self.train_inputs.shape, self.train_targets.shape
+        if len(inputs) != 3:
+            fix = "for one feature per step use inputs[:, :, None]"
+            refuse("train_inputs", f"shape {tuple(inputs)}", "(samples, length, features)", fix)
+        if len(targets) not in (2, 3) or (len(targets) == 3 and targets[1] != inputs[1] - 1):
+            fix = "give one target per sample, or one per time step from the second on"
+            allowed = f"(samples, outputs) or (samples, {inputs[1] - 1}, outputs)"
+            refuse("train_targets", f"shape {tuple(targets)}", allowed, fix)
+
+    def at_every_step(self) -> Self:
+        """The same task with its target repeated at steps 2…L, for networks with ``readout="all"``."""
+        if self.train_targets.ndim == 3:
+            return self
+        steps = self.train_inputs.shape[1] - 1
+        if steps < 1:
+            refuse("length", steps + 1, "at least 2 time steps", "read the last step only")
+        test = None if self.test_targets is None else _repeated(self.test_targets, steps)
+        return replace(self, train_targets=_repeated(self.train_targets, steps), test_targets=test)
+
+
+def split(inputs: Any, targets: Any, samples: int, name: str) -> SequenceTask:
+    """A task that trains on the first ``samples`` of these sequences and tests on the rest, if there is a rest."""
+    if samples == len(inputs):
+        return SequenceTask(inputs, targets, name=name)
+    return SequenceTask(inputs[:samples], targets[:samples], inputs[samples:], targets[samples:], name)
+
+
+def as_task(data: Task | tuple[Any, Any]) -> Task:
+    """The task itself, or one made of a pair ``(X, y)`` without a test split; raises `LabError` for anything else."""
+    if isinstance(data, Task):
+        return data
+    if not isinstance(data, tuple) or len(data) != 2:
+        refuse("task", type(data).__name__, "a Task or a pair (X, y)", "write side_by_side(network, (X, y), descent)")
+    return Task(*data)
+
+
+def _repeated(targets: Tensor, steps: int) -> Tensor:
+    return targets[:, None].expand(-1, steps, -1).contiguous()
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    """Any array-like of numbers as a finite float64 tensor on the CPU."""
+    try:
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        tensor = torch.from_numpy(np.array(array, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        refuse(name, f"{type(values).__name__} ({error})", "an array of numbers", "convert labels to numbers first")
+    if tensor.ndim == 0 or tensor.numel() == 0:
+        refuse(name, f"shape {tuple(tensor.shape)}", "at least one sample", "check how the data were selected")
+    bad = int((~torch.isfinite(tensor)).sum())
+    if bad:
+        refuse(name, f"{bad} NaN or infinite values of {tensor.numel()}", "finite numbers", "drop or impute them first")
+    return tensor
+
+
+def _check_count(split: str, inputs: Tensor, targets: Tensor) -> None:
+    if len(inputs) != len(targets):
+        came = f"{len(targets)} targets for {len(inputs)} inputs"
+        refuse(f"{split}_targets", came, "one target per sample", "put samples on the first axis of both")
