@@ -1,0 +1,91 @@
+"""The contraction of factors against the dense n×m² array that it avoids."""
+
+import pytest
+import torch
+
+from lab.costs import gram_route_flops, per_sample_route_flops
+from lab.errors import LabError
+from lab.jacobians.gram import ROUTES, add_self_product, cheaper_route, contract, mirror
+from tests.references import Allocations, draw, product
+from tests.tolerances import EXACT, SINGLE, relative
+
+
+def factors(n, o, length, width, features, seed=0, dtype=torch.float64):
+    return draw(n, o, length, width, seed=seed, dtype=dtype), draw(n, length, features, seed=seed + 1, dtype=dtype)
+
+
+def dense(deltas, features):
+    return torch.einsum("iatm,itd->iamd", deltas, features).flatten(2)
+
+
+SIZES = [(1, 1, 1, 1, 1), (3, 2, 4, 5, 3), (70, 2, 2, 3, 2), (40, 1, 3, 2, 4), (2, 3, 0, 4, 2)]
+
+
+@pytest.mark.parametrize("memory", [1, 5_000, 2**28])
+@pytest.mark.parametrize("route", [*ROUTES, None])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_both_routes_contract_to_the_dense_product(sizes, route, memory):
+    left, right = factors(*sizes), factors(sizes[0] + 1, sizes[1] + 2, sizes[2] + 1, *sizes[3:], seed=4)
+    assert relative(contract(*left, route=route, memory=memory), product(dense(*left))) <= EXACT
+    across = contract(*left, right, route=route, memory=memory)
+    assert relative(across, product(dense(*left), dense(*right))) <= EXACT
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_gram_matrix_is_symmetric_to_the_bit_and_keeps_its_dtype(route):
+    pair = factors(37, 2, 3, 6, 4, dtype=torch.float32)
+    kernel = contract(*pair, route=route)
+    assert kernel.dtype == torch.float32
+    assert torch.equal(kernel, kernel.permute(2, 3, 0, 1))
+    assert relative(kernel, product(dense(*pair))) <= SINGLE
+
+
+def test_dropping_the_terms_between_different_times_would_show():
+    deltas, features = factors(3, 2, 4, 5, 3)
+    same_time = torch.einsum("iatm,jbtm,itd,jtd->iajb", deltas, deltas, features, features)
+    assert relative(same_time, contract(deltas, features)) > 0.1
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_temporaries_stay_under_the_bound(route):
+    deltas, features = factors(24, 1, 6, 40, 40)
+    kernel_bytes, bound = 24 * 24 * 8, 200_000
+    with Allocations(deltas, features) as seen:
+        contract(deltas, features, route=route, memory=bound)
+    with Allocations(deltas, features) as free:
+        contract(deltas, features, route=route)
+    assert seen.largest <= bound + kernel_bytes
+    if route == "per_sample":
+        assert free.largest > bound  # the bound did bind
+
+
+@pytest.mark.parametrize(
+    ("sizes", "route"),
+    [((8, 1, 2, 200, 200), "gram"), ((8, 1, 60, 20, 20), "per_sample"), ((8, 20, 3, 16, 2), "per_sample")],
+)
+def test_the_cheaper_route_is_the_one_that_costs_less(sizes, route):
+    deltas, features = factors(*sizes)
+    n, o, length, width, size = sizes
+    prices = {
+        "gram": gram_route_flops(n, n, o, length, width, size),
+        "per_sample": per_sample_route_flops(n, n, o, length, width, size),
+    }
+    assert cheaper_route(deltas, features) == min(prices, key=prices.get) == route
+
+
+def test_an_unknown_route_is_refused():
+    with pytest.raises(LabError, match=r"route.*gram, per_sample"):
+        contract(*factors(2, 1, 2, 2, 2), route="dense")
+
+
+def test_mirror_copies_the_lower_half_up():
+    lower = torch.tensor([[1.0, 9.0], [2.0, 3.0]])
+    assert torch.equal(mirror(lower), torch.tensor([[1.0, 2.0], [2.0, 3.0]]))
+
+
+@pytest.mark.parametrize("rows", [5, 128, 129, 300])
+def test_add_self_product_fills_the_lower_half(rows):
+    matrix, start = draw(rows, 7), draw(rows, rows, seed=1)
+    kernel = start.clone()
+    add_self_product(kernel, matrix)
+    assert relative(kernel.tril(), (start + matrix @ matrix.T).tril()) <= EXACT
