@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from comparisons import width
+from lab.errors import LabError
+
+CELL = {**width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]}
+
+
+def made_up(slope, *, spread=0.02, seeds=5, level=1.0):
+    """A table whose quantities all are power laws with this slope."""
+    noise = np.random.default_rng(0).normal(0, spread, seeds)
+    rows = []
+    for m in (64, 128, 256, 512):
+        for seed in range(seeds):
+            value = level * m ** (slope + noise[seed])
+            context = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5}
+            row = {"readout": "last", "width": m, "seed": seed, **dict.fromkeys(width.QUANTITIES, value), **context}
+            rows.append({**row, "linearized_kernel_disagreement": 1e-6})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("slope", "text"),
+    [
+        (-0.5, "compatible with the theory"),
+        (-0.2, "slower than the theory"),
+        (-1.0, "faster than the theory"),
+        (0.0, "no trend is visible"),
+        (0.4, "less closely"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(slope, text):
+    conclusion = width.conclude(made_up(slope))
+    assert text in conclusion.verdict
+    assert conclusion.numbers["exponent.gap_test"].value == pytest.approx(slope, abs=0.05)
+
+
+def test_the_verdict_names_what_is_missing():
+    assert "needs three seeds" in width.conclude(made_up(-0.5, seeds=2)).verdict
+    table = made_up(-0.5)
+    table.loc[table["width"] > 64, "gap_test"] = np.nan
+    conclusion = width.conclude(table)
+    assert conclusion.numbers["exponent.gap_test"].value is None
+    assert "no exponent" in conclusion.verdict
+
+
+def test_a_diverged_cell_enters_no_fit():
+    table = made_up(-0.5)
+    table.loc[table.index[-1], list(width.QUANTITIES)] = np.nan
+    numbers = width.conclude(table).numbers
+    assert numbers["exponent.gap_test"].details["widths"] == [64, 128, 256]
+    assert "512" in numbers["exponent.gap_test"].reason
+    assert numbers["gap_test.512"].value is None
+
+
+def test_a_second_readout_has_keys_of_its_own():
+    table = pd.concat([made_up(-0.5), made_up(-0.9).assign(readout="all")])
+    numbers = width.conclude(table).numbers
+    assert numbers["exponent.gap_test.all"].value == pytest.approx(-0.9, abs=0.05)
+    assert numbers["exponent.gap_test"].value == pytest.approx(-0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("readout", ["last", "all", "mean"])
+def test_a_cell_measures_what_the_contract_names(readout):
+    row, arrays = width.measure({**CELL, "readout": readout})
+    contract = {"width", "seed", "final_loss_network", "final_loss_linearized", "linearized_kernel_disagreement"}
+    contract |= {"learning_rate", "lambda_max", "lambda_min", *width.QUANTITIES}
+    assert contract <= set(row)
+    json.dumps(row, allow_nan=False)
+    assert row["kernel_time"] == pytest.approx(0.5 * 20)
+    assert row["gap_test"] == arrays["gap_test"].max()
+    outputs = 7 if readout == "all" else 1
+    assert arrays["test"].shape == (3, len(arrays["steps"]), 8, outputs)
+
+
+def test_cells_are_all_combinations_and_json():
+    settings = width.Settings(widths=(8, 16), seeds=3)
+    cells = width.cells(settings)
+    assert len(cells) == 2 * 2 * 3
+    assert json.loads(json.dumps(cells)) == cells
+    assert width.cost({**CELL, "width": 64}).flops > 8 * width.cost({**CELL, "width": 16}).flops
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"task": "digit"}, "task"),
+        ({"widths": (0,)}, "widths"),
+        ({"widths": ()}, "widths"),
+        ({"widths": (8, 8)}, "widths"),
+        ({"seeds": 0}, "seeds"),
+        ({"steps": 0}, "steps"),
+        ({"critical_fraction": 0.0}, "critical_fraction"),
+        ({"activation": "gelu"}, "activation"),
+        ({"activation": "softplus"}, "activation"),
+        ({"readouts": ("first",)}, "readouts"),
+        ({"trained": ("C",)}, "trained"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"samples": 1}, "samples"),
+    ],
+)
+def test_bad_settings_name_themselves(settings, name):
+    with pytest.raises(LabError) as caught:
+        width.Settings(**settings)
+    assert caught.value.argument == name
