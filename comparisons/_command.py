@@ -136,7 +136,7 @@ def _understand(arguments: list[str]) -> Callable[[], int]:
         return _print_version
     if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
         return _understand_run(arguments)
-    command: Callable[[], int] = _parse(arguments, {"list": List, "run": _run_type(None, names()), "show": Show})
+    command: Callable[[], int] = _parse(arguments, _run_type(None, names()))
     return command
 
 
@@ -145,7 +145,7 @@ def _understand_run(arguments: list[str]) -> Run:
     comparison = load(arguments[1])
 
     def parse(defaults: Any) -> Any:
-        return _parse(arguments, {"run": _run_type(defaults, [arguments[1]]), "list": List, "show": Show})
+        return _parse(arguments, _run_type(defaults, [arguments[1]]))
 
     options = parse(comparison.PRESETS["default"]).run
     start = comparison.PRESETS[options.preset]
@@ -156,7 +156,9 @@ def _understand_run(arguments: list[str]) -> Run:
     return Run(asked.name, settings, asked.run)
 
 
-def _parse(arguments: list[str], commands: dict[str, type[Any]]) -> Any:
+def _parse(arguments: list[str], run: type[Any]) -> Any:
+    """One of the commands. A further one is a dataclass that can be called, and an entry here."""
+    commands = {"list": List, "run": run, "show": Show}
     choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
     flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)
@@ -268,14 +270,23 @@ def prepare_process(threads: int, device: str) -> None:
 def _finish(comparison: Comparison, store: Store, cells: Sequence[Cell], outcome: Outcome) -> int:
     from comparisons._outputs import describe, write_outputs
 
-    written = write_outputs(comparison, store, cells)
-    print(describe(written, store))
+    status = _tell_failures(store, outcome, len(cells))
+    try:
+        print(describe(write_outputs(comparison, store, cells), store))
+    except Exception as error:
+        if status == DONE:
+            raise
+        print(f"lazylab: nothing concluded without them ({type(error).__name__}: {error})", file=sys.stderr)
+    return status
+
+
+def _tell_failures(store: Store, outcome: Outcome, total: int) -> int:
     log = store.directory / "failures.txt"
     log.unlink(missing_ok=True)
     if not outcome.failed:
         return DONE
     store.write(log.name, "\n".join(f"{label(f.cell)}\n{f.traceback or f.error}\n" for f in outcome.failed))
-    print(f"lazylab: {len(outcome.failed)} of {len(cells)} cells failed (tracebacks: {log}):", file=sys.stderr)
+    print(f"lazylab: {len(outcome.failed)} of {total} cells failed (tracebacks: {log}):", file=sys.stderr)
     for failure in outcome.failed:
         print(f"  {label(failure.cell)}: {failure.error}", file=sys.stderr)
     return FAILED

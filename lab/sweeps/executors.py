@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
@@ -27,10 +30,8 @@ class Crew:
         Name in `EXECUTORS`.
     workers
         Cells at a time; the serial executor has one whatever this says.
-    threads
-        Threads of one cell.
-    device
-        Recorded with each cell; the initializer is what makes it so.
+    threads, device
+        Recorded with each cell; the initializer is what makes it so in every process, this one included.
     initializer
         Called once in every process that measures cells, before the first. It must travel by pickle.
     """
@@ -61,7 +62,6 @@ class Serial(Executor):
     """Computes in this process, at once, when a cell is submitted."""
 
     def __init__(self, crew: Crew) -> None:
-        os.environ.update(thread_environment(crew.threads))
         if crew.initializer is not None:
             crew.initializer()
 
@@ -82,7 +82,8 @@ class Processes(Executor):
         from loky import ProcessPoolExecutor
 
         environment = thread_environment(crew.threads)
-        self._pool = ProcessPoolExecutor(crew.workers, initializer=crew.initializer, env=environment)
+        begin = functools.partial(_begin_worker, os.getpid(), crew.initializer)
+        self._pool = ProcessPoolExecutor(crew.workers, initializer=begin, env=environment)
         try:
             with _interrupts_held():  # inherited: Ctrl-C is for this process, which then ends the others
                 first = self._pool.submit(os.getpid)
@@ -113,6 +114,19 @@ EXECUTORS: dict[str, Callable[[Crew], Executor]] = {"serial": Serial, "processes
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment under which the numerical libraries use this many threads."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def _begin_worker(parent: int, initializer: Initializer | None) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if initializer is not None:
+        initializer()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: one that was killed could not say so."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def usable_cores() -> int:

@@ -236,7 +236,7 @@ class _Run:
         if job.raised:
             self._fail(job, report)
         else:
-            self.queue.append(replace(job, raised=1))
+            (self.suspects if job.died else self.queue).append(replace(job, raised=1))
 
     def _fail(self, job: _Job, report: _Report) -> None:
         self.failed.append(Failure(job.cell, report.error or "", report.traceback))
