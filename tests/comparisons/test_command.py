@@ -1,0 +1,319 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import comparisons
+from comparisons._command import main
+from lab.sweeps import load
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """The toy among the comparisons of this process, and an empty folder to stand in."""
+    (tmp_path / "more").mkdir()
+    shutil.copy(HERE / "toy.py", tmp_path / "more")
+    monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path / "more")])
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    if sys.modules.pop("comparisons.toy", None):
+        del comparisons.toy
+
+
+def run(*arguments):
+    return main(["run", "toy", "--executor", "serial", "--out", "here", *arguments])
+
+
+def summary(directory="here"):
+    return json.loads((Path(directory) / "summary.json").read_text())
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the command in a process of its own, as where one file was added to the package."""
+    house = tmp_path / "house"
+    shutil.copytree(ROOT / "comparisons", house / "comparisons")
+    shutil.copy(HERE / "toy.py", house / "comparisons")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(house), str(ROOT)])}
+    started = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "comparisons._command", *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_run_leaves_everything_that_is_promised(toy, capsys):
+    assert run("--widths", "32", "64", "--seeds", "3") == 0
+    names = {str(path.relative_to("here")) for path in Path("here").rglob("*") if path.is_file()}
+    others = {"settings.json", "table.csv", "summary.json", "figures/norms.png", "figures/norms.svg"}
+    assert others == {name for name in names if not name.startswith("cells")}
+    assert len(names - others) == 12
+    table = pd.read_csv("here/table.csv")
+    assert table["width"].tolist() == [32, 32, 32, 64, 64, 64]
+    assert list(table.columns) == ["width", "seed", "norm", "diverged", "final", "seconds"]
+    said = capsys.readouterr().out
+    assert said.startswith("The toy runs.")
+    assert "norm.mean" in said
+    assert "nothing to see" in said
+    assert "here" in said
+
+
+def test_the_summary_has_the_promised_shape(toy):
+    run()
+    found = summary()
+    assert list(found) == ["comparison", "settings", "numbers", "verdict", "cells", "seconds", "versions"]
+    assert found["settings"] == {"widths": [8, 16], "seeds": 2, "scale": 1.0, "trouble": "none", "log": None}
+    mean = found["numbers"]["norm.mean"]
+    assert list(mean) == ["value", "interval", "seeds", "widths"]
+    assert found["numbers"]["norm.none"] == {"value": None, "interval": None, "seeds": 0, "reason": "nothing to see"}
+    assert found["cells"] == {"total": 4, "failed": 0, "diverged": 0}
+
+
+def test_the_default_place_is_named_after_the_comparison(toy):
+    assert main(["run", "toy", "--executor", "serial", "--preset", "fast"]) == 0
+    assert load("runs/toy").table["width"].tolist() == [4, 4]
+
+
+def test_diverged_cells_are_counted_and_empty(toy):
+    assert run("--trouble", "diverge") == 0
+    assert summary()["cells"]["diverged"] == 4
+    assert pd.read_csv("here/table.csv")["final"].isna().all()
+
+
+def test_preset_gives_way_to_file_and_file_to_flags(toy):
+    Path("c.toml").write_text("widths = [2, 3]\nseeds = 5\nscale = 2\n")
+    assert run("--preset", "full", "--config", "c.toml", "--seeds", "1") == 0
+    assert summary()["settings"] == {"widths": [2, 3], "seeds": 1, "scale": 2.0, "trouble": "none", "log": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("width = [2]", "unknown width"),
+        ("out = 'x'", "unknown out"),
+        ("widths = 2", "widths in c.toml"),
+        ("widths = [2.5]", "widths in c.toml"),
+        ("seeds = true", "seeds in c.toml"),
+        ("seeds = 0", "seeds: got 0"),
+        ("seeds = [", "TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_before_any_work(toy, capsys, text, message):
+    Path("c.toml").write_text(text)
+    assert run("--config", "c.toml") == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+    assert not Path("here").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "toys"], "one of"),
+        (["run"], "NAME"),
+        (["run", "toy", "--width", "2"], "--width"),
+        (["run", "toy", "--widths", "two"], "two"),
+        (["run", "toy", "--seeds", "0"], "seeds: got 0"),
+        (["run", "toy", "--preset", "huge"], "huge"),
+        (["run", "toy", "--config", "nowhere.toml"], "nowhere.toml"),
+        (["run", "toy", "--workers", "0"], "workers"),
+        (["run", "toy", "--threads", "0"], "threads"),
+        (["run", "toy", "--device", "abacus"], "cpu, cuda"),
+        (["run", "toy", "--executor", "cloud"], "cloud"),
+        (["show", "nowhere"], "a run directory"),
+        (["show"], "Required"),
+        (["dance"], "dance"),
+        ([], "list"),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_sentence(toy, capsys, arguments, message):
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_cuda_is_refused_where_there_is_none(toy, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert run("--device", "cuda") == 2
+    assert "use --device cpu" in capsys.readouterr().err
+
+
+def test_the_grid_may_grow_and_nothing_else(toy, capsys):
+    assert run("--widths", "8", "--log", "log") == 0
+    assert run("--widths", "8", "16", "--log", "log") == 0
+    assert [line.split()[:2] for line in Path("log").read_text().splitlines()].count(["8", "0"]) == 1
+    assert summary()["cells"]["total"] == 4
+    assert run("--widths", "8", "--log", "log", "--scale", "3") == 2
+    assert "scale is 1.0 there and 3.0 here" in capsys.readouterr().err
+    assert run("--widths", "16", "--log", "log") == 0
+    assert pd.read_csv("here/table.csv")["width"].tolist() == [16, 16]
+
+
+def test_a_dry_run_touches_nothing(toy, capsys):
+    assert run("--dry-run") == 0
+    said = capsys.readouterr().out
+    assert not Path("here").exists()
+    run("--widths", "8")
+    capsys.readouterr()
+    assert run("--dry-run") == 0
+    assert "4, of which 0 are committed" in said
+    assert "640 Mflop" in said
+    assert "128 B" in said
+    assert "4, of which 2 are committed" in capsys.readouterr().out
+    assert len(json.loads(Path("here/settings.json").read_text())["cells"]) == 2
+
+
+def test_a_failing_cell_is_told_and_the_rest_is_there(toy, capsys):
+    assert run("--widths", "8", "13", "--trouble", "raise") == 1
+    said = capsys.readouterr().err
+    assert "2 of 4 cells failed" in said
+    assert "width=13 seed=1" in said
+    assert "RuntimeError: thirteen" in said
+    assert "Traceback" not in said
+    assert "_stumble" in Path("here/failures.txt").read_text()
+    assert pd.read_csv("here/table.csv")["width"].tolist() == [8, 8]
+    assert summary()["cells"] == {"total": 4, "failed": 2, "diverged": 0}
+
+
+def test_what_failed_is_told_even_if_nothing_can_be_concluded(toy, capsys, monkeypatch):
+    def conclude(table):
+        raise KeyError("width 13")
+
+    monkeypatch.setattr("comparisons.toy.conclude", conclude)
+    assert run("--widths", "8", "13", "--trouble", "raise") == 1
+    said = capsys.readouterr().err
+    assert "2 of 4 cells failed" in said
+    assert "KeyError" in said
+    assert "Traceback" not in said
+
+
+def test_show_needs_no_training(toy, capsys):
+    run("--log", "log")
+    before = {name: Path("here", name).read_bytes() for name in ("table.csv", "summary.json", "figures/norms.svg")}
+    for name in before:
+        Path("here", name).unlink()
+    trained = Path("log").read_text()
+    assert main(["show", "here"]) == 0
+    assert {name: Path("here", name).read_bytes() for name in before} == before
+    assert Path("log").read_text() == trained
+    assert main(["show", "here", "--style", "lecture"]) == 0
+    assert Path("here/figures/norms.svg").read_bytes() != before["figures/norms.svg"]
+    assert main(["show", "here", "--style", "baroque"]) == 2
+
+
+def test_show_refuses_cells_of_another_version(toy, capsys):
+    run()
+    text = Path("here/settings.json").read_text()
+    Path("here/settings.json").write_text(text.replace('"version": 1', '"version": 0'))
+    assert main(["show", "here"]) == 2
+    assert "cells of version 0" in capsys.readouterr().err
+
+
+def test_list_tells_question_and_cost(toy, capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert "toy\n  Does the toy run?" in said
+    assert "fast 32 Mflop in 2 cells" in said
+
+
+def test_help_names_settings_with_the_defaults_of_the_preset(toy, capsys):
+    assert main(["run", "toy", "--preset", "full", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "Hidden widths." in said
+    assert "--scale" in said
+
+
+QUIET = """
+import sys
+from comparisons._command import main
+code = main(sys.argv[1:])
+loaded = {"torch", "pandas", "matplotlib", "scipy", "loky"} & set(sys.modules)
+sys.exit(f"loaded {loaded}" if loaded else code)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["run", "width", "--help"]])
+def test_asking_does_not_load_torch(arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", QUIET, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_processes_and_serial_write_the_same_table(start, tmp_path):
+    places = {name: tmp_path / name for name in ("serial", "processes")}
+    settings = ["--widths", "8", "100", "200"]
+    running = [start("run", "toy", "--executor", name, "--out", out, *settings) for name, out in places.items()]
+    assert [(process.communicate(), process.returncode)[1] for process in running] == [0, 0]
+    here, there = (pd.read_csv(out / "table.csv").drop(columns="seconds") for out in places.values())
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
+def test_a_worker_that_dies_once_is_forgiven(start, tmp_path):
+    process = start("run", "toy", "--widths", "8", "13", "--trouble", "die once", "--log", tmp_path / "log")
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert len(load(tmp_path / "runs" / "toy").table) == 4
+
+
+@pytest.mark.parametrize(
+    ("send", "sent"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGINT), (os.kill, signal.SIGTERM)]
+)
+def test_an_interrupt_keeps_what_is_done(start, tmp_path, send, sent):
+    log = tmp_path / "log"
+    process = start("run", "toy", "--widths", "13", "20", "--trouble", "sleep", "--workers", "2", "--log", log)
+    _until(lambda: log.exists() and log.read_text().count("13 ") == 2)
+    interrupted = time.perf_counter()
+    send(process.pid, sent)
+    _, said = process.communicate()
+    assert time.perf_counter() - interrupted < 5
+    assert process.returncode == 130, said
+    assert "2 of 4 cells are kept" in said
+    assert "Traceback" not in said
+    assert load(tmp_path / "runs" / "toy").table["width"].tolist() == [20, 20]
+    workers = {int(line.split()[2]) for line in log.read_text().splitlines()}
+    _until(lambda: not any(_lives(worker) for worker in workers))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc who lives")
+def test_workers_go_with_a_command_that_is_killed(start, tmp_path):
+    log = tmp_path / "log"
+    process = start("run", "toy", "--widths", "13", "--trouble", "sleep", "--workers", "2", "--log", log)
+    _until(lambda: log.exists() and log.read_text().count("13 ") == 2)
+    process.kill()
+    workers = {int(line.split()[2]) for line in log.read_text().splitlines()}
+    _until(lambda: not any(_lives(worker) for worker in workers), seconds=10)
+
+
+def _lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def _until(true, seconds=30):
+    limit = time.perf_counter() + seconds
+    while not true():
+        assert time.perf_counter() < limit, "it did not happen in time"
+        time.sleep(0.02)
