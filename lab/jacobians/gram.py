@@ -25,6 +25,7 @@ from lab.errors import check_choice
 
 ROUTES = ("gram", "per_sample")
 MEMORY = 2**28  # bytes of temporaries that one Gram matrix may take beyond its factors and itself
+_ARRAYS_OF_PAIRS = 3  # products of δ, products of z, and one sum of them are alive at once
 _HALVING_STOPS = 128  # rows below which splitting a symmetric product costs more than the half that it saves
 
 
@@ -54,8 +55,9 @@ def contract(
     Tensor
         Shape (n, o, n', o'), in the dtype and on the device of the factors.
     """
-    check_choice("route", route or cheaper_route(deltas, features, other), ROUTES)
-    rule = _gram_route if (route or cheaper_route(deltas, features, other)) == "gram" else _per_sample_route
+    route = route or cheaper_route(deltas, features, other)
+    check_choice("route", route, ROUTES)
+    rule = _gram_route if route == "gram" else _per_sample_route
     n, o = deltas.shape[:2]
     columns, outputs = (other[0] if other else deltas).shape[:2]
     kernel = deltas.new_zeros(n * o, columns * outputs)
@@ -76,41 +78,37 @@ def mirror(lower: Tensor) -> Tensor:
     return half + half.tril(-1).T
 
 
-def _gram_route(kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int) -> None:
-    o, length = left[0].shape[1:3]
+def _gram_route(
+    kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int
+) -> None:
     right = other or left
-    outputs = right[0].shape[1]
-    rows = _samples_per_block(o * length, right[0].shape[1] * right[0].shape[2], kernel.element_size(), memory)
-    for first in _blocks(len(left[0]), rows, halve=other is None):
-        for second in _blocks(len(right[0]), rows, halve=other is None):
-            if other is None and second.start > first.start:
-                break
-            block = _block_of_pairs(left[0][first], left[1][first], right[0][second], right[1][second])
+    per_row, per_column = (deltas.shape[1] * deltas.shape[2] for deltas in (left[0], right[0]))
+    o, outputs = left[0].shape[1], right[0].shape[1]
+    pair = _ARRAYS_OF_PAIRS * kernel.element_size() * per_row * per_column
+    for first in _blocks(len(left[0]), memory // max(pair, 1), halve=other is None):
+        reach = first.stop if other is None else len(right[0])  # a symmetric kernel needs no column beyond its row
+        for second in _blocks(reach, memory // max(pair * (first.stop - first.start), 1)):
             place = slice(first.start * o, first.stop * o), slice(second.start * outputs, second.stop * outputs)
-            kernel[place] = block.reshape(kernel[place].shape)
+            kernel[place] = _block_of_pairs(left[0][first], left[1][first], right[0][second], right[1][second])
 
 
 def _block_of_pairs(deltas: Tensor, features: Tensor, other_deltas: Tensor, other_features: Tensor) -> Tensor:
-    """⟨δ,δ'⟩⟨z,z'⟩ summed over both times, shape (rows, o, columns, o')."""
+    """⟨δ,δ'⟩⟨z,z'⟩ summed over both times, shape (rows·o, columns·o')."""
+    (rows, o, length), (columns, outputs, other_length) = deltas.shape[:3], other_deltas.shape[:3]
     pairs = torch.matmul(deltas.flatten(0, 2), other_deltas.flatten(0, 2).T)
-    pairs = pairs.view(*deltas.shape[:3], *other_deltas.shape[:3])
     gram = torch.matmul(features.flatten(0, 1), other_features.flatten(0, 1).T)
-    gram = gram.view(len(features), 1, features.shape[1], len(other_features), 1, other_features.shape[1])
-    return pairs.mul_(gram).sum((2, 5))
-
-
-def _samples_per_block(per_row: int, per_column: int, itemsize: int, memory: int) -> int:
-    """Samples on each side of a block whose three arrays (products of δ, of z, and one spare) fit in memory."""
-    pair_bytes = 3 * itemsize * max(per_row * per_column, 1)
-    return max(int((memory / pair_bytes) ** 0.5), 1)
+    pairs.view(rows, o, length, columns, outputs, other_length).mul_(gram.view(rows, 1, length, columns, 1, other_length))
+    # the long axis stays innermost in the first sum: an order of magnitude faster than summing both axes at once
+    summed = pairs.view(rows * o, length, columns * outputs * other_length).sum(1)
+    return summed.view(rows * o, columns * outputs, other_length).sum(2)
 
 
 def _blocks(count: int, size: int, *, halve: bool = False) -> Iterator[slice]:
-    """Slices of at most ``size``; with ``halve`` also fine enough that a symmetric half saves work."""
+    """Slices of 1 to ``size``; with ``halve`` also fine enough that a symmetric half saves work."""
     if halve and count >= _HALVING_STOPS // 4:
         size = min(size, -(-count // 8))
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
+    for start in range(0, count, max(size, 1)):
+        yield slice(start, min(start + max(size, 1), count))
 
 
 def _per_sample_route(
@@ -118,7 +116,7 @@ def _per_sample_route(
 ) -> None:
     sides = [left] if other is None else [left, other]
     row_bytes = sum(z.shape[0] * d.shape[1] * (z.shape[2] + d.shape[2]) for d, z in sides) * kernel.element_size()
-    for rows in _blocks(left[0].shape[3], max(memory // max(row_bytes, 1), 1)):
+    for rows in _blocks(left[0].shape[3], memory // max(row_bytes, 1)):
         parts = [_weight_rows(deltas[..., rows], features) for deltas, features in sides]
         if other is None:
             add_self_product(kernel, parts[0])
