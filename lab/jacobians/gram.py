@@ -78,9 +78,7 @@ def mirror(lower: Tensor) -> Tensor:
     return half + half.tril(-1).T
 
 
-def _gram_route(
-    kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int
-) -> None:
+def _gram_route(kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int) -> None:
     right = other or left
     per_row, per_column = (deltas.shape[1] * deltas.shape[2] for deltas in (left[0], right[0]))
     o, outputs = left[0].shape[1], right[0].shape[1]
@@ -97,7 +95,9 @@ def _block_of_pairs(deltas: Tensor, features: Tensor, other_deltas: Tensor, othe
     (rows, o, length), (columns, outputs, other_length) = deltas.shape[:3], other_deltas.shape[:3]
     pairs = torch.matmul(deltas.flatten(0, 2), other_deltas.flatten(0, 2).T)
     gram = torch.matmul(features.flatten(0, 1), other_features.flatten(0, 1).T)
-    pairs.view(rows, o, length, columns, outputs, other_length).mul_(gram.view(rows, 1, length, columns, 1, other_length))
+    pairs.view(rows, o, length, columns, outputs, other_length).mul_(
+        gram.view(rows, 1, length, columns, 1, other_length)
+    )
     # the long axis stays innermost in the first sum: an order of magnitude faster than summing both axes at once
     summed = pairs.view(rows * o, length, columns * outputs * other_length).sum(1)
     return summed.view(rows * o, columns * outputs, other_length).sum(2)

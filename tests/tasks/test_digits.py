@@ -69,9 +69,10 @@ def test_the_order_of_two_classes_is_the_sign():
 
 
 def test_one_seed_is_one_choice():
-    first, again, other = (digits(train=20, test=20, seed=seed).train_inputs for seed in (0, 0, 1))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    for sizes in ((20, 20), (356, 0)):
+        first, again, other = (digits((3, 8), *sizes, seed=seed).train_inputs for seed in (0, 0, 1))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("classes", [(3,), (), (3, 3), (3, 12), (3, -1), ("3", "8")])
