@@ -107,7 +107,12 @@ class Settings:
         check_choice("activation", self.activation, ("relu", "erf", "tanh", "softplus"))
         check_choice("parametrization", self.parametrization, ("paper", "ntk"))
         if self.activation == "softplus" and self.parametrization == "paper":
-            refuse("activation", "'softplus' with parametrization='paper'", "relu, erf or tanh there", "use parametrization ntk")
+            refuse(
+                "activation",
+                "'softplus' with parametrization='paper'",
+                "relu, erf or tanh there",
+                "use parametrization ntk",
+            )
         self._check_grids()
 
     def _check_grids(self) -> None:
@@ -145,7 +150,9 @@ def cost(cell: dict[str, Any]) -> Cost:
     """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
     task, width = _tasks.size(cell), cell["width"]
     outputs = task.length - 1 if cell["readout"] == "all" else 1
-    step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(task.samples, task.length, width)
+    step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(
+        task.samples, task.length, width
+    )
     kernels = 3 * tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
     item = 4 if cell["dtype"] == "float32" else 8
     deltas = (task.samples + task.test) * outputs * task.length * width

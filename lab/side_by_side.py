@@ -86,13 +86,18 @@ class SideBySide:
         """
         check_choice("split", split, ("train", "test"))
         if split == "test" and not self.task.has_test:
-            refuse("split", "'test' for a task without a test split", "'train'", "give the task test_inputs and test_targets")
+            refuse(
+                "split",
+                "'test' for a task without a test split",
+                "'train'",
+                "give the task test_inputs and test_targets",
+            )
         gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
         ends = [end for end in (self.network.diverged_at, self.linearized.diverged_at) if end is not None]
         return np.where(self.network.steps >= min(ends), np.inf, gap) if ends else gap
 
     def disagreement(self) -> float | None:
-        """Largest |linearized − kernel| over steps, samples and both splits, in units of the gap; None without a kernel."""
+        """Largest |linearized − kernel| over steps, samples and splits, in units of the gap; None without a kernel."""
         if self.kernel is None:
             return None
         splits = ("train", "test") if self.task.has_test else ("train",)
@@ -154,7 +159,9 @@ class SideBySide:
         return f"{self.task.name}, {size}"
 
     def _divergence(self) -> str:
-        ends = [f"{name} diverged at step {t.diverged_at}" for name, t in self.learners.items() if t.diverged_at is not None]
+        ends = [
+            f"{name} diverged at step {t.diverged_at}" for name, t in self.learners.items() if t.diverged_at is not None
+        ]
         return "; ".join(ends) or "not finite"
 
 
@@ -230,7 +237,9 @@ def _kernel_trajectory(
     if learning_rate is None:
         return None
     test = (None, None) if test_jacobian is None else (test_jacobian.gram(jacobian), test_jacobian.outputs)
-    return KernelRegressor(kernel, jacobian.outputs, targets, *test, spectrum=spectrum).trajectory(descent, learning_rate)
+    return KernelRegressor(kernel, jacobian.outputs, targets, *test, spectrum=spectrum).trajectory(
+        descent, learning_rate
+    )
 
 
 def _motion(before: Network, after: Network, inputs: Tensor, kernel: Tensor, trajectory: Trajectory) -> Motion:

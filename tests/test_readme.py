@@ -34,7 +34,9 @@ MODULES = [module.name for module in pkgutil.walk_packages(lab.__path__, "lab.")
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    results = doctest.testmod(importlib.import_module(name), globs=None, extraglobs={"torch": importlib.import_module("torch")})
+    results = doctest.testmod(
+        importlib.import_module(name), globs=None, extraglobs={"torch": importlib.import_module("torch")}
+    )
     assert results.failed == 0
 
 

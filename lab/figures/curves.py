@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from lab.figures.style import GREY, LEARNERS
 
 Array = NDArray[np.float64]
+
+_SPLITS: dict[str, tuple[str, Any]] = {"train": ("#56B4E9", (0, (5, 2))), "test": ("#0072B2", "-")}  # colour and dash
 
 
 def step_axis(ax: Axes, steps: NDArray[np.int64]) -> Axes:
@@ -61,8 +64,9 @@ def outputs_by_sample(ax: Axes, curves: Mapping[str, Array], targets: Array | No
 def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axes:
     """Tracking gap (T,) on each split over steps."""
     for split, gap in curves.items():
-        shade = {"color": "#0072B2" if split == "test" else "#56B4E9", "linestyle": "-" if split == "test" else (0, (5, 2))}
-        ax.plot(steps, np.where(np.isfinite(gap), gap, np.nan), label=f"{split} set", linewidth=2.2, **shade)
+        color, dash = _SPLITS[split]
+        finite = np.where(np.isfinite(gap), gap, np.nan)
+        ax.plot(steps, finite, label=f"{split} set", linewidth=2.2, color=color, linestyle=dash)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("gap |network − linearized|,\nRMS in units of RMS(y − f₀)")
     ax.legend(loc="upper left", handlelength=3.2)

@@ -66,7 +66,9 @@ def use(name: str = "default") -> Iterator[None]:
         yield
 
 
-def panels(columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6), **options: Any) -> tuple[Figure, Any]:
+def panels(
+    columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6), **options: Any
+) -> tuple[Figure, Any]:
     """A figure and its axes (rows, columns), each panel of ``size`` inches, grown with the type of the style."""
     growth = float(mpl.rcParams["font.size"]) / 10
     figure = Figure(figsize=(size[0] * columns * growth, size[1] * rows * growth), layout="constrained")
@@ -75,4 +77,6 @@ def panels(columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6
 
 def name_end(ax: Axes, x: float, y: float, text: str, color: str) -> None:
     """Write the name of a curve at its end instead of into a legend."""
-    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", annotation_clip=False)
+    ax.annotate(
+        text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", annotation_clip=False
+    )

@@ -15,8 +15,8 @@ from lab.jacobians.jacobian import Tangent
 class DualJacobian:
     """∂f/∂c for f = f₀ + K c with the metric of the weights: a gradient step on θ is c −= η r.
 
-    Descending on c with any of the lab's updates is descending on v = J₀ᵀc, without an array of the size of the weights.
-    The only parameter is called ``c`` and has shape (n, o) of the training set.
+    Descending on c with any of the lab's updates is descending on v = J₀ᵀc, without an array of the weights' size. The
+    only parameter is called ``c`` and has shape (n, o) of the training set.
 
     Parameters
     ----------

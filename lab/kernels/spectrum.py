@@ -7,6 +7,8 @@ one number per eigenvalue.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 import torch
@@ -50,15 +52,15 @@ class Spectrum:
         self._check()
         self.values = np.maximum(self.values, 0.0)
 
-    def descent(self, learning_rate: float, steps: Array) -> Array:
-        """Filter (1 − (1 − ηλ)^t)/λ of plain gradient descent after t steps, shape (len(steps), N); exact, ηt at λ = 0."""
+    def descent(self, learning_rate: float, steps: NDArray[Any]) -> Array:
+        """Filter (1 − (1 − ηλ)^t)/λ of gradient descent after t steps, shape (len(steps), N); exact, ηt at λ = 0."""
         rates, t = learning_rate * self.values, np.asarray(steps, dtype=np.float64)[:, None]
-        return learning_rate * _one_minus_power(rates, t) / np.where(rates > 0, rates, 1.0)
+        return np.asarray(learning_rate * _one_minus_power(rates, t) / np.where(rates > 0, rates, 1.0))
 
-    def decay(self, learning_rate: float, steps: Array) -> Array:
+    def decay(self, learning_rate: float, steps: NDArray[Any]) -> Array:
         """Share (1 − ηλ)^t of each residual that is left after t steps, shape (len(steps), N)."""
         with np.errstate(over="ignore"):
-            return (1.0 - learning_rate * self.values) ** np.asarray(steps)[:, None]
+            return np.asarray((1.0 - learning_rate * self.values) ** np.asarray(steps)[:, None])
 
     def flow(self, times: Array) -> Array:
         """Filter (1 − exp(−λt))/λ of gradient flow at times t (units of 1/λ), shape (len(times), N)."""
@@ -68,7 +70,7 @@ class Spectrum:
     def ridge(self, penalty: float) -> Array:
         """Filter 1/(λ + ρ) of ridge regression, shape (N,); raises `LabError` unless ρ > 0."""
         check_number("penalty", penalty, above=0)
-        return 1.0 / (self.values + penalty)
+        return np.asarray(1.0 / (self.values + penalty))
 
     def limit(self) -> Array:
         """Filter 1/λ of t → ∞, shape (N,); 0 where λ counts as 0, since descent from 0 never moves there."""
@@ -78,7 +80,12 @@ class Spectrum:
     def _check(self) -> None:
         extremes = f"λ_min = {self.lambda_min:.3g}, λ_max = {self.lambda_max:.3g}"
         if self.lambda_max <= 0:
-            refuse("kernel", extremes, "a kernel with a positive eigenvalue", "check that the outputs depend on a trained weight")
+            refuse(
+                "kernel",
+                extremes,
+                "a kernel with a positive eigenvalue",
+                "check that the outputs depend on a trained weight",
+            )
         if self.lambda_min < -self.tolerance:
             fix = "compute it in float64, or check that both arguments of the kernel are the same inputs"
             refuse("kernel", extremes, f"positive semi-definite up to {self.tolerance:.3g}", fix)
@@ -91,7 +98,12 @@ def _square(kernel: Tensor | Array) -> Array:
     if array.size != rows * rows or array.size == 0:
         refuse("kernel", f"shape {array.shape}", "(N, N) or (n, o, n, o)", "pass one set of inputs, not two")
     if not np.isfinite(array).all():
-        refuse("kernel", "NaN or infinite entries", "finite entries", "the network has probably diverged; lower the learning rate")
+        refuse(
+            "kernel",
+            "NaN or infinite entries",
+            "finite entries",
+            "the network has probably diverged; lower the learning rate",
+        )
     return array.reshape(rows, rows).astype(np.float64)
 
 

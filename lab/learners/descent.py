@@ -6,10 +6,11 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.errors import check_choice, check_integer, check_number, refuse
@@ -101,12 +102,13 @@ class Descent:
 
     def batches(self, samples: int) -> Iterator[np.ndarray | None]:
         """Endless batches of sample indices; None stands for the full batch."""
-        if self.batch_size is None or self.batch_size >= samples:
+        size = self.batch_size or samples
+        if size >= samples:
             yield from itertools.repeat(None)
         generator = np.random.default_rng(self.seed)
         while True:
             order = generator.permutation(samples)
-            yield from (order[start : start + self.batch_size] for start in range(0, samples, self.batch_size or samples))
+            yield from (order[start : start + size] for start in range(0, samples, size))
 
     def _check(self) -> None:
         check_integer("steps", self.steps, 1)
@@ -125,7 +127,9 @@ class Descent:
             came = f"{self.learning_rate!r} beside critical_fraction={self.critical_fraction!r}"
             refuse("learning_rate", came, "one of the two", "leave one of them out")
         if self.optimizer is not None and (self.rate(1.0) is not None or self.momentum):
-            refuse("optimizer", "an optimizer beside a rate or momentum", "one or the other", "set rates in the factory")
+            refuse(
+                "optimizer", "an optimizer beside a rate or momentum", "one or the other", "set rates in the factory"
+            )
 
     def _check_record(self) -> None:
         if isinstance(self.record, str):
@@ -265,6 +269,6 @@ def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optim
     return update
 
 
-def plain(values: Any) -> np.ndarray:
+def plain(values: Tensor) -> NDArray[np.float64]:
     """A tensor as a NumPy float64 array on the CPU: what leaves a learner."""
-    return values.detach().to("cpu", torch.float64).numpy()
+    return np.asarray(values.detach().to("cpu", torch.float64))

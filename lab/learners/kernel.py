@@ -22,9 +22,9 @@ _SCAN = 1024  # steps whose loss is computed at once in search of a divergence
 class KernelRegressor:
     """Kernel regression from f₀, in closed form for every step of descent, for gradient flow, ridge and t → ∞.
 
-    Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, and f_t(x) = f₀(x) + K(x, X) c_t elsewhere, with
-    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum and mini-batches: the recursion of c itself, on
-    the same batches as the other learners. All of it in float64.
+    Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, f_t(x) = f₀(x) + K(x, X) c_t elsewhere, where
+    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum and mini-batches: the recursion of c itself,
+    on the same batches as the other learners. All of it in float64.
 
     Parameters
     ----------

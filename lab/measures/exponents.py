@@ -72,7 +72,9 @@ def fit_exponent(widths: Sequence[float] | ArrayLike, values: ArrayLike) -> Expo
     reason = f"left out: {left_out} (no finite positive value for some seed)" if left_out else None
     entered = tuple(m[good].tolist())
     if good.sum() < 2:
-        return Exponent(None, None, len(table), entered, (), None, f"fewer than two widths are left; {reason or ''}".strip("; "))
+        return Exponent(
+            None, None, len(table), entered, (), None, f"fewer than two widths are left; {reason or ''}".strip("; ")
+        )
     x, y = np.log(m[good]), np.log(table[:, good])
     slopes, intercepts = np.polyfit(x, y.T, 1)
     local = np.diff(y, axis=1).mean(0) / np.diff(x)

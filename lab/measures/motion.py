@@ -78,7 +78,7 @@ def measure_motion(before: Network, after: Network, inputs: Tensor, kernels: tup
 
 def no_motion(reason: str) -> Motion:
     """A motion without values, all for one reason."""
-    return Motion(*(None for _ in MOTIONS), reasons=dict.fromkeys(MOTIONS, reason))
+    return Motion(None, None, None, None, None, dict.fromkeys(MOTIONS, reason))
 
 
 def norm(tangent: Tangent) -> float:

@@ -230,7 +230,9 @@ def test_snapshots_hold_today():
 
 def test_a_pair_of_arrays_is_a_task():
     task = small_task()
-    result = lab.side_by_side(small_network(task), (task.train_inputs.numpy(), task.train_targets.numpy()), lab.Descent(5))
+    result = lab.side_by_side(
+        small_network(task), (task.train_inputs.numpy(), task.train_targets.numpy()), lab.Descent(5)
+    )
     assert result.network.test is None
     assert result.kernel.test is None
     assert result.gap("train").shape == result.network.steps.shape

@@ -93,8 +93,12 @@ def test_motion_against_plain_numpy():
     start, end = (np.concatenate([p[n].detach().numpy().ravel() for n in ("W", "B")]) for p in (before, after))
     motion = result.motion
     assert motion.weight_motion == pytest.approx(np.linalg.norm(end - start), rel=EXACT)
-    assert motion.relative_weight_motion == pytest.approx(np.linalg.norm(end - start) / np.linalg.norm(start), rel=EXACT)
-    assert motion.spectral_motion == pytest.approx(np.linalg.norm((after["W"] - before["W"]).detach().numpy(), 2), rel=1e-7)
+    assert motion.relative_weight_motion == pytest.approx(
+        np.linalg.norm(end - start) / np.linalg.norm(start), rel=EXACT
+    )
+    assert motion.spectral_motion == pytest.approx(
+        np.linalg.norm((after["W"] - before["W"]).detach().numpy(), 2), rel=1e-7
+    )
     kernels = [lab.empirical_ntk(net, task.train_inputs) for net in (network, result.trained_network)]
     assert motion.kernel_drift == pytest.approx(relative(kernels[1], kernels[0]), rel=1e-8)
     assert dict(motion) == {name: getattr(motion, name) for name in MOTIONS}
