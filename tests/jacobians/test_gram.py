@@ -6,7 +6,7 @@ import torch
 from lab.costs import gram_route_flops, per_sample_route_flops
 from lab.errors import LabError
 from lab.jacobians.gram import ROUTES, add_self_product, cheaper_route, contract, mirror
-from tests.references import Allocations, draw, product
+from tests.references import Allocations, Products, draw, product
 from tests.tolerances import EXACT, SINGLE, relative
 
 
@@ -46,16 +46,28 @@ def test_dropping_the_terms_between_different_times_would_show():
     assert relative(same_time, contract(deltas, features)) > 0.1
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("route", ROUTES)
-def test_temporaries_stay_under_the_bound(route):
-    deltas, features = factors(24, 1, 6, 40, 40)
-    kernel_bytes, bound = 24 * 24 * 8, 50_000
-    with Allocations(deltas, features) as seen:
-        contract(deltas, features, route=route, memory=bound)
-    with Allocations(deltas, features) as free:
-        contract(deltas, features, route=route)
-    assert seen.largest <= bound + kernel_bytes
-    assert free.largest > bound + kernel_bytes  # the bound did bind
+def test_temporaries_stay_under_the_bound(route, symmetric):
+    pair, kernel, bound = factors(60, 1, 6, 40, 40), 60 * 60 * 8, 50_000 if route == "per_sample" else 10_000
+    other = None if symmetric else factors(60, 1, 6, 40, 40, seed=4)
+
+    def largest(**memory):
+        with Allocations(*pair, *(other or ())) as seen:
+            contract(*pair, other, route=route, **memory)
+        return max(size for size in seen.bytes if size != kernel)
+
+    assert largest(memory=bound) <= bound < largest()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_symmetric_kernel_costs_little_more_than_half(route):
+    pair = factors(512, 1, 2, 8, 8)
+    with Products() as half:
+        contract(*pair, route=route)
+    with Products() as whole:
+        contract(*pair, pair, route=route)
+    assert half.flops < 0.65 * whole.flops
 
 
 @pytest.mark.parametrize(
