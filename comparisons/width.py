@@ -26,27 +26,25 @@ noise_floor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comparisons import _tasks
+from comparisons import _exponents, _tasks
+from comparisons._settings import NetworkSettings, build
 from comparisons._shape import Conclusion, Number
 from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
-from lab.errors import check_choice, check_integer, check_number, refuse
+from lab.errors import check_integer
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from lab.measures.exponents import Exponent
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
 version = 1
-GRID = ("widths", "seeds", "readouts")
+GRID = NetworkSettings.GRID
 
 QUANTITIES = {
     "gap_train": "training set",
@@ -61,70 +59,20 @@ THEORY = -0.5  # exponent of the bound on the gap
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of the width comparison.
+class Settings(NetworkSettings):
+    """Settings of the width comparison: those of `NetworkSettings`, and the number of gradient steps.
 
     Parameters
     ----------
-    task
-        "digits" or "separable".
-    samples
-        Training samples, and as many test samples; None for the task's own number.
-    readouts
-        Which losses: "last" and "mean" have one output per sample, "all" is the paper's, over time steps 2…L.
-    widths, seeds
-        Widths m, and how many initializations at each.
-    data_seed
-        Of the data, which are the same for all widths and seeds.
-    steps, critical_fraction
-        Gradient steps, and c in η = 2c/λ_max(K₀).
-    activation, parametrization, trained
-        As in ElmanRNN.
-    dtype
-        Precision of weights and outputs; eigen-solves are in float64 anyway.
+    steps
+        Gradient steps at η = 2c/λ_max(K₀).
     """
 
-    task: str = "digits"
-    samples: int | None = None
-    readouts: tuple[str, ...] = ("last", "all")
-    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
-    seeds: int = 5
-    data_seed: int = 0
     steps: int = 300
-    critical_fraction: float = 0.5
-    activation: str = "relu"
-    parametrization: str = "paper"
-    trained: tuple[str, ...] = ("W",)
-    dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        _tasks.check_task(self.task, self.samples)
-        for name in ("seeds", "steps"):
-            check_integer(name, getattr(self, name), 1)
-        check_integer("data_seed", self.data_seed, 0)
-        check_number("critical_fraction", self.critical_fraction, above=0)
-        check_choice("dtype", self.dtype, ("float32", "float64"))
-        check_choice("activation", self.activation, ("relu", "erf", "tanh", "softplus"))
-        check_choice("parametrization", self.parametrization, ("paper", "ntk"))
-        if self.activation == "softplus" and self.parametrization == "paper":
-            refuse(
-                "activation",
-                "'softplus' with parametrization='paper'",
-                "relu, erf or tanh there",
-                "use parametrization ntk",
-            )
-        self._check_grids()
-
-    def _check_grids(self) -> None:
-        for width in self.widths:
-            check_integer("widths", width, 1)
-        for name, options in (("readouts", ("last", "all", "mean")), ("trained", ("W", "A", "B"))):
-            for value in getattr(self, name):
-                check_choice(name, value, options)
-        for name in ("widths", "readouts", "trained"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                refuse(name, str(values), "one or more different values", "name each value once")
+        super().__post_init__()
+        check_integer("steps", self.steps, 1)
 
 
 PRESETS = {
@@ -136,14 +84,7 @@ PRESETS = {
 
 def cells(settings: Settings) -> list[dict[str, Any]]:
     """One cell for every readout, width and seed."""
-    fixed = {name: value for name, value in asdict(settings).items() if name not in GRID}
-    fixed["trained"] = list(settings.trained)
-    return [
-        {"width": width, "seed": seed, "readout": readout, **fixed}
-        for readout in settings.readouts
-        for width in settings.widths
-        for seed in range(settings.seeds)
-    ]
+    return settings.cells()
 
 
 def cost(cell: dict[str, Any]) -> Cost:
@@ -161,15 +102,9 @@ def cost(cell: dict[str, Any]) -> Cost:
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Train the three learners once."""
-    import torch
-
     import lab
 
-    task = _tasks.build(cell)
-    task = task.at_every_step() if cell["readout"] == "all" else task
-    choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained", "seed")}
-    precision = {"dtype": getattr(torch, cell["dtype"]), "device": torch.get_default_device()}
-    network = lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+    task, network = build(cell)
     result = lab.side_by_side(network, task, lab.Descent(cell["steps"], cell["critical_fraction"]))
     return _row(cell, result), _arrays(result)
 
@@ -209,22 +144,10 @@ def _arrays(result: Any) -> dict[str, np.ndarray]:
     }
 
 
-def exponents(table: pd.DataFrame, readout: str) -> dict[str, Exponent]:
-    """The exponent of every quantity for one readout, from a table with one row per width and seed."""
-    from lab.measures.exponents import fit_exponent
-
-    arm = table[table["readout"] == readout]
-    grids = {name: arm.pivot(index="seed", columns="width", values=name).astype(float) for name in QUANTITIES}
-    return {name: fit_exponent(grid.columns.to_numpy(float), grid.to_numpy()) for name, grid in grids.items()}
-
-
 def conclude(table: pd.DataFrame) -> Conclusion:
     """Exponents of every readout, context numbers, and a verdict on the first readout."""
-    numbers = {}
-    for place, readout in enumerate(dict.fromkeys(table["readout"])):
-        for name, exponent in exponents(table, readout).items():
-            numbers[f"exponent.{name}" + (f".{readout}" if place else "")] = _number(exponent)
-    main = table[table["readout"] == table["readout"].iloc[0]]
+    numbers = _exponents.numbers(table, QUANTITIES)
+    main = table[table["readout"] == _exponents.readouts(table)[0]]
     widest = main[main["width"] == main["width"].max()]
     for width in sorted({main["width"].min(), main["width"].max()}):
         numbers[f"gap_test.{width}"] = Number.mean(main.loc[main["width"] == width, "gap_test"])
@@ -233,11 +156,6 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     numbers["f0_share"] = Number.mean(widest["f0_share"])
     numbers["noise_floor"] = Number(_finite(float(table["linearized_kernel_disagreement"].max())), None, len(table))
     return Conclusion(numbers, verdict(numbers, main))
-
-
-def _number(exponent: Exponent) -> Number:
-    details = {"widths": list(exponent.widths), "local_slopes": [round(slope, 4) for slope in exponent.local_slopes]}
-    return Number(exponent.value, exponent.interval, exponent.seeds, exponent.reason, details)
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
@@ -251,21 +169,7 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
     trend = f"the test gap between network and linearization goes from {share} of the initial residual, as m^{gap}"
     mse = numbers["final_mse_linearized"].value
     left = "" if mse is None else f" Training ended with a linear mean squared error of {mse:.2g} at the largest width."
-    return f"From width {low} to {high} {trend}: {_judge(gap)}.{left}"
-
-
-def _judge(gap: Number) -> str:
-    """What the interval says about the theory's exponent."""
-    if gap.interval is None:
-        return "one interval needs three seeds or more"
-    low, high = gap.interval
-    if low <= 0 <= high:
-        return "no trend is visible at this size"
-    if low > 0:
-        return "wider networks follow their linearization less closely here"
-    if low <= THEORY <= high:
-        return f"compatible with the theory's m^({THEORY:g})"
-    return f"wider networks are lazier, but {'slower' if low > THEORY else 'faster'} than the theory's m^({THEORY:g})"
+    return f"From width {low} to {high} {trend}: {_exponents.judge(gap, THEORY)}.{left}"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -277,67 +181,32 @@ def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
 def _draw_gap(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
-    readouts = list(dict.fromkeys(table["readout"]))
-    figure, axes = style.panels(len(readouts), size=(5.0, 4.0), sharey=True)
-    for ax, readout in zip(axes[0], readouts, strict=True):
+    arms = _exponents.readouts(table)
+    figure, axes = style.panels(len(arms), size=(5.0, 4.0), sharey=True)
+    for ax, readout in zip(axes[0], arms, strict=True):
         for name, color in (("gap_test", "#0072B2"), ("gap_train", "#E69F00")):
-            _draw_quantity(ax, table[table["readout"] == readout], name, color)
-        ax.set_title(f"readout: {_READS[readout]}")
+            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name])
+        ax.set_title(f"readout: {_exponents.READS[readout]}")
         ax.legend(loc="best")
     axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))")
     figure.suptitle(question)
     return figure
 
 
-_READS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
-
-
 def _draw_motion(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
     names = [name for name in QUANTITIES if not name.startswith("gap")]
-    arm = table[table["readout"] == table["readout"].iloc[0]]
+    arm = table[table["readout"] == _exponents.readouts(table)[0]]
     figure, axes = style.panels(3, 2, size=(3.9, 3.2))
     for ax, name, color in zip(axes.flat, names, style.QUANTITIES, strict=False):
-        if arm[name].notna().any():
-            _draw_quantity(ax, arm, name, color)
+        _exponents.draw(ax, arm, name, color)
         ax.set_title(QUANTITIES[name], fontsize="medium")
         ax.legend(loc="best", fontsize="small")
     for ax in axes.flat[len(names) :]:
         ax.remove()
     figure.suptitle("How far training moved weights, kernel and gates")
     return figure
-
-
-def _draw_quantity(ax: Axes, arm: pd.DataFrame, name: str, color: str) -> None:
-    """Seeds, intervals, fitted line and its band for one quantity of one readout."""
-    from lab.figures import curves
-    from lab.measures.exponents import fit_exponent
-
-    grid = arm.pivot(index="seed", columns="width", values=name).astype(float).dropna(axis=1)
-    grid = grid.loc[:, (grid > 0).all()]
-    if grid.empty:
-        return
-    widths, values = grid.columns.to_numpy(float), grid.to_numpy()
-    exponent = fit_exponent(widths, values)
-    fitted = exponent.value is not None and exponent.log_intercept is not None
-    what = f"{QUANTITIES[name]}: " if name.startswith("gap") else ""
-    label = f"{what}slope {_number(exponent)}".replace("-", "−") if fitted else QUANTITIES[name]
-    line = (exponent.value, exponent.log_intercept) if fitted else None
-    curves.power_law(
-        ax, widths, values, color=color, label=label, line=line, band=exponent.interval, interval=_log_intervals(values)
-    )
-
-
-def _log_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """t intervals of the geometric mean at each width, from values (seeds, w)."""
-    from lab.measures.exponents import mean_interval
-
-    intervals = [mean_interval(column)[1] for column in np.log(values).T]
-    if any(interval is None for interval in intervals):
-        return None
-    low, high = np.exp(np.array(intervals)).T
-    return low, high
 
 
 def _draw_outputs(results: Any) -> Figure:

@@ -30,7 +30,7 @@ def made_up(slope, *, spread=0.02, seeds=5, level=1.0):
         (-0.2, "slower than the theory"),
         (-1.0, "faster than the theory"),
         (0.0, "no trend is visible"),
-        (0.4, "less closely"),
+        (0.4, "grows with the width"),
     ],
 )
 def test_the_verdict_follows_the_numbers(slope, text):

@@ -1,0 +1,94 @@
+"""Exponents in the width from a table of cells, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from comparisons._shape import Number
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from lab.measures.exponents import Exponent
+
+READS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
+
+
+def readouts(table: pd.DataFrame) -> list[str]:
+    """The readouts of a table, the main one first."""
+    return list(dict.fromkeys(table["readout"]))
+
+
+def numbers(table: pd.DataFrame, quantities: Iterable[str]) -> dict[str, Number]:
+    """``exponent.<quantity>`` for the main readout, ``exponent.<quantity>.<readout>`` for each further one."""
+    found = {}
+    for place, readout in enumerate(readouts(table)):
+        arm = table[table["readout"] == readout]
+        for name in quantities:
+            found[f"exponent.{name}" + (f".{readout}" if place else "")] = number(fit(arm, name))
+    return found
+
+
+def fit(arm: pd.DataFrame, name: str) -> Exponent:
+    """The exponent of one quantity, from a table with one row per width and seed."""
+    from lab.measures.exponents import fit_exponent
+
+    grid = _grid(arm, name)
+    return fit_exponent(grid.columns.to_numpy(float), grid.to_numpy())
+
+
+def number(exponent: Exponent) -> Number:
+    """The exponent as a number of a conclusion, with the widths that entered and the local slopes."""
+    details = {"widths": list(exponent.widths), "local_slopes": [round(slope, 4) for slope in exponent.local_slopes]}
+    return Number(exponent.value, exponent.interval, exponent.seeds, exponent.reason, details)
+
+
+def judge(exponent: Number, theory: float) -> str:
+    """What the interval of a falling quantity says about the theory's exponent."""
+    if exponent.interval is None:
+        return "one interval needs three seeds or more"
+    low, high = exponent.interval
+    if low <= 0 <= high:
+        return "no trend is visible at this size"
+    if low > 0:
+        return "it grows with the width here"
+    if low <= theory <= high:
+        return f"compatible with the theory's m^({theory:g})"
+    return f"{'slower' if low > theory else 'faster'} than the theory's m^({theory:g})"
+
+
+def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "") -> Axes:
+    """Seeds, intervals, fitted line and its band for one quantity of one readout; ``what`` names it in the legend."""
+    from lab.figures import curves
+
+    grid = _grid(arm, name)
+    good = grid.loc[:, (np.isfinite(grid) & (grid > 0)).all()]
+    if good.empty:
+        return ax
+    exponent, values = fit(arm, name), good.to_numpy()
+    line = (
+        None if exponent.value is None or exponent.log_intercept is None else (exponent.value, exponent.log_intercept)
+    )
+    slope = f"slope {number(exponent)}".replace("-", "−") if line else "no slope"
+    widths, label = good.columns.to_numpy(float), f"{what}: {slope}" if what else slope
+    shape = {"line": line, "band": exponent.interval, "interval": log_intervals(values)}
+    return curves.power_law(ax, widths, values, color=color, label=label, **shape)
+
+
+def log_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """t intervals of the geometric mean at each width, from values (seeds, w); None for fewer than three seeds."""
+    from lab.measures.exponents import mean_interval
+
+    intervals = [mean_interval(column)[1] for column in np.log(values).T]
+    if any(interval is None for interval in intervals):
+        return None
+    low, high = np.exp(np.array(intervals)).T
+    return low, high
+
+
+def _grid(arm: pd.DataFrame, name: str) -> pd.DataFrame:
+    return arm.pivot(index="seed", columns="width", values=name).astype(float)

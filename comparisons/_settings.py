@@ -1,0 +1,106 @@
+"""The settings that comparisons of one Elman network over widths and seeds share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from comparisons import _tasks
+from lab.errors import check_choice, check_integer, check_number, refuse
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Task, network and grid of a comparison.
+
+    Parameters
+    ----------
+    task
+        "digits" or "separable".
+    samples
+        Training samples, and as many test samples; None for the task's own number.
+    readouts
+        Which losses: "last" and "mean" have one output per sample, "all" is the paper's, over time steps 2…L.
+    widths, seeds
+        Widths m, and how many initializations at each.
+    data_seed
+        Of the data, which are the same for all widths and seeds.
+    critical_fraction
+        c in η = 2c/λ_max.
+    activation, parametrization, trained
+        As in ElmanRNN.
+    dtype
+        Precision of weights and outputs; eigen-solves are in float64 anyway.
+
+    Raises
+    ------
+    LabError
+        For each field that is out of range, by its name.
+    """
+
+    task: str = "digits"
+    samples: int | None = None
+    readouts: tuple[str, ...] = ("last", "all")
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    seeds: int = 5
+    data_seed: int = 0
+    critical_fraction: float = 0.5
+    activation: str = "relu"
+    parametrization: str = "paper"
+    trained: tuple[str, ...] = ("W",)
+    dtype: str = "float32"
+
+    GRID: ClassVar[tuple[str, ...]] = ("widths", "seeds", "readouts")
+
+    def __post_init__(self) -> None:
+        _tasks.check_task(self.task, self.samples)
+        check_integer("seeds", self.seeds, 1)
+        check_integer("data_seed", self.data_seed, 0)
+        check_number("critical_fraction", self.critical_fraction, above=0)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_choice("activation", self.activation, ("relu", "erf", "tanh", "softplus"))
+        check_choice("parametrization", self.parametrization, ("paper", "ntk"))
+        if self.activation == "softplus" and self.parametrization == "paper":
+            fix = "use parametrization ntk"
+            refuse("activation", "'softplus' with parametrization='paper'", "relu, erf or tanh there", fix)
+        for width in self.widths:
+            check_integer("widths", width, 1)
+        _check_names("readouts", self.readouts, ("last", "all", "mean"))
+        _check_names("trained", self.trained, ("W", "A", "B"))
+        _check_distinct("widths", self.widths)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """One cell for every readout, width and seed: what varies first, then every other field."""
+        fixed = {name: value for name, value in asdict(self).items() if name not in self.GRID}
+        fixed["trained"] = list(self.trained)
+        return [
+            {"width": width, "seed": seed, "readout": readout, **fixed}
+            for readout in self.readouts
+            for width in self.widths
+            for seed in range(self.seeds)
+        ]
+
+
+def build(cell: dict[str, Any]) -> tuple[Any, Any]:
+    """The task of a cell, and its network at initialization on torch's default device."""
+    import torch
+
+    import lab
+
+    task = _tasks.build(cell)
+    task = task.at_every_step() if cell["readout"] == "all" else task
+    choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained", "seed")}
+    precision = {"dtype": getattr(torch, cell["dtype"]), "device": torch.get_default_device()}
+    return task, lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+
+
+def _check_names(name: str, values: Sequence[str], options: Sequence[str]) -> None:
+    for value in values:
+        check_choice(name, value, options)
+    _check_distinct(name, values)
+
+
+def _check_distinct(name: str, values: Sequence[Any]) -> None:
+    if not values or len(set(values)) < len(values):
+        refuse(name, str(values), "one or more different values", "name each value once")
