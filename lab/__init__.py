@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lab import figures, kernels, measures, sweeps, tasks
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
+    from lab.kernels.infinite import infinite_nngp, infinite_ntk
     from lab.learners.descent import Descent
     from lab.learners.kernel import KernelRegressor
     from lab.learners.linearized import LinearizedNetwork
@@ -31,6 +32,8 @@ _HOMES = {
     "LabError": "lab.errors",
     "LabWarning": "lab.errors",
     "empirical_ntk": "lab.kernels.empirical",
+    "infinite_nngp": "lab.kernels.infinite",
+    "infinite_ntk": "lab.kernels.infinite",
     "Descent": "lab.learners.descent",
     "KernelRegressor": "lab.learners.kernel",
     "LinearizedNetwork": "lab.learners.linearized",
@@ -73,6 +76,8 @@ __all__ = [
     "empirical_ntk",
     "figures",
     "fit_exponent",
+    "infinite_nngp",
+    "infinite_ntk",
     "kernels",
     "measures",
     "side_by_side",

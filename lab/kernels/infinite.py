@@ -1,0 +1,262 @@
+"""Kernels of the Elman network in the limit of infinite width, in closed form.
+
+As the width m grows, the pre-activations g_t(x) and g_u(x') of every unit become jointly normal with mean 0, and the
+two sums of the tangent kernel, over states and over deltas, concentrate. For all pairs of time steps, with
+S = E[φ(g_t) φ(g'_u)] and D = E[φ'(g_t) φ'(g'_u)] under the covariance C (`lab.kernels.expectations`):
+
+    C[t,u] = c_A²Var(A) ⟨x_t, x'_u⟩ + m c_W²Var(W) S[t−1,u−1] + c_b²Var(b),          S[0,·] = S[·,0] = 0
+    Θ[t,u] = c_A² ⟨x_t, x'_u⟩ + m c_W² S[t−1,u−1] + c_b² + m c_W²Var(W) D[t−1,u−1] Θ[t−1,u−1]
+    covariance of the outputs  m c_B²Var(B) S[t,u],      tangent kernel  m c_B²Var(B) D[t,u] Θ[t,u] + m c_B² S[t,u]
+
+The first three terms of Θ stand for the trained A, W and b, the last of the tangent kernel for B: one that is not
+trained drops out, and the contributions add. (t, u) is fed by (t−1, u−1) alone, so that the last step of two sequences
+needs one diagonal of the table; a readout that sees several steps through one B needs all pairs, t ≠ u too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lab.errors import refuse
+from lab.kernels.expectations import Moments, expectations
+from lab.networks.elman import READOUTS, ElmanRNN
+
+BLOCK = 2**20  # pairs of (sample, time step) held at once: 8 MiB an array, and about ten arrays
+_PATIENCE = 3.0  # seconds before a progress bar shows
+
+
+def infinite_ntk(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tensor:
+    """Tangent kernel of the network's own architecture as its width grows, in output units.
+
+    It is the deterministic limit of `empirical_ntk` over initializations, at the network's own width m: the ratio of
+    the two tends to 1, with fluctuations of order 1/√m. Only the width, scales, activation, readout and trained set
+    are read, never a weight: a network on ``device="meta"`` will do.
+
+    In the "ntk" parametrization the kernel does not depend on m. In the paper's, the parts of W and A grow like m and
+    that of B stays of order 1. For ReLU with equal σ's, p inputs and q outputs the parts are multiples of each other,
+    and so are the empirical ones of networks with one seed, at any width:
+
+        K_W(paper) = m p/(q σ_w²) K_W(ntk),   K_A(paper) = m p/(q σ_u²) K_A(ntk),   K_B(paper) = p/σ_v² K_B(ntk)
+
+    erf and tanh in the paper's parametrization have pre-activations of variance O(1/m), so that in the end only the
+    slope φ'(0) is left: K/m tends to that of a linear network. What is returned keeps φ itself at the variances of
+    this width. The two agree to a relative O(1/m), whose constant grows geometrically with L (erf: 2.5 a step), so that
+    the linear limit alone would be far from any network that fits a computer.
+
+    Parameters
+    ----------
+    network
+        An `ElmanRNN`.
+    X, X2
+        Inputs (n, L, p) and (n', L', p); without ``X2`` the kernel of X with itself, exactly symmetric. Where L ≠ L',
+        the sequences are aligned at their ends: the shorter ones get zero steps in front. That changes no output as
+        long as zero input leaves the state at h = 0, that is φ(0) = 0 and no bias; otherwise it is refused.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, o, n', o'), computed in float64, in the network's dtype on its device (on the CPU for "meta"). Time
+        grows like n·n' times L for the readout "last", times L² for "all" and "mean"; memory beyond the result is
+        bounded. Kernels that take longer than a few seconds show a progress bar.
+
+    Raises
+    ------
+    LabError
+        A network that is no `ElmanRNN`, inputs that do not fit it, unequal lengths where zero steps are not neutral.
+
+    See Also
+    --------
+    lab.kernels.expectations.hermite_series : accuracy for tanh and softplus; ReLU and erf are exact.
+
+    References
+    ----------
+    Alemohammad et al., "The Recurrent Neural Tangent Kernel", ICLR 2021 (last step, "ntk").
+    Yang, "Tensor Programs II", 2020 (several time steps with one readout matrix).
+
+    Examples
+    --------
+    >>> network = ElmanRNN(4096, inputs=3, device="meta")
+    >>> kernel = infinite_ntk(network, torch.ones(2, 5, 3, dtype=torch.float64))
+    >>> tuple(kernel.shape), round(float(kernel[0, 0, 0, 0]) / 4096, 9)  # ReLU: 3 Σ_t t/2 = 3 (1+2+3+4)/2
+    ((2, 1, 2, 1), 15.0)
+    """
+    return _kernel(network, X, X2, tangent=True)
+
+
+def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tensor:
+    """Covariance of the outputs over initializations as the width grows: the kernel of the Gaussian-process limit.
+
+    It is of order 1 in both parametrizations; for ReLU the paper's is p/q times the "ntk" one at equal σ's. What is
+    trained does not matter. Parameters, shapes, errors and the rest are those of `infinite_ntk`.
+
+    References
+    ----------
+    Yang, "Tensor Programs I", NeurIPS 2019 (recurrent networks as Gaussian processes).
+
+    Examples
+    --------
+    >>> network = ElmanRNN(64, inputs=3, device="meta")
+    >>> covariance = infinite_nngp(network, torch.ones(1, 5, 3, dtype=torch.float64))
+    >>> round(float(covariance), 9)  # E‖h_L‖² = Σ_t ‖x_t‖²
+    15.0
+    """
+    return _kernel(network, X, X2, tangent=False)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """Coefficients of the recursion; those of weights that are not trained are 0 in the last four."""
+
+    moments: Moments
+    recurrent: float  # m c_W² Var(W)
+    drive: float  # c_A² Var(A)
+    bias: float  # c_b² Var(b)
+    readout: float  # m c_B² Var(B)
+    W: float  # m c_W²
+    A: float  # c_A²
+    B: float  # m c_B²
+    b: float  # c_b²
+
+    @classmethod
+    def of(cls, network: ElmanRNN, tangent: bool) -> _Limit:
+        """Read the network's scales; without ``tangent`` nothing counts as trained."""
+        trained = network.trained if tangent else ()
+        copies = {"W": network.width, "A": 1, "B": network.width, "b": 1}  # how many entries of it add up
+        squares = {name: copies[name] * scale.multiplier**2 for name, scale in network.scales.items()}
+        spread = {name: squares[name] * scale.deviation**2 for name, scale in network.scales.items()}
+        live = {name: squares[name] if name in trained else 0.0 for name in copies}
+        recursion = spread["W"], spread["A"], spread.get("b", 0.0), spread["B"]
+        return cls(expectations(network.activation), *recursion, **live)
+
+
+@dataclass(frozen=True)
+class _Sequences:
+    """Inputs (T, n, p), variances of the pre-activations (T, n), and how outputs read the time steps (s, T)."""
+
+    inputs: Tensor
+    variances: Tensor
+    taps: Tensor
+
+    def rows(self, start: int, stop: int) -> _Sequences:
+        """The samples from ``start`` to ``stop``."""
+        return replace(self, inputs=self.inputs[:, start:stop], variances=self.variances[:, start:stop])
+
+    @property
+    def observed(self) -> list[int]:
+        """Time steps that some output reads."""
+        return [int(step) for step in self.taps.any(0).nonzero()]
+
+
+@torch.no_grad()
+def _kernel(network: ElmanRNN, X: Tensor, X2: Tensor | None, tangent: bool) -> Tensor:
+    inputs = [_check(network, name, value) for name, value in (("X", X), ("X2", X2)) if value is not None]
+    limit = _Limit.of(network, tangent)
+    left, right = (sequences := _align(network, limit, inputs))[0], sequences[-1]
+    if X2 is None:
+        half = _upper(limit, left, left, 0, tangent, same=True)
+        table = half + half.permute(2, 3, 0, 1)
+    else:
+        lower = _upper(limit, right, left, 1, tangent)
+        table = _upper(limit, left, right, 0, tangent) + lower.permute(2, 3, 0, 1)
+    return _repeat(table, len(network.B)).to(network.W.dtype)
+
+
+def _check(network: object, name: str, inputs: Tensor) -> Tensor:
+    """Refuse what `ElmanRNN` refuses; inputs as float64 on the network's device."""
+    if not isinstance(network, ElmanRNN):
+        fix = "for lab.Scaled pass its inner network and multiply by α²; other modules have empirical_ntk"
+        refuse("network", type(network).__name__, "an ElmanRNN", fix)
+    inputs, p = torch.as_tensor(inputs), network.A.shape[1]
+    if inputs.ndim != 3 or inputs.shape[2] != p:
+        fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"
+        refuse(name, f"shape {tuple(inputs.shape)}", f"(samples, length, {p})", fix)
+    if inputs.shape[1] < (shortest := 2 if network.readout == "all" else 1):
+        allowed = f"at least {shortest} time steps for readout={network.readout!r}"
+        refuse(name, f"shape {tuple(inputs.shape)}", allowed, "give longer sequences, or use readout='last'")
+    return inputs.to("cpu" if network.W.is_meta else network.W.device, torch.float64)
+
+
+def _align(network: ElmanRNN, limit: _Limit, inputs: list[Tensor]) -> list[_Sequences]:
+    """Zero steps in front of the shorter inputs, where they change nothing."""
+    lengths = [each.shape[1] for each in inputs]
+    neutral = not network.activation.function(torch.zeros(1)).any() and "b" not in network.scales
+    if len(set(lengths)) > 1 and not neutral:
+        reason = "a bias" if "b" in network.scales else f"activation={network.activation.name!r}, φ(0) ≠ 0"
+        allowed = f"equal lengths with {reason}: zero steps in front would move the state away from h = 0"
+        refuse("X2", f"length {lengths[1]} beside {lengths[0]}", allowed, "cut the sequences to one length")
+    return [_sequences(network, limit, each, max(lengths)) for each in inputs]
+
+
+def _sequences(network: ElmanRNN, limit: _Limit, inputs: Tensor, length: int) -> _Sequences:
+    own = inputs.shape[1]
+    steps = torch.nn.functional.pad(inputs.transpose(0, 1), (0, 0, 0, 0, length - own, 0))
+    taps = torch.nn.functional.pad(READOUTS[network.readout](own), (length - own, 0))
+    variances, second = [], torch.zeros_like(steps[0, :, 0])
+    for norms in steps.square().sum(2):
+        variance = limit.drive * norms + limit.recurrent * second + limit.bias
+        variances.append(variance)
+        second = limit.moments(variance, variance, variance)[0]
+    return _Sequences(steps, torch.stack(variances), taps.to(inputs))
+
+
+def _upper(limit: _Limit, left: _Sequences, right: _Sequences, first: int, tangent: bool, same: bool = False) -> Tensor:
+    """Part (n, s, n', s') of the kernel that comes from pairs of steps (t, u) with u − t ≥ ``first``.
+
+    ``same`` says that both are one: then pairs u = t count half, so that adding the transpose completes the kernel.
+    """
+    reach = right.observed[-1] - left.observed[0]
+    offsets = range(first, reach + 1)
+    n, columns, length = left.inputs.shape[1], right.inputs.shape[1], len(left.inputs)
+    table = left.inputs.new_zeros(n, len(left.taps), columns, len(right.taps))
+    height = max(1, BLOCK // max(1, len(offsets) * columns))
+    starts = range(0, n if offsets else 0, height)
+    with tqdm(total=len(starts) * length, desc="infinite width", delay=_PATIENCE, leave=False) as bar:
+        for start in starts:
+            rows = left.rows(start, start + height)
+            for step, pairs in enumerate(_walk(limit, rows, right, offsets, start if same else None, tangent)):
+                _read(table[start : start + height], rows.taps[:, step], right.taps[:, step + first :], pairs)
+                bar.update()
+    return table
+
+
+def _walk(
+    limit: _Limit, left: _Sequences, right: _Sequences, offsets: range, diagonal: int | None, tangent: bool
+) -> Iterator[Tensor]:
+    """For t = 1, 2, … the kernel (d, n, n') between h_t and all h'_{t+d}, for the offsets d that still fit.
+
+    ``diagonal`` is where the left samples start among the right ones, if they are the same.
+    """
+    length = len(right.inputs)
+    products = slopes = theta = left.inputs.new_zeros(len(offsets), left.inputs.shape[1], right.inputs.shape[1])
+    for step in range(length - offsets.start):
+        steps = slice(step + offsets.start, min(step + offsets.stop, length))
+        fit = steps.stop - steps.start
+        overlaps = torch.einsum("ip,djp->dij", left.inputs[step], right.inputs[steps])
+        theta = limit.recurrent * slopes[:fit] * theta[:fit] + limit.A * overlaps + limit.W * products[:fit] + limit.b
+        covariances = limit.drive * overlaps + limit.recurrent * products[:fit] + limit.bias
+        if diagonal is not None:  # a sequence with itself: ρ = 1 to the bit
+            covariances[0].diagonal(diagonal).copy_(left.variances[step])
+        variances = left.variances[step][None, :, None], right.variances[steps][:, None, :]
+        products, slopes = limit.moments(covariances, *variances)
+        pairs = limit.readout * slopes * theta + limit.B * products if tangent else limit.readout * products
+        if diagonal is not None:
+            pairs[0] *= 0.5
+        yield pairs
+
+
+def _read(table: Tensor, left: Tensor, right: Tensor, pairs: Tensor) -> None:
+    """Add kernels (d, n, n') of one step with later ones to a table (n, s, n', s'), weighed by taps (s,), (s', ≥ d)."""
+    for output in left.nonzero()[:, 0].tolist():
+        table[:, output] += left[output] * torch.einsum("dij,cd->ijc", pairs, right[:, : len(pairs)])
+
+
+def _repeat(table: Tensor, outputs: int) -> Tensor:
+    """From (n, s, n', s') to (n, s·q, n', s'·q): outputs of one step are independent and alike."""
+    n, s, columns, s2 = table.shape
+    units = torch.eye(outputs, dtype=table.dtype, device=table.device)
+    return torch.einsum("isjt,kl->iskjtl", table, units).reshape(n, s * outputs, columns, s2 * outputs)
