@@ -370,8 +370,8 @@ def test_one_step_cannot_depend_on_the_recurrent_weights():
 @pytest.mark.parametrize("snap", [True, False])
 def test_long_equal_histories_keep_their_digits(monkeypatch, snap):
     """Section H7: rounding next to ρ = 1 must not open the gates' angle, not even after many steps."""
-    x, network = draw(2, 300, 3), build(parametrization="ntk")
-    variances = x.square().sum(2).cumsum(1) * 2 / 3
+    x, network = draw(2, 300, 7), build(p=7, parametrization="ntk")
+    variances = x.square().sum(2).cumsum(1) * 2 / 7
     exact = 0.5 * variances[:, :-1].sum(1)  # D = 1/2, σ_w² D = 1, σ_w² S = v: Θ_L = v_1 + … + v_{L-1}
     if snap:  # of two arguments nobody says that they are equal
         kernel = infinite_ntk(network, x, x.clone())
