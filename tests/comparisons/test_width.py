@@ -6,21 +6,16 @@ import pytest
 
 from comparisons import width
 from lab.errors import LabError
+from tests.comparisons.tables import power_law
 
 CELL = {**width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]}
 
 
-def made_up(slope, *, spread=0.02, seeds=5, level=1.0):
-    """A table whose quantities all are power laws with this slope."""
-    noise = np.random.default_rng(0).normal(0, spread, seeds)
-    rows = []
-    for m in (64, 128, 256, 512):
-        for seed in range(seeds):
-            value = level * m ** (slope + noise[seed])
-            context = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5}
-            row = {"readout": "last", "width": m, "seed": seed, **dict.fromkeys(width.QUANTITIES, value), **context}
-            rows.append({**row, "linearized_kernel_disagreement": 1e-6})
-    return pd.DataFrame(rows)
+CONTEXT = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5, "linearized_kernel_disagreement": 1e-6}
+
+
+def made_up(slope, **options):
+    return power_law(width.QUANTITIES, slope, **CONTEXT, **options)
 
 
 @pytest.mark.parametrize(
