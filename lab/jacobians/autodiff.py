@@ -1,35 +1,55 @@
-"""The Jacobian of any torch.nn.Module by torch.func: slow, general, and the reference for the factored one."""
+"""The Jacobian of any torch.nn.Module by autograd and torch.func: general, and the reference for the factored one."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jacrev, jvp, vjp, vmap
+from torch.func import functional_call, jvp, vjp, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
-from lab.errors import refuse
-from lab.jacobians.gram import MEMORY, mirror
+from lab.errors import check_choice, refuse
+from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
+from lab.jacobians.unfused import unfused
+
+ROUTES = ("contraction", "vector_products")
+_PASSES = 3.0  # a derivative in one direction, backward or forward, costs about three forward passes
+_SLOWER = 3.0  # batched passes take so much longer per flop than one large product (measured, 1.5 to 5)
+_ROWS_ALIVE = 4  # rows of both sides, and as many again while torch forms them
+
+_Result = TypeVar("_Result")
 
 
 class AutodiffJacobian:
     """Jacobian of a module's outputs, flattened to (n, o), in some of its parameters.
 
-    `push` is one forward-mode pass, `pull` one reverse-mode pass. `gram` forms the Jacobians of a block of samples at a
-    time, so that no (n·o × P) array appears whole.
+    `push` is one forward-mode pass, `pull` one backward pass. torch's recurrent layers and attention are differentiated
+    as loops and plain formulas (`lab.jacobians.unfused`), with the module's own parameters. What vmap or forward mode
+    refuses elsewhere (a branch on data, a write in place, a hand-written autograd function) is tried once, then done
+    the slow way: sample by sample and output by output, with forward mode as the derivative of a backward pass.
 
     Parameters
     ----------
     module
-        Any module whose outputs have the samples first and that treats samples independently.
+        Any module whose outputs have the samples first and that treats samples independently: what mixes them (batch
+        statistics, attention across the batch) has no Jacobian per sample, and is not looked for here.
     trained
         The parameters to differentiate in, by the module's own names.
     inputs
         Samples first; already in the module's dtype and on its device.
+
+    Raises
+    ------
+    LabError
+        Outputs that are no single tensor with one row per sample; a forward pass that writes the module's buffers.
     """
 
     def __init__(self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor) -> None:
@@ -38,8 +58,12 @@ class AutodiffJacobian:
         self._watch: WeightWatch | None = WeightWatch(everything)
         self._point = dict(trained)
         self._fixed = {name: value for name, value in everything.items() if name not in self._point}
+        self._refused: set[str] = set()
         with torch.no_grad():
-            self._outputs: Tensor = module(inputs).reshape(len(inputs), -1)
+            self._outputs = _flat(module(inputs), len(inputs))
+        if self._watch.moved:
+            came = f"a module whose forward pass writes {', '.join(self._watch.moved)}"
+            refuse("module", came, "a function of inputs and weights", "call module.eval() first")
 
     @property
     def outputs(self) -> Tensor:
@@ -50,8 +74,9 @@ class AutodiffJacobian:
         """Jᵀr for r (n, o)."""
         self._check()
         check_cotangent(cotangent, self._outputs)
-        (tangent,) = vjp(self._function(self._inputs), self._detached())[1](cotangent)
-        return dict(tangent)
+        leaves = self._leaves()
+        with torch.enable_grad():
+            return _gradient(self._function(self._inputs)(leaves), leaves, cotangent)
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         """Tangent += scale · Jᵀr in place."""
@@ -64,31 +89,59 @@ class AutodiffJacobian:
         """Jv for a tangent v, shape (n, o)."""
         self._check()
         check_tangent(tangent, {name: value.shape for name, value in self._point.items()})
-        direction = {name: tangent[name].to(value) for name, value in self._point.items()}
-        change: Tensor = jvp(self._function(self._inputs), (self._detached(),), (direction,))[1]
-        return change.detach()
+        return self._push({name: tangent[name].to(value) for name, value in self._point.items()}, self._inputs)
 
     @torch.no_grad()
-    def gram(self, other: Self | None = None, *, memory: int = MEMORY) -> Tensor:
-        """J J'ᵀ, shape (n, o, n', o'), from blocks of samples whose Jacobians stay under ``memory`` bytes."""
+    def gram(self, other: Self | None = None, *, route: str | None = None, memory: int = MEMORY) -> Tensor:
+        """J J'ᵀ by one of two routes.
+
+        With F flops of one sample's forward pass, P trained parameters and N = n·o rows:
+
+        * ``"contraction"``: Jacobians (rows, P) of a block of samples on both sides, then their product, for all pairs
+          of blocks. About 3F(N + bN') + 2NN'P flops, where the b blocks of the left side form the right one again.
+        * ``"vector_products"``: for a block of rows one backward pass each, Jᵀe, and one forward-mode pass along it on
+          all samples of the right side, J'(Jᵀe). About 3F·N(1 + n') flops, each thrice as slow as in a large product.
+
+        Both take ``memory`` bytes at most beyond the kernel, but never less than one row of P numbers and one pass of
+        one sample; n×P arrays appear only where they are smaller than that. The symmetric kernel takes half.
+
+        Parameters
+        ----------
+        other
+            The right side; this Jacobian itself by default.
+        route
+            One of the two, or None for the faster one by these estimates, F being counted on one sample: roughly,
+            vector products win where 9F < 2o'P, with many outputs and little sharing of weights.
+        memory
+            Bound on temporaries, in bytes.
+
+        Returns
+        -------
+        Tensor
+            Shape (n, o, n', o'), in the dtype of the outputs.
+
+        References
+        ----------
+        Novak, Sohl-Dickstein, Schoenholz, "Fast Finite Width Neural Tangent Kernel", ICML 2022, sections 3.1 and 3.2.
+        """
         self._check()
         right = self if other is None else other
         right._check()
-        (n, o), (columns, outputs) = self._outputs.shape, right._outputs.shape
-        kernel = self._outputs.new_zeros(n * o, columns * outputs)
-        for first, left_rows in self._blocks(memory):
-            for second, right_rows in right._blocks(memory):
-                if right is self and second.start > first.start:
-                    break
-                kernel[first, second] = left_rows() @ right_rows().T
-        return (mirror(kernel) if right is self else kernel).view(n, o, columns, outputs)
+        work = self._forward_work()
+        route = self._cheaper_route(right, work, memory) if route is None else route
+        check_choice("route", route, ROUTES)
+        rule = self._contract if route == "contraction" else self._multiply
+        kernel = self._outputs.new_zeros(self._outputs.numel(), right._outputs.numel())
+        rule(kernel, right, work, memory)
+        return (mirror(kernel) if right is self else kernel).view(*self._outputs.shape, *right._outputs.shape)
 
     def keep(self) -> Self:
         """Copy the weights, so that nothing that happens to the module moves this Jacobian; returns the same object."""
         self._check()
-        self._module = copy.deepcopy(self._module)
-        self._point = {name: value.detach().clone() for name, value in self._point.items()}
-        self._fixed = {name: value.detach().clone() for name, value in self._fixed.items()}
+        live = {**self._point, **self._fixed}
+        frozen = {name: _copied(value) for name, value in live.items()}
+        self._module = copy.deepcopy(self._module, {id(live[name]): value for name, value in frozen.items()})
+        self._point, self._fixed = ({name: frozen[name] for name in names} for names in (self._point, self._fixed))
         self._watch = None
         return self
 
@@ -107,38 +160,204 @@ class AutodiffJacobian:
     def _detached(self) -> Tangent:
         return {name: value.detach() for name, value in self._point.items()}
 
+    def _leaves(self) -> Tangent:
+        return {name: value.detach().requires_grad_() for name, value in self._point.items()}
+
     def _function(self, inputs: Tensor) -> Callable[[Tangent], Tensor]:
-        """θ -> f(θ, inputs), at least one-dimensional: a 0-d float32 output would get float64 tangents."""
+        """θ -> f(θ, inputs), shape (n, o)."""
 
         def outputs(point: Tangent) -> Tensor:
-            result: Tensor = functional_call(self._module, {**self._fixed, **point}, (inputs,))
-            return result.reshape(len(inputs), -1)
+            with unfused():
+                return _flat(functional_call(self._module, {**self._fixed, **point}, (inputs,)), len(inputs))
 
         return outputs
 
-    def _blocks(self, memory: int) -> Iterator[tuple[slice, Callable[[], Tensor]]]:
-        """Blocks of samples: the rows of the Gram matrix, and a function that forms their Jacobian (rows, P)."""
-        (n, o), point = self._outputs.shape, self._detached()
-        row_bytes = o * sum(value.numel() * value.element_size() for value in point.values())
-        size = max(memory // max(4 * row_bytes, 1), 1)
-        for start in range(0, n, size):
-            stop = min(start + size, n)
-            yield slice(start * o, stop * o), partial(self._rows, start, stop)
+    def _attempt(self, what: str, fast: Callable[[], _Result], slow: Callable[[], _Result]) -> _Result:
+        """``fast()``, until torch has refused it once; ``slow()`` from then on."""
+        if what not in self._refused:
+            try:
+                return fast()
+            except RuntimeError:  # vmap and forward mode refuse at once, before anything is written
+                self._refused.add(what)
+        return slow()
 
-    def _rows(self, start: int, stop: int) -> Tensor:
-        def one(point: Tangent, sample: Tensor) -> Tensor:
-            return self._function(sample[None])(point)[0]
+    def _push(self, direction: Tangent, inputs: Tensor) -> Tensor:
+        """Jv on these inputs, (n, o)."""
+        routes = (partial(route, direction, inputs) for route in (self._push_forward, self._push_backward))
+        return self._attempt("forward mode", *routes)
 
-        parts = _over_samples(jacrev(one), self._detached(), self._inputs[start:stop])
-        rows = (stop - start) * self._outputs.shape[1]
-        return torch.cat([part.reshape(rows, -1) for part in parts.values()], dim=1)
+    def _push_forward(self, direction: Tangent, inputs: Tensor) -> Tensor:
+        change: Tensor = jvp(self._function(inputs), (self._detached(),), (direction,))[1]
+        return change.detach().to(self._outputs.dtype)  # a 0-d output times a Python float has a float64 tangent
+
+    def _push_backward(self, direction: Tangent, inputs: Tensor) -> Tensor:
+        """Jv as the derivative in r of ⟨Jᵀr, v⟩."""
+        leaves = self._leaves()
+        with torch.enable_grad():
+            outputs = self._function(inputs)(leaves)
+            cotangent = torch.zeros_like(outputs, requires_grad=True)
+            pulled = _gradient(outputs, leaves, cotangent, create_graph=True)
+            along = torch.stack([(value * direction[name]).sum() for name, value in pulled.items()]).sum()
+            return _gradient(along, {"r": cotangent}, torch.ones_like(along))["r"]
+
+    def _push_each(self, directions: Tangent, inputs: Tensor) -> Tensor:
+        """Jv on these inputs for a stack of directions, (directions, n·o)."""
+
+        def together() -> Tensor:
+            return vmap(lambda direction: self._push_forward(direction, inputs))(directions)
+
+        def in_turn() -> Tensor:
+            count = len(next(iter(directions.values())))
+            each = ({name: value[i] for name, value in directions.items()} for i in range(count))
+            return torch.stack([self._push(direction, inputs) for direction in each])
+
+        return self._attempt("forward mode under vmap", together, in_turn).flatten(1)
+
+    def _rows(self, block: _Block) -> Tangent:
+        """Some rows of J as a stack of tangents: name -> (rows, *shape)."""
+        routes = (partial(route, block) for route in (self._rows_together, self._rows_in_turn))
+        stacked = self._attempt("backward pass under vmap", *routes)
+        return {name: value.to(self._outputs.dtype) for name, value in stacked.items()}
+
+    def _rows_together(self, block: _Block) -> Tangent:
+        point = self._detached()
+        units = torch.eye(self._outputs.shape[1]).to(self._outputs)[block.outputs]
+
+        def row(sample: Tensor, unit: Tensor) -> Tangent:
+            (tangent,) = vjp(self._function(sample[None]), point)[1](unit[None])
+            return dict(tangent)
+
+        rows: Tangent = vmap(vmap(row, (None, 0)), (0, None))(self._inputs[block.samples], units)
+        return {name: value.flatten(0, 1) for name, value in rows.items()}
+
+    def _rows_in_turn(self, block: _Block) -> Tangent:
+        leaves, rows = self._leaves(), []
+        for sample in self._inputs[block.samples]:
+            with torch.enable_grad():
+                outputs = self._function(sample[None])(leaves)[0]
+                rows += [_gradient(output, leaves, torch.ones_like(output)) for output in outputs[block.outputs]]
+        return {name: torch.stack([row[name] for row in rows]) for name in leaves}
+
+    def _contract(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
+        for first in self._blocks(work, memory):
+            left_rows = self._rows(first)
+            for second in right._blocks(work, memory):
+                if right is self and second.rows.start > first.rows.start:
+                    break
+                place = kernel[first.rows, second.rows]
+                if right is self and second == first:
+                    _add_products(place, left_rows)
+                else:
+                    _add_products(place, left_rows, right._rows(second))
+
+    def _multiply(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
+        o = right._outputs.shape[1]
+        for block in self._blocks(work, memory):
+            directions = self._rows(block)
+            reach = block.samples.stop if right is self else len(right._inputs)
+            alive = _ROWS_ALIVE * max(work.bytes, 1) * (block.rows.stop - block.rows.start)
+            size = max(memory // alive, 1)
+            for start in range(0, reach, size):
+                stop = min(start + size, reach)
+                changes = right._push_each(directions, right._inputs[start:stop])
+                kernel[block.rows, start * o : stop * o] = changes
+
+    def _blocks(self, work: _Work, memory: int) -> Iterator[_Block]:
+        """Rows of J in blocks that fit, with the passes that form them: samples, or some outputs of one sample."""
+        n, o = self._outputs.shape
+        size = max(memory // (_ROWS_ALIVE * (self._row_bytes() + work.bytes)), 1)
+        samples, outputs = max(size // o, 1), min(size, o)
+        for sample in range(0, n, samples):
+            last = min(sample + samples, n)
+            for output in range(0, o, outputs):
+                end = min(output + outputs, o)
+                rows = slice(sample * o + output, (last - 1) * o + end)
+                yield _Block(slice(sample, last), slice(output, end), rows)
+
+    def _row_bytes(self) -> int:
+        return sum(value.numel() * value.element_size() for value in self._point.values())
+
+    def _forward_work(self) -> _Work:
+        work = _Work()
+        with work:
+            self._function(self._inputs[:1])(self._detached())
+        return work
+
+    def _cheaper_route(self, right: Self, work: _Work, memory: int) -> str:
+        """The rule of `gram`; half of everything where the kernel is symmetric changes nothing in it."""
+        (rows, columns), samples = (self._outputs.numel(), right._outputs.numel()), len(right._inputs)
+        blocks, derivative = sum(1 for _ in self._blocks(work, memory)), _PASSES * work.flops
+        parameters = sum(value.numel() for value in self._point.values())
+        forming = derivative * (rows + (0 if blocks == 1 and right is self else blocks * columns))
+        contraction = forming + 2.0 * rows * columns * parameters
+        products = _SLOWER * derivative * rows * (1 + samples)
+        return "contraction" if contraction <= products else "vector_products"
 
 
-def _over_samples(derivative: Callable[[Tangent, Tensor], Tangent], point: Tangent, inputs: Tensor) -> Tangent:
-    """The derivative at every sample, stacked: batched by vmap, or one by one where a module cannot be batched."""
-    try:
-        stacked: Tangent = vmap(derivative, in_dims=(None, 0))(point, inputs)
-    except RuntimeError:  # torch's nn.RNN, nn.GRU and nn.LSTM write in place, which vmap refuses
-        each = [derivative(point, sample) for sample in inputs]
-        stacked = {name: torch.stack([part[name] for part in each]) for name in point}
-    return stacked
+@dataclass(frozen=True)
+class _Block:
+    """Samples, outputs of each, and the rows of J that these are."""
+
+    samples: slice
+    outputs: slice
+    rows: slice
+
+
+class _Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts flops of products and convolutions, and bytes of all new results."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops, self.bytes = 0, 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        self.flops += 0 if count is None else count(*args, **(kwargs or {}), out_val=result)
+        given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.bytes += sum(leaf.nbytes for leaf in results if _place(leaf) not in given)
+        return result
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _flat(outputs: object, samples: int) -> Tensor:
+    """Outputs as (n, o); refused if they are not one tensor with a row for every sample."""
+    if not isinstance(outputs, Tensor):
+        fix = "wrap the module in one that returns what is trained, as in output, state = gru(x); return output[:, -1]"
+        refuse("module", f"outputs of type {type(outputs).__name__}", "one tensor with samples first", fix)
+    rows = outputs.shape[0] if outputs.ndim else 1
+    if rows != samples:
+        fix = "put samples first in and out; torch's recurrent layers and attention need batch_first=True for that"
+        refuse("module", f"outputs of shape {tuple(outputs.shape)} for {samples} samples", f"({samples}, …)", fix)
+    return outputs.reshape(samples, -1)
+
+
+def _gradient(outputs: Tensor, leaves: Tangent, cotangent: Tensor, *, create_graph: bool = False) -> Tangent:
+    """Jᵀr by autograd; zeros for leaves that the outputs do not depend on. The graph can be used again."""
+    if not outputs.requires_grad:
+        return {name: torch.zeros_like(value) for name, value in leaves.items()}
+    gradients = torch.autograd.grad(
+        outputs, list(leaves.values()), cotangent, retain_graph=True, create_graph=create_graph, materialize_grads=True
+    )
+    return dict(zip(leaves, gradients, strict=True))
+
+
+def _add_products(place: Tensor, left: Tangent, right: Tangent | None = None) -> None:
+    """Add J J'ᵀ to a block of the kernel, parameter by parameter; without ``right`` to the lower half alone."""
+    for name, rows in left.items():
+        if right is None:
+            add_self_product(place, rows.flatten(1))
+        else:
+            place.addmm_(rows.flatten(1), right[name].flatten(1).T)
+
+
+def _copied(value: Tensor) -> Tensor:
+    """A copy of a parameter or buffer, of the same kind."""
+    copied = value.detach().clone()
+    return torch.nn.Parameter(copied, value.requires_grad) if isinstance(value, torch.nn.Parameter) else copied

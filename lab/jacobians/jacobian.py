@@ -57,11 +57,15 @@ class WeightWatch:
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self._seen = {name: (weight, weight._version) for name, weight in weights.items()}
 
+    @property
+    def moved(self) -> list[str]:
+        """Names of the weights that have been written."""
+        return [name for name, (weight, version) in self._seen.items() if weight._version != version]
+
     def check(self) -> None:
         """Raise `LabError` if a watched weight has been written."""
-        moved = [name for name, (weight, version) in self._seen.items() if weight._version != version]
-        if moved:
-            came = f"a Jacobian taken before {', '.join(moved)} moved"
+        if self.moved:
+            came = f"a Jacobian taken before {', '.join(self.moved)} moved"
             fix = "call network.jacobian(inputs) again after the step, or .keep() before it"
             refuse("jacobian", came, "one that is kept or at today's weights", fix)
 
