@@ -34,12 +34,15 @@ class Cost:
 ELEMENTWISE = 40.0
 
 
-def gram_route_flops(rows: int, columns: int, outputs: int, length: int, width: int, features: int) -> float:
+def gram_route_flops(
+    rows: int, columns: int, outputs: int, length: int, width: int, features: int, *, share: float = 1.0
+) -> float:
     """Flops of the Gram route: ⟨δ,δ'⟩ for all pairs (sample, output, time), times ⟨z,z'⟩, summed over times.
 
-    ``rows`` and ``columns`` are numbers of samples; ``features`` is the size of z.
+    ``rows`` and ``columns`` are numbers of samples; ``features`` is the size of z; ``share`` is the part of the deltas
+    that is not zero, about one half when all steps are read.
     """
-    deltas = (rows * outputs * length) * (columns * outputs * length)
+    deltas = (rows * outputs * length) * (columns * outputs * length) * share**2
     return (2.0 * width + ELEMENTWISE) * deltas + 2.0 * features * (rows * length) * (columns * length)
 
 

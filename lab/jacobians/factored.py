@@ -30,7 +30,7 @@ class Unrolled:
     Attributes
     ----------
     inputs, states, gains
-        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first.
+        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first; gains that are 0 or 1 may be booleans.
     weights, multipliers
         W (m, m), A (m, p), B (q, m) and, where there is one, b (m,); and the constants in front of them.
     taps
@@ -118,7 +118,7 @@ class FactoredJacobian:
     @torch.no_grad()
     def keep(self) -> Self:
         """Form the deltas of all outputs, n·o·T·m numbers, let go of the weights, and return this same object."""
-        self._factors, self._live = self._current_factors(), None
+        self._factors, self._live = self._current_factors().by_sample(), None
         return self
 
     @torch.no_grad()
@@ -208,21 +208,29 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
 
 
 def form_factors(unrolled: Unrolled) -> Factors:
-    """Deltas of every output and the features beside them (see `Factors` for shapes)."""
-    columns, parts, start = {}, [], 0
-    for name in (name for name in unrolled.trained if name != "B"):
+    """Deltas of every output and the features beside them (see `Factors` for shapes), stored time first."""
+    recurrent = [name for name in unrolled.trained if name != "B"]
+    features, columns = _all_features(unrolled, recurrent)
+    return Factors(
+        deltas=_output_deltas(unrolled) if columns else unrolled.states.new_zeros(*_output_shape(unrolled), 0, 0),
+        features=features.transpose(0, 1),
+        columns=columns,
+        pooled=_pool(unrolled, unrolled.states) if "B" in unrolled.trained else unrolled.states[:0].transpose(0, 1),
+        shapes={name: unrolled.weights[name].shape for name in unrolled.trained},
+    )
+
+
+def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, dict[str, slice]]:
+    """What these weights multiply, with their multipliers, side by side, (T, n, d), and which columns are whose."""
+    if names == ["W"] and unrolled.multipliers["W"] == 1:
+        return unrolled.states[:-1], {"W": slice(0, unrolled.states.shape[2])}  # the states themselves, not a copy
+    columns, parts, start = {}, [unrolled.states[:0, :, :0]], 0
+    for name in names:
         features, begins = _time_features(unrolled, name)
         missing = features.new_zeros(begins - unrolled.first_step, *features.shape[1:])  # h_0 = 0
         parts.append(unrolled.multipliers[name] * torch.cat([missing, features]))
         columns[name] = slice(start, start := start + features.shape[2])
-    empty = unrolled.states[:0, :, :0]
-    return Factors(
-        deltas=_output_deltas(unrolled) if columns else unrolled.states.new_zeros(*_output_shape(unrolled), 0, 0),
-        features=(torch.cat(parts, dim=2) if parts else empty).transpose(0, 1).contiguous(),
-        columns=columns,
-        pooled=_pool(unrolled, unrolled.states),
-        shapes={name: unrolled.weights[name].shape for name in unrolled.trained},
-    )
+    return torch.cat(parts[1:] or parts, dim=2), columns
 
 
 def _output_shape(unrolled: Unrolled) -> tuple[int, int]:
@@ -230,20 +238,29 @@ def _output_shape(unrolled: Unrolled) -> tuple[int, int]:
 
 
 def _output_deltas(unrolled: Unrolled) -> Tensor:
-    """∂f_a/∂g_t for every output a, shape (n, o, T, m).
+    """∂f_a/∂g_t of every output a, shape (n, o, T, m), stored time first.
 
     An output that reads nothing after step t has no delta there, so each backward product carries only the outputs
     that already began: half of them on average when all steps are read.
     """
-    steps, (n, _), B = len(unrolled.taps), _output_shape(unrolled), unrolled.weights["B"].detach()
+    steps, (n, o), B = len(unrolled.taps), _output_shape(unrolled), unrolled.weights["B"].detach()
     length, _, width = unrolled.states.shape
-    deltas = B.new_zeros(n, steps, len(B), length - unrolled.first_step, width)
-    begins = [int(tap.nonzero().max()) for tap in unrolled.taps]
-    carry = B.new_zeros(steps, len(B), n, width)
+    deltas = B.new_empty(length - unrolled.first_step, steps, len(B), n, width)
+    begins = [int(tap.nonzero().max()) for tap in unrolled.taps]  # later rows of R read later steps
+    carried = steps  # outputs before this one do not read later steps
     for t in range(length - 1, unrolled.first_step - 1, -1):
-        active = slice(sum(begin < t for begin in begins), None)  # later rows of R read later steps
-        carry[active] = torch.matmul(carry[active], unrolled.weights["W"].detach()) * unrolled.multipliers["W"]
-        carry[active] += unrolled.multipliers["B"] * unrolled.taps[active, t, None, None, None] * B[:, None]
-        carry[active] *= unrolled.gains[t]
-        deltas[:, active, :, t - unrolled.first_step] = carry[active].permute(2, 0, 1, 3)
-    return deltas.view(n, steps * len(B), -1, width)
+        now, later = deltas[t - unrolled.first_step], deltas[t + 1 - unrolled.first_step :][:1]
+        _carry_back(unrolled, now[carried:], later[:, carried:])
+        now[:carried] = 0
+        for k in unrolled.taps[:, t].nonzero().flatten().tolist():
+            now[k] += (unrolled.multipliers["B"] * unrolled.taps[k, t]) * B[:, None]
+        carried = sum(begin < t for begin in begins)
+        now[carried:] *= unrolled.gains[t]
+    return deltas.view(-1, o, n, width).permute(2, 1, 0, 3)
+
+
+def _carry_back(unrolled: Unrolled, now: Tensor, later: Tensor) -> None:
+    """Write c_W δ_{t+1} W to ``now`` (s, q, n, m), for outputs that have a ``later`` (1, s, q, n, m)."""
+    if now.numel():
+        W = unrolled.weights["W"].detach()
+        now.view(-1, len(W)).addmm_(later.reshape(-1, len(W)), W, beta=0, alpha=unrolled.multipliers["W"])

@@ -16,7 +16,8 @@ from lab.jacobians.jacobian import Tangent
 class Factors:
     """Factors of J = ∂f/∂θ for weights that enter each time step as ``weight @ feature``, and for an output matrix.
 
-    With n samples, s observed steps, q outputs per step, o = s·q, T time steps that count, and m the width:
+    With n samples, s observed steps, q outputs per step, o = s·q, T time steps that count, and m the width. `gram`
+    reads factors as they are stored, fastest with time first; `push` and `add_pull` want `by_sample`.
 
     Attributes
     ----------
@@ -27,7 +28,8 @@ class Factors:
     columns
         Which columns of the features belong to which weight.
     pooled
-        What the output matrix multiplies at each observed step, multiplier included, shape (n, s, m).
+        What the output matrix multiplies at each observed step, multiplier included, shape (n, s, m); empty where it
+        is not trained.
     shapes
         Shapes of the trained parameters.
     """
@@ -77,6 +79,10 @@ class Factors:
         if "B" in self.shapes:
             _add_output_matrix(kernel, self.pooled, right.pooled)
         return kernel
+
+    def by_sample(self) -> Factors:
+        """The same factors, stored sample by sample, as `push` and `add_pull` read them."""
+        return replace(self, deltas=self.deltas.contiguous(), features=self.features.contiguous())
 
     def select(self, samples: Tensor) -> Factors:
         """The factors of some samples, by integer index."""

@@ -5,7 +5,9 @@ With deltas δ (n, o, T, m) and features z (n, T, d), the Jacobian of output (i,
     K[i,a,j,b] = Σ_{t,s} ⟨δ_iat, δ'_jbs⟩ ⟨z_it, z'_js⟩
 
 * ``"gram"``: both inner products for all pairs of time steps, multiplied and summed. About (n·o·T)²·m multiply-adds;
-  the feature products are shared by all outputs.
+  the feature products are shared by all outputs. Outputs that were read before a time have no delta there and are left
+  out: of all outputs of an all-steps readout that is half of the deltas, and three quarters of the pairs. Fastest where
+  the factors are stored time first.
 * ``"per_sample"``: form Σ_t δ_t z_tᵀ for a block of rows of the weight, contract, go to the next block. About
   n·o·T·m·d + (n·o)²·m·d multiply-adds; better for long sequences.
 
@@ -15,7 +17,9 @@ is symmetric: only its lower half is computed. The cross terms t ≠ s belong to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,6 +30,7 @@ from lab.errors import check_choice
 ROUTES = ("gram", "per_sample")
 MEMORY = 2**28  # bytes of temporaries that one Gram matrix may take beyond its factors and itself
 _ARRAYS_OF_PAIRS = 3  # products of δ, products of z, and one sum of them are alive at once
+_SHARES = 8  # into which the samples are cut to save the symmetric half
 _HALVING_STOPS = 128  # rows below which splitting a symmetric product costs more than the half that it saves
 
 
@@ -69,7 +74,14 @@ def cheaper_route(deltas: Tensor, features: Tensor, other: tuple[Tensor, Tensor]
     """The route that `lab.costs` prices lower for factors of these shapes."""
     n, o, length, width = deltas.shape
     sizes = (n, (other[0] if other else deltas).shape[0], o, length, width, features.shape[2])
-    return "gram" if gram_route_flops(*sizes) <= per_sample_route_flops(*sizes) else "per_sample"
+    gram = gram_route_flops(*sizes, share=_share(deltas))
+    return "gram" if gram <= per_sample_route_flops(*sizes) else "per_sample"
+
+
+def _share(deltas: Tensor) -> float:
+    """The share of outputs and times that the Gram route does not skip: about one half when all steps are read."""
+    begins, o = _first_outputs(deltas), deltas.shape[1]
+    return sum(o - first for first in begins) / max(o * len(begins), 1)
 
 
 def mirror(lower: Tensor) -> Tensor:
@@ -78,35 +90,123 @@ def mirror(lower: Tensor) -> Tensor:
     return half + half.tril(-1).T
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One Jacobian, time first: deltas (T, o, n, m), features (T, n, d).
+
+    Outputs before ``begins[t]`` have no delta at time t: they were read before.
+    """
+
+    deltas: Tensor
+    features: Tensor
+    begins: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of deltas for one time step."""
+        return self.deltas.shape[1] * self.deltas.shape[2]
+
+    def cut(self, times: slice, samples: slice) -> _Side:
+        """Some times and samples, and the outputs that have a delta there."""
+        begins = self.begins[times]
+        outputs = slice(min(begins), None)
+        return _Side(self.deltas[times, outputs, samples], self.features[times, samples], begins)
+
+
+def _side(deltas: Tensor, features: Tensor, room: int) -> _Side:
+    """Time first, stored so if this takes at most ``room`` bytes and is not so already."""
+    begins = _first_outputs(deltas)
+    deltas, features = deltas.permute(2, 1, 0, 3), features.transpose(0, 1)
+    if (deltas.numel() + features.numel()) * deltas.element_size() <= room:
+        deltas, features = deltas.contiguous(), features.contiguous()
+    return _Side(deltas, features, begins)
+
+
+def _first_outputs(deltas: Tensor) -> tuple[int, ...]:
+    """For each time the first output with a delta that is not zero for all samples; 0 where there is but one output."""
+    _, o, length, _ = deltas.shape
+    if o == 1:
+        return (0,) * length
+    return tuple(next((a for a in range(o) if deltas[:, a, t].any()), o) for t in range(length))
+
+
 def _gram_route(kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor] | None, memory: int) -> None:
-    right = other or left
-    per_row, per_column = (deltas.shape[1] * deltas.shape[2] for deltas in (left[0], right[0]))
-    o, outputs = left[0].shape[1], right[0].shape[1]
-    pair = _ARRAYS_OF_PAIRS * kernel.element_size() * per_row * per_column
-    for first in _blocks(len(left[0]), memory // max(pair, 1), halve=other is None):
-        reach = first.stop if other is None else len(right[0])  # a symmetric kernel needs no column beyond its row
-        for second in _blocks(reach, memory // max(pair * (first.stop - first.start), 1)):
-            place = slice(first.start * o, first.stop * o), slice(second.start * outputs, second.stop * outputs)
-            kernel[place] = _block_of_pairs(left[0][first], left[1][first], right[0][second], right[1][second])
+    symmetric, first = other is None, _side(*left, memory)
+    second = first if other is None else _side(*other, memory)
+    samples, times = _sizes(first, second, memory // (_ARRAYS_OF_PAIRS * kernel.element_size()), symmetric)
+    n, columns = first.deltas.shape[2], second.deltas.shape[2]
+    whole = kernel.view(n, -1, columns, second.deltas.shape[1])
+    for here in _blocks(n, samples):
+        for there in _blocks(here.stop if symmetric else columns, samples):
+            halves = symmetric and here == there
+            _add_block(whole[here, :, there], first, second, (here, there), times, halves)
 
 
-def _block_of_pairs(deltas: Tensor, features: Tensor, other_deltas: Tensor, other_features: Tensor) -> Tensor:
-    """⟨δ,δ'⟩⟨z,z'⟩ summed over both times, shape (rows·o, columns·o')."""
-    (rows, o, length), (columns, outputs, other_length) = deltas.shape[:3], other_deltas.shape[:3]
-    pairs = torch.matmul(deltas.flatten(0, 2), other_deltas.flatten(0, 2).T)
-    gram = torch.matmul(features.flatten(0, 1), other_features.flatten(0, 1).T)
-    pairs.view(rows, o, length, columns, outputs, other_length).mul_(
-        gram.view(rows, 1, length, columns, 1, other_length)
+def _sizes(left: _Side, right: _Side, numbers: int, symmetric: bool) -> tuple[int, tuple[int, int]]:
+    """Samples of a block and times of a strip on either side, so that an array of pairs has at most so many numbers.
+
+    All samples at once and strips of times where they fit: rows that are stored side by side need no copy, and half of
+    a symmetric product is saved over times. Otherwise blocks of samples, and one time after the other.
+    """
+    (length, o, n, _), (other_length, outputs, columns, _) = left.deltas.shape, right.deltas.shape
+    few_times = symmetric and length < _SHARES and n >= _HALVING_STOPS
+    if left.rows * right.rows > numbers or few_times or not _stored_time_first(left, right):
+        fitting = max(math.isqrt(numbers // max(o * outputs, 1)), 1)
+        share = -(-n // _SHARES) if symmetric and n >= _HALVING_STOPS else max(n, columns)
+        return max(min(fitting, share), 1), (1, 1)
+    pair = max(left.rows * right.rows, 1)
+    at_least = -(-_HALVING_STOPS // max(left.rows, 1))
+    sparse = any(left.begins) or any(right.begins)
+    strip = max(min(at_least if symmetric or sparse else length, numbers // pair), 1)
+    reach = strip if sparse else max(min(other_length, numbers // (pair * strip)), 1)
+    return max(n, columns), (strip, reach)
+
+
+def _stored_time_first(*sides: _Side) -> bool:
+    return all(side.deltas.is_contiguous() and side.features.is_contiguous() for side in sides)
+
+
+def _add_block(
+    kernel: Tensor, left: _Side, right: _Side, samples: tuple[slice, slice], times: tuple[int, int], halves: bool
+) -> None:
+    """Add ⟨δ,δ'⟩⟨z,z'⟩ summed over both times to a kernel (rows, o, columns, o').
+
+    ``halves`` says that both sides are the same: then a pair of strips s < t counts twice, transposed.
+    """
+    for first in _blocks(len(left.deltas), times[0]):
+        here = left.cut(first, samples[0])
+        for second in _blocks(first.start if halves else len(right.deltas), times[1]):
+            part = _strip(here, right.cut(second, samples[1]))
+            _add(kernel, part)
+            if halves:
+                _add(kernel, part.permute(2, 3, 0, 1))
+        if halves:
+            _add(kernel, _strip(here, here))
+
+
+def _add(kernel: Tensor, part: Tensor) -> None:
+    """Kernel (rows, o, columns, o') += part (o, rows, o', columns) of the last outputs on each side."""
+    o, outputs = part.shape[0], part.shape[2]
+    kernel[:, kernel.shape[1] - o :, :, kernel.shape[3] - outputs :] += part.permute(1, 0, 3, 2)
+
+
+def _strip(left: _Side, right: _Side) -> Tensor:
+    """⟨δ,δ'⟩⟨z,z'⟩ summed over the times of two cuts, shape (o, rows, o', columns)."""
+    (length, o, rows, _), (other_length, outputs, columns, _) = left.deltas.shape, right.deltas.shape
+    pairs = torch.matmul(left.deltas.flatten(0, 2), right.deltas.flatten(0, 2).T)
+    gram = torch.matmul(left.features.flatten(0, 1), right.features.flatten(0, 1).T)
+    pairs.view(length, o, rows, other_length, outputs, columns).mul_(
+        gram.view(length, 1, rows, other_length, 1, columns)
     )
-    # the long axis stays innermost in the first sum: an order of magnitude faster than summing both axes at once
-    summed = pairs.view(rows * o, length, columns * outputs * other_length).sum(1)
-    return summed.view(rows * o, columns * outputs, other_length).sum(2)
+    # one axis at a time, the last one left whole: an order of magnitude faster than both at once
+    summed = pairs.view(length, -1).sum(0) if length > 1 else pairs
+    summed = summed.view(o * rows, other_length, outputs * columns)
+    summed = summed.sum(1) if other_length > 1 else summed
+    return summed.view(o, rows, outputs, columns)
 
 
-def _blocks(count: int, size: int, *, halve: bool = False) -> Iterator[slice]:
-    """Slices of 1 to ``size``; with ``halve`` also fine enough that a symmetric half saves work."""
-    if halve and count >= _HALVING_STOPS // 4:
-        size = min(size, -(-count // 8))
+def _blocks(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most ``size``, at least 1."""
     for start in range(0, count, max(size, 1)):
         yield slice(start, min(start + max(size, 1), count))
 

@@ -146,19 +146,21 @@ class ElmanRNN(torch.nn.Module):
 
     @torch.no_grad()
     def unroll(self, inputs: Tensor) -> Unrolled:
-        """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU."""
+        """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU (D is boolean)."""
         inputs = self._cast(inputs)
-        preactivations = self._project(inputs.transpose(0, 1).contiguous())
-        states = torch.empty_like(preactivations)
+        states = self._project(inputs.transpose(0, 1).contiguous())  # g_t, until h_t takes its place
+        gains = torch.empty_like(states, dtype=torch.bool if self.activation.gated else states.dtype)
         W_transposed = self.W.T
-        for t in range(len(states)):
+        for t, preactivation in enumerate(states):
             if t > 0:
-                preactivations[t].addmm_(states[t - 1], W_transposed, alpha=self.multipliers["W"])
-            states[t] = self.activation.function(preactivations[t])
+                preactivation.addmm_(states[t - 1], W_transposed, alpha=self.multipliers["W"])
+            state = self.activation.function(preactivation)
+            gains[t] = self.activation.gain(preactivation, state)
+            states[t] = state
         return Unrolled(
             inputs=inputs.transpose(0, 1),
             states=states,
-            gains=self.activation.gain(preactivations, states),
+            gains=gains,
             weights={name: getattr(self, name) for name in self.scales},
             multipliers=self.multipliers,
             taps=READOUTS[self.readout](len(states)).to(states),
@@ -168,7 +170,7 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def gates(self, inputs: Tensor) -> Tensor | None:
         """Open ReLU gates 1[g_t > 0] as booleans (L, n, m); None for activations without gates."""
-        return self.unroll(inputs).gains > 0 if self.activation.gated else None
+        return self.unroll(inputs).gains if self.activation.gated else None
 
     @torch.no_grad()
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
@@ -213,7 +215,7 @@ class ElmanRNN(torch.nn.Module):
 
     def _project(self, inputs: Tensor) -> Tensor:
         """c_A A x_t + c_b b for all time steps at once."""
-        projected = self.multipliers["A"] * (inputs @ self.A.T)
+        projected = (inputs @ self.A.T).mul_(self.multipliers["A"])
         return projected if self.b is None else projected + self.multipliers["b"] * self.b
 
     def _cast(self, inputs: Tensor) -> Tensor:

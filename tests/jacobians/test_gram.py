@@ -46,6 +46,58 @@ def test_dropping_the_terms_between_different_times_would_show():
     assert relative(same_time, contract(deltas, features)) > 0.1
 
 
+def time_first(pair):
+    """The same factors, stored with the time first."""
+    deltas, features = pair
+    return (
+        deltas.permute(2, 1, 0, 3).contiguous().permute(2, 1, 0, 3),
+        features.transpose(0, 1).contiguous().transpose(0, 1),
+    )
+
+
+@pytest.mark.parametrize("memory", [1, 2_000, 50_000, 2**28])
+@pytest.mark.parametrize("sizes", [*SIZES, (3, 1, 9, 5, 3), (40, 1, 12, 3, 2), (130, 1, 3, 2, 2)], ids=str)
+def test_the_gram_route_reads_factors_as_they_are_stored(sizes, memory):
+    left, right = factors(*sizes), factors(sizes[0] + 1, sizes[1] + 2, sizes[2] + 1, *sizes[3:], seed=4)
+    for here, there in ((left, right), (time_first(left), right), (time_first(left), time_first(right))):
+        assert relative(contract(*here, route="gram", memory=memory), product(dense(*left))) <= EXACT
+        across = contract(*here, there, route="gram", memory=memory)
+        assert relative(across, product(dense(*left), dense(*right))) <= EXACT
+
+
+def test_stored_time_first_no_factor_is_copied():
+    pair = time_first(factors(8, 1, 16, 300, 200))
+    with Allocations(*pair) as seen:
+        contract(*pair, route="gram")
+    assert seen.largest < pair[0].numel() * 8
+
+
+@pytest.mark.parametrize("memory", [1, 5_000, 2**28])
+def test_outputs_read_before_a_time_are_left_out(memory):
+    deltas, features = factors(5, 4, 4, 6, 3)
+    for output in range(4):
+        deltas[:, output, output + 1 :] = 0
+    right = factors(2, 3, 2, 6, 3, seed=4)
+    assert relative(contract(deltas, features, route="gram", memory=memory), product(dense(deltas, features))) <= EXACT
+    across = contract(deltas, features, right, route="gram", memory=memory)
+    assert relative(across, product(dense(deltas, features), dense(*right))) <= EXACT
+    across = contract(*right, (deltas, features), route="gram", memory=memory)
+    assert relative(across, product(dense(*right), dense(deltas, features))) <= EXACT
+    dead = torch.zeros_like(deltas)
+    assert not contract(dead, features, route="gram", memory=memory).any()
+
+
+def test_a_gram_of_all_outputs_costs_a_quarter_of_the_pairs():
+    deltas, features = factors(16, 8, 8, 32, 4)
+    with Products() as full:
+        contract(deltas, features, route="gram")
+    for output in range(8):
+        deltas[:, output, output + 1 :] = 0
+    with Products() as half:
+        contract(deltas, features, route="gram")
+    assert half.flops < 0.4 * full.flops
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("route", ROUTES)
 def test_temporaries_stay_under_the_bound(route, symmetric):

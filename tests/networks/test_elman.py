@@ -53,7 +53,7 @@ def test_states_are_gates_times_preactivations_to_the_bit(parametrization):
         if previous is not None:
             g = torch.addmm(g, previous, network.W.T, alpha=c["W"])
         assert torch.equal(state, (g > 0) * g)
-        assert torch.equal(gates, (g > 0).double())
+        assert torch.equal(gates, g > 0)
         previous = state
 
 
