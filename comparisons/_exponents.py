@@ -61,8 +61,11 @@ def judge(exponent: Number, theory: float) -> str:
     return f"{'slower' if low > theory else 'faster'} than the theory's m^({theory:g})"
 
 
-def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "") -> Axes:
-    """Seeds, intervals, fitted line and its band for one quantity of one readout; ``what`` names it in the legend."""
+def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "", shift: float = 1.0) -> Axes:
+    """Seeds, intervals, fitted line and its band for one quantity of one readout.
+
+    ``what`` names it in the legend; ``shift`` moves its points sideways by a factor.
+    """
     from lab.figures import curves
 
     grid = _grid(arm, name)
@@ -75,8 +78,9 @@ def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "") -> 
     )
     slope = f"slope {number(exponent)}".replace("-", "−") if line else "no slope"
     widths, label = good.columns.to_numpy(float), f"{what}: {slope}" if what else slope
-    shape = {"line": line, "band": exponent.interval, "interval": log_intervals(values)}
-    return curves.power_law(ax, widths, values, color=color, label=label, **shape)
+    shape = {"line": line, "band": exponent.interval, "interval": log_intervals(values), "shift": shift}
+    curves.power_law(ax, widths, values, color=color, label=label, **shape)
+    return curves.width_axis(ax, grid.columns.to_numpy(float))  # all widths, also one that was left out
 
 
 def log_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

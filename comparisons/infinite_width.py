@@ -207,12 +207,12 @@ def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
 def _draw_kernel(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
-    figure, axes = style.panels(1, size=(5.4, 4.0))
-    for readout, color in zip(_exponents.readouts(table), style.QUANTITIES, strict=False):
-        what = _exponents.READS[readout]
-        _exponents.draw(axes[0, 0], table[table["readout"] == readout], "kernel_error", color, what)
+    figure, axes = style.panels(1, size=(5.4, 4.6))
+    for place, (readout, color) in enumerate(zip(_exponents.readouts(table), style.QUANTITIES, strict=False)):
+        arm, what = table[table["readout"] == readout], _exponents.READS[readout]
+        _exponents.draw(axes[0, 0], arm, "kernel_error", color, what, 1.03**place)
     axes[0, 0].set_ylabel(QUANTITIES["kernel_error"])
-    axes[0, 0].legend(loc="lower left")
+    style.legend_below(axes[0, 0])
     figure.suptitle("The kernel at initialization and its limit")
     return figure
 
@@ -221,13 +221,13 @@ def _draw_outputs(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
     arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.4, 4.2), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.4, 4.8), sharey=True)
     names = [name for name in QUANTITIES if name != "kernel_error"]
     for ax, readout in zip(axes[0], arms, strict=True):
-        for name, color in zip(names, ("#0072B2", "#D55E00", "#009E73"), strict=True):
-            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name])
+        for name, color, shift in zip(names, ("#0072B2", "#D55E00", "#009E73"), (0.96, 1.0, 1.04), strict=True):
+            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name], shift)
         ax.set_title(f"readout: {_exponents.READS[readout]}")
-        ax.legend(loc="lower left", fontsize="small")
+        style.legend_below(ax)
     axes[0, 0].set_ylabel("test outputs after training, RMS difference\n(in units of RMS(y − f₀))")
     figure.suptitle(question)
     return figure

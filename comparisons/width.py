@@ -182,12 +182,12 @@ def _draw_gap(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
     arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.0, 4.0), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.0, 4.4), sharey=True)
     for ax, readout in zip(axes[0], arms, strict=True):
-        for name, color in (("gap_test", "#0072B2"), ("gap_train", "#E69F00")):
-            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name])
+        for name, color, shift in (("gap_test", "#0072B2", 0.98), ("gap_train", "#E69F00", 1.02)):
+            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name], shift)
         ax.set_title(f"readout: {_exponents.READS[readout]}")
-        ax.legend(loc="best")
+        style.legend_below(ax)
     axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))")
     figure.suptitle(question)
     return figure

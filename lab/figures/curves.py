@@ -84,6 +84,7 @@ def power_law(
     line: tuple[float, float] | None = None,
     band: tuple[float, float] | None = None,
     interval: tuple[Array, Array] | None = None,
+    shift: float = 1.0,
 ) -> Axes:
     """A quantity against width on log axes.
 
@@ -97,13 +98,17 @@ def power_law(
         Slopes at the two ends of the interval, pivoted at the middle of the widths.
     interval
         Lower and upper ends (w,) of the interval at each width.
+    shift
+        Factor by which the points are moved sideways, so that several quantities do not hide each other.
     """
     for row in values:
-        ax.plot(widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
+        ax.plot(shift * widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.exp(np.log(values).mean(0))
     bars = None if interval is None else np.abs(np.stack(interval) - middle)
-    ax.errorbar(widths, middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label, zorder=3)
+    ax.errorbar(
+        shift * widths, middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label, zorder=3
+    )
     if line is not None:
         grid = np.geomspace(widths.min(), widths.max(), 50)
         pivot = np.exp(np.log(widths).mean())

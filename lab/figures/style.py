@@ -75,8 +75,7 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def name_end(ax: Axes, x: float, y: float, text: str, color: str) -> None:
-    """Write the name of a curve at its end instead of into a legend."""
-    ax.annotate(
-        text, (x, y), xytext=(5, 0), textcoords="offset points", color=color, va="center", annotation_clip=False
-    )
+def legend_below(ax: Axes) -> Axes:
+    """A legend under the axes, where it hides no data."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0)
+    return ax

@@ -7,6 +7,7 @@ one number per eigenvalue.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,14 @@ class Spectrum:
         with np.errstate(over="ignore"):
             return np.asarray((1.0 - learning_rate * self.values) ** np.asarray(steps)[:, None])
 
+    def heavy_ball(self, learning_rate: float, momentum: float) -> Iterator[Array]:
+        """Filters (N,) of descent with momentum at steps 0, 1, 2, …: the recursion of each eigenvalue on its own."""
+        last, now = np.zeros_like(self.values), np.zeros_like(self.values)
+        while True:
+            yield now
+            with np.errstate(over="ignore", invalid="ignore"):
+                last, now = now, now + momentum * (now - last) + learning_rate * (1.0 - self.values * now)
+
     def flow(self, times: Array) -> Array:
         """Filter (1 − exp(−λt))/λ of gradient flow at times t (units of 1/λ), shape (len(times), N)."""
         t = np.asarray(times, dtype=np.float64)[:, None]
@@ -89,6 +98,34 @@ class Spectrum:
         if self.lambda_min < -self.tolerance:
             fix = "compute it in float64, or check that both arguments of the kernel are the same inputs"
             refuse("kernel", extremes, f"positive semi-definite up to {self.tolerance:.3g}", fix)
+
+
+def solve(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array:
+    """(K + ρ)⁻¹ v by Cholesky, in float64: a third of the work of an eigen-decomposition where nothing else is asked.
+
+    Parameters
+    ----------
+    kernel
+        Shape (N, N) or (n, o, n, o), symmetric.
+    values
+        v, shape (N,) or (N, k).
+    penalty
+        ρ ≥ 0, in units of the kernel.
+
+    Raises
+    ------
+    LabError
+        A kernel that is not finite, or K + ρ not positive definite in float64 (duplicated samples, say).
+    """
+    check_number("penalty", penalty, above=0, closed=True)
+    matrix = _square(kernel)
+    shifted = (matrix + matrix.T) / 2 + penalty * np.eye(len(matrix))
+    try:
+        return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(shifted), values))
+    except scipy.linalg.LinAlgError:
+        lowest, *_, highest = scipy.linalg.eigvalsh(shifted)
+        came = f"λ_min = {lowest:.3g}, λ_max = {highest:.3g} with penalty {penalty:g}"
+        refuse("kernel", came, "positive definite", "raise the penalty, or drop duplicated samples")
 
 
 def _square(kernel: Tensor | Array) -> Array:

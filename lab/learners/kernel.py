@@ -23,8 +23,8 @@ class KernelRegressor:
     """Kernel regression from f₀, in closed form for every step of descent, for gradient flow, ridge and t → ∞.
 
     Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, f_t(x) = f₀(x) + K(x, X) c_t elsewhere, where
-    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum and mini-batches: the recursion of c itself,
-    on the same batches as the other learners. All of it in float64.
+    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum: a two-term recursion for each eigenvalue.
+    Mini-batches: the recursion of c itself, on the same batches as the other learners. All of it in float64.
 
     Parameters
     ----------
@@ -66,10 +66,14 @@ class KernelRegressor:
         self._residual = self.spectrum.vectors.T @ (self.targets - self.outputs).numpy().ravel()
 
     def trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
-        """Outputs and loss at the recorded steps; closed form for gradient descent, recursion of c otherwise."""
-        full = descent.batch_size is None or descent.batch_size >= len(self.targets)
-        if full and not descent.momentum:
-            return self._closed_form(descent.recorded(), learning_rate)
+        """Outputs and loss at the recorded steps.
+
+        Full batches: each eigenvalue on its own, by powers or, with momentum, by its two-term recursion. Mini-batches:
+        the recursion of c.
+        """
+        if descent.batch_size is None or descent.batch_size >= len(self.targets):
+            follow = self._with_momentum if descent.momentum else self._closed_form
+            return follow(descent, learning_rate)
         model = LinearizedNetwork(DualJacobian(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
         test = None
         if self.test_kernel is not None and self.test_outputs is not None:
@@ -88,23 +92,43 @@ class KernelRegressor:
         """t → ∞ of a convergent descent: outputs (n, o) and (n', o)."""
         return self._apply(self.spectrum.limit())
 
-    def _closed_form(self, steps: NDArray[np.int64], learning_rate: float) -> Trajectory:
+    def _closed_form(self, descent: Descent, learning_rate: float) -> Trajectory:
+        steps = descent.recorded()
         diverged_at = self._divergence(learning_rate, int(steps[-1]))
         reached = steps if diverged_at is None else steps[steps <= diverged_at]
-        missing = len(steps) - len(reached)
-        left = self.spectrum.decay(learning_rate, reached) * -self._residual
-        train = self.targets.numpy() + (left @ self.spectrum.vectors.T).reshape(-1, *self.targets.shape)
-        test = self._apply(self.spectrum.descent(learning_rate, reached))[1]
-        loss = 0.5 * (left**2).sum(1)
-        return Trajectory(
-            steps, _pad(train, missing), None if test is None else _pad(test, missing), _pad(loss, missing), diverged_at
-        )
+        left = self.spectrum.decay(learning_rate, reached)
+        return self._trajectory(steps, self.spectrum.descent(learning_rate, reached), left, diverged_at)
+
+    def _with_momentum(self, descent: Descent, learning_rate: float) -> Trajectory:
+        steps, rule, diverged_at = descent.recorded(), self._rule(), None
+        recorded, filters = set(steps.tolist()), []
+        for step, weights in enumerate(self.spectrum.heavy_ball(learning_rate, descent.momentum)):
+            if step in recorded:
+                filters.append(weights)
+            residual = (1.0 - self.spectrum.values * weights) * self._residual
+            if rule.reached(0.5 * float(residual @ residual)):
+                diverged_at = step
+            if diverged_at is not None or step == steps[-1]:
+                break
+        kept = np.array(filters)
+        return self._trajectory(steps, kept, 1.0 - self.spectrum.values * kept, diverged_at)
+
+    def _trajectory(self, steps: NDArray[np.int64], filters: Array, left: Array, diverged_at: int | None) -> Trajectory:
+        """From the filters of the steps that were reached, and the share of each residual that is left there."""
+        missing, residual = len(steps) - len(filters), left * -self._residual
+        train = self.targets.numpy() + (residual @ self.spectrum.vectors.T).reshape(-1, *self.targets.shape)
+        test = self._apply(filters)[1]
+        held_out = None if test is None else _pad(test, missing)
+        return Trajectory(steps, _pad(train, missing), held_out, _pad(0.5 * (residual**2).sum(1), missing), diverged_at)
+
+    def _rule(self) -> Divergence:
+        return Divergence.from_start(0.5 * float(self._residual @ self._residual), self.targets)
 
     def _divergence(self, learning_rate: float, last: int) -> int | None:
         """First step at which the loss of plain descent is above the limit: only possible beyond the edge."""
         if learning_rate * self.spectrum.lambda_max <= 2:
             return None
-        rule = Divergence.from_start(0.5 * float(self._residual @ self._residual), self.targets)
+        rule = self._rule()
         for start in range(0, last + 1, _SCAN):
             steps = np.arange(start, min(start + _SCAN, last + 1))
             with np.errstate(over="ignore", invalid="ignore"):

@@ -317,3 +317,11 @@ def _until(true, seconds=30):
     while not true():
         assert time.perf_counter() < limit, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = [sys.executable, "-m", "comparisons._command", "list"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()  # before the first line can be written: Python alone takes longer to start
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 0

@@ -4,7 +4,7 @@ import scipy.linalg
 import torch
 
 import lab
-from lab.kernels.spectrum import Spectrum
+from lab.kernels.spectrum import Spectrum, solve
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
@@ -93,3 +93,43 @@ def test_rounding_below_zero_is_forgiven():
 def test_half_a_test_split_is_refused():
     with pytest.raises(lab.LabError, match="test_kernel"):
         lab.KernelRegressor(kernel().view(7, 1, 7, 1), draw(7, 1), draw(7, 1), draw(3, 1, 7, 1))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.95])
+def test_the_heavy_ball_filter_is_torchs_momentum(momentum):
+    K, d = kernel(5), draw(5, seed=1)
+    values, vectors = torch.linalg.eigh(K)
+    rate = 0.3 * 2 * (1 + momentum) / float(values[-1])
+    coefficients = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([coefficients], lr=rate, momentum=momentum)
+    filters = Spectrum(K).heavy_ball(rate, momentum)
+    for weights, _ in zip(filters, range(60), strict=False):
+        expected = vectors @ (torch.from_numpy(weights) * (vectors.T @ d))
+        assert torch.allclose(coefficients.detach(), expected, rtol=1e-9, atol=1e-12)
+        coefficients.grad = K @ coefficients.detach() - d  # the gradient of θ in dual coordinates
+        optimizer.step()
+
+
+def test_momentum_diverges_beyond_its_edge():
+    model, _, _ = regressor()
+    edge = 2 * 1.9 / model.spectrum.lambda_max
+    steady = model.trajectory(lab.Descent(500, momentum=0.9), 0.95 * edge)
+    wild = model.trajectory(lab.Descent(500, momentum=0.9), 1.05 * edge)
+    assert steady.diverged_at is None
+    assert steady.final_loss < steady.loss[0]
+    assert wild.diverged_at is not None
+    assert np.isnan(wild.loss[wild.steps > wild.diverged_at]).all()
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3])
+def test_cholesky_solves(penalty):
+    K, values = kernel(), draw(7, 2, seed=5).numpy()
+    expected = np.linalg.solve(K.numpy() + penalty * np.eye(7), values)
+    assert relative(solve(K, values, penalty), expected) < 1e-9
+
+
+def test_cholesky_names_a_singular_kernel():
+    K = torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64))
+    with pytest.raises(lab.LabError, match="raise the penalty"):
+        solve(K, np.ones(2))
+    assert solve(K, np.ones(2), 1.0) == pytest.approx([0.5, 1.0])
