@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import lab
 from lab.errors import LabError
 from lab.networks.elman import ElmanRNN
 from lab.networks.modules import ModuleNetwork, as_network
@@ -46,7 +47,8 @@ NOISY = {
     "spatial dropout": lambda: nn.Sequential(nn.Conv1d(3, 2, 1), nn.Dropout1d(0.1)),
     "batch norm": lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)),
     "recurrent dropout": lambda: nn.LSTM(3, 2, num_layers=2, dropout=0.1),
-    "attention dropout": lambda: nn.TransformerEncoderLayer(4, 2, dropout=0.1),
+    "attention dropout": lambda: nn.MultiheadAttention(4, 2, dropout=0.1),
+    "encoder dropout": lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, dropout=0.1), 2),
 }
 
 
@@ -59,9 +61,126 @@ def test_noise_in_training_mode_is_refused_and_fine_in_evaluation_mode(make):
 
 
 def test_modules_without_noise_pass_in_training_mode():
-    for module in (perceptron(), nn.GRU(3, 2), nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))):
+    quiet = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2), nn.Dropout(0.0))
+    for module in (perceptron(), nn.GRU(3, 2, 2), quiet, nn.TransformerEncoderLayer(4, 2, dropout=0.0)):
         assert module.training
         as_network(module)
+
+
+def test_batch_norm_without_statistics_of_its_own_is_refused_in_any_mode():
+    with pytest.raises(LabError, match="without running statistics, with 1"):
+        as_network(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False)).eval())
+
+
+def test_lazy_parameters_are_refused_until_they_have_a_shape():
+    module = nn.Sequential(nn.LazyLinear(2)).double()
+    with pytest.raises(LabError, match=r"network: got a module with lazy parameters.*module\(inputs\[:1\]\)"):
+        as_network(module)
+    module(X[:1])
+    assert as_network(module)(X).shape == (4, 2)
+
+
+class Mixing(nn.Module):
+    """Subtracts the mean over samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, inputs):
+        outputs = self.linear(inputs)
+        return outputs - outputs.mean(0)
+
+
+class Noise(Mixing):
+    """Dropout that no list of modules can know."""
+
+    def forward(self, inputs):
+        return nn.functional.dropout(self.linear(inputs), 0.5)
+
+
+class Reader(nn.Module):
+    """A recurrent layer of torch, read at the last time step by a linear layer."""
+
+    def __init__(self, core):
+        super().__init__()
+        self.core, self.head = core, nn.Linear(core.hidden_size * (1 + core.bidirectional), 1)
+
+    def forward(self, inputs):
+        outputs, _ = self.core(inputs)
+        return self.head(outputs[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("make", "sizes"),
+    [
+        (Mixing, (4, 3)),
+        (Noise, (4, 3)),
+        (lambda: Reader(nn.GRU(3, 2)), (4, 4, 3)),
+        (lambda: nn.Linear(3, 2), (1, 4, 3)),
+    ],
+    ids=["mean over samples", "noise", "time first", "fine"],
+)
+def test_outputs_that_depend_on_other_samples_are_refused_at_the_first_jacobian(make, sizes):
+    torch.manual_seed(0)
+    network = as_network(make().double())
+    with pytest.raises(LabError, match=r"depend on the other samples, or on chance.*batch_first=True"):
+        network.jacobian(draw(*sizes))
+
+
+class TakeLast(nn.Module):
+    """The outputs of a recurrent layer at the last step."""
+
+    def forward(self, returned):
+        outputs, _ = returned
+        return outputs[:, -1]
+
+
+class Encoder(nn.Module):
+    """A very small transformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.head = nn.Linear(5, 8), nn.Linear(8, 1)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1)
+
+    def forward(self, inputs):
+        return self.head(self.encoder(self.enter(inputs)).mean(1))
+
+
+def convolutional():
+    layers = nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 1)
+    return nn.Sequential(nn.Unflatten(1, (1, -1)), *layers)
+
+
+FOREIGN = {
+    "rnn": lambda: Reader(nn.RNN(5, 6, batch_first=True, nonlinearity="relu")),
+    "gru": lambda: Reader(nn.GRU(5, 6, batch_first=True)),
+    "gru in a sequence": lambda: nn.Sequential(nn.GRU(5, 6, 2, batch_first=True), TakeLast(), nn.Linear(6, 1)),
+    "lstm": lambda: Reader(nn.LSTM(5, 6, num_layers=2, bidirectional=True, batch_first=True)),
+    "convolutional": convolutional,
+    "transformer": lambda: Encoder().eval(),
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN)
+def test_a_module_goes_through_side_by_side_unchanged(make):
+    torch.manual_seed(0)
+    module, task = make().double(), lab.tasks.separable(8, 4, 4, 5, seed=1)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    result = lab.side_by_side(module, task, lab.Descent(30, 0.1, record="all"))
+    assert result.disagreement() < 1e-9
+    assert result.network.loss[-1] < result.network.loss[0]
+    assert result.gap("test").max() > 1e-6  # the network is not its own linearization
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    twin = result.trained_network.module
+    optimizer = torch.optim.SGD(module.parameters(), lr=result.learning_rate)
+    for _ in range(30):
+        optimizer.zero_grad()
+        (0.5 * (module(task.train_inputs) - task.train_targets).square().sum()).backward()
+        optimizer.step()
+    assert relative(twin.state_dict(), module.state_dict()) <= EXACT
+    assert relative(result.network.train[-1], module(task.train_inputs)) <= EXACT
 
 
 @pytest.mark.parametrize("module", [nn.ReLU(), nn.Linear(3, 2).requires_grad_(False)])
