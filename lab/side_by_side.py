@@ -22,7 +22,7 @@ from lab.learners.linearized import LinearizedNetwork, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
 from lab.measures.gap import disagreement, tracking_gap
-from lab.measures.motion import Motion, measure_motion, no_motion
+from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
 from lab.networks.network import Network
 from lab.tasks.task import Task, as_task
@@ -55,6 +55,8 @@ class SideBySide:
         Why something is None, by name.
     task, descent
         What was asked.
+    linearized_in
+        "weights", or "coefficients" c with v = J₀ᵀc, where no second copy of the weights is held.
     """
 
     network: Trajectory
@@ -68,6 +70,7 @@ class SideBySide:
     motion: Motion
     task: Task
     descent: Descent
+    linearized_in: str = "weights"
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -122,7 +125,7 @@ class SideBySide:
         for name, value in numbers.items():
             if value is not None and not np.isfinite(value):
                 numbers[name], reasons[name] = None, self._divergence()
-        return {**numbers, **ends, "linearized_in": "weights", "reasons": reasons}
+        return {**numbers, **ends, "linearized_in": self.linearized_in, "reasons": reasons}
 
     def plot(self) -> Figure:
         """One figure: losses of the learners, their outputs on a few test samples, the gap over steps."""
@@ -180,7 +183,10 @@ def side_by_side(
     descent
         Steps, rates, batches; see `Descent`.
     in_place
-        Train the given network itself instead of a copy of it.
+        Train the given network itself, so that the largest width is set by one copy of W: the linearized network runs
+        on coefficients c with v = J₀ᵀc, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
+        then formed in its own weights from initial rows drawn again, and they are restored afterwards. Other networks
+        keep a copy of their start.
 
     Raises
     ------
@@ -196,56 +202,90 @@ def side_by_side(
     >>> bool(result.gap("test").max() < 1), bool(result.disagreement() < 1e-9)
     (True, True)
     """
-    before, task = as_network(network), as_task(task)
-    check_fits(before, task)
-    jacobian = before.jacobian(task.train_inputs).keep()
-    test_jacobian = None if task.test_inputs is None else before.jacobian(task.test_inputs).keep()
-    targets = flat_targets(before, task)
-    kernel = jacobian.gram()
-    spectrum = Spectrum(kernel)
-    learning_rate = descent.rate(spectrum.lambda_max)
-    regressor = _kernel_trajectory(kernel, spectrum, jacobian, test_jacobian, targets, descent, learning_rate)
-    linear_model = LinearizedNetwork(jacobian, before.trained, track_weights=descent.optimizer is not None)
-    linearized = train_linearized(linear_model, test_jacobian, targets, descent, learning_rate)
-    after, before = (before, before.copy()) if in_place else (before.copy(), before)
+    network, task = as_network(network), as_task(task)
+    check_fits(network, task)
+    start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
+    learning_rate = descent.rate(start.spectrum.lambda_max)
+    kernel = None if learning_rate is None else start.regressor().trajectory(descent, learning_rate)
+    linearized = _train_linearized(start, network, descent, learning_rate)
+    origin = Origin.of(network, task.train_inputs, start.kernel, moves=in_place)
+    start.release()
+    after = network if in_place else network.copy()
     trajectory = train_network(after, task, descent, learning_rate)
     return SideBySide(
         network=trajectory,
         linearized=linearized,
-        kernel=regressor,
+        kernel=kernel,
         trained_network=after,
         learning_rate=learning_rate,
-        lambda_max=spectrum.lambda_max,
-        lambda_min=spectrum.lambda_min,
-        scale=float((targets - jacobian.outputs).double().square().mean().sqrt()),
-        motion=_motion(before, after, task.train_inputs, kernel, trajectory),
+        lambda_max=start.spectrum.lambda_max,
+        lambda_min=start.spectrum.lambda_min,
+        scale=float((start.targets - start.outputs).double().square().mean().sqrt()),
+        motion=_motion(origin, after, task.train_inputs, trajectory),
         task=task,
         descent=descent,
-        reasons={} if regressor else {"kernel": "torch.optim's optimizers have no closed form on a kernel"},
+        linearized_in="weights" if start.cached else "coefficients",
+        reasons={} if kernel else {"kernel": "torch.optim's optimizers have no closed form on a kernel"},
     )
 
 
-def _kernel_trajectory(
-    kernel: Tensor,
-    spectrum: Spectrum,
-    jacobian: Jacobian,
-    test_jacobian: Jacobian | None,
-    targets: Tensor,
-    descent: Descent,
-    learning_rate: float | None,
-) -> Trajectory | None:
-    if learning_rate is None:
-        return None
-    test = (None, None) if test_jacobian is None else (test_jacobian.gram(jacobian), test_jacobian.outputs)
-    return KernelRegressor(kernel, jacobian.outputs, targets, *test, spectrum=spectrum).trajectory(
-        descent, learning_rate
-    )
+@dataclass
+class _Start:
+    """The network at initialization, as the two linear learners need it: small kernels, and maybe kept Jacobians."""
+
+    targets: Tensor
+    outputs: Tensor
+    kernel: Tensor
+    spectrum: Spectrum
+    test_outputs: Tensor | None
+    test_kernel: Tensor | None
+    cached: bool
+    jacobians: tuple[Jacobian, Jacobian | None] | None
+
+    @classmethod
+    def of(cls, network: Network, task: Task, *, cached: bool) -> _Start:
+        """Differentiate once; ``cached`` keeps the Jacobians for the linearized network in weight space."""
+        jacobian = network.jacobian(task.train_inputs)
+        test = None if task.test_inputs is None else network.jacobian(task.test_inputs)
+        if cached:
+            jacobian.keep()
+            _ = test and test.keep()
+        kernel = jacobian.gram()
+        return cls(
+            targets=flat_targets(network, task),
+            outputs=jacobian.outputs,
+            kernel=kernel,
+            spectrum=Spectrum(kernel),
+            test_outputs=None if test is None else test.outputs,
+            test_kernel=None if test is None else test.gram(jacobian),
+            cached=cached,
+            jacobians=(jacobian, test) if cached else None,
+        )
+
+    def regressor(self) -> KernelRegressor:
+        """The kernel regressor from f₀."""
+        test = (self.test_kernel, self.test_outputs)
+        return KernelRegressor(self.kernel, self.outputs, self.targets, *test, spectrum=self.spectrum)
+
+    def release(self) -> None:
+        """Let go of the kept Jacobians: the network's own training wants the memory."""
+        self.jacobians = None
 
 
-def _motion(before: Network, after: Network, inputs: Tensor, kernel: Tensor, trajectory: Trajectory) -> Motion:
+def _train_linearized(start: _Start, network: Network, descent: Descent, learning_rate: float | None) -> Trajectory:
+    """In weight space on the kept Jacobians; without them on coefficients."""
+    if start.jacobians is None:
+        assert learning_rate is not None
+        return start.regressor().recursion(descent, learning_rate)
+    jacobian, test = start.jacobians
+    model = LinearizedNetwork(jacobian, network.trained, track_weights=descent.optimizer is not None)
+    return train_linearized(model, test, start.targets, descent, learning_rate)
+
+
+def _motion(origin: Origin, after: Network, inputs: Tensor, trajectory: Trajectory) -> Motion:
     if trajectory.diverged_at is not None:
         return no_motion(f"network diverged at step {trajectory.diverged_at}")
-    return measure_motion(before, after, inputs, (kernel, after.jacobian(inputs).gram()))
+    return measure_motion(origin, after, inputs)
 
 
 class _CallableModule(types.ModuleType):

@@ -74,6 +74,10 @@ class KernelRegressor:
         if descent.batch_size is None or descent.batch_size >= len(self.targets):
             follow = self._with_momentum if descent.momentum else self._closed_form
             return follow(descent, learning_rate)
+        return self.recursion(descent, learning_rate)
+
+    def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
+        """The linear model iterated on coefficients c, with v = J₀ᵀc: any descent, no array of the weights' size."""
         model = LinearizedNetwork(DualJacobian(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
         test = None
         if self.test_kernel is not None and self.test_outputs is not None:

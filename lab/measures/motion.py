@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lab.jacobians.jacobian import Tangent
-from lab.networks.network import Network
+from lab.networks.network import Network, Redrawable
+from lab.networks.weights import BLOCK
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,74 @@ class Motion(Mapping[str, float | None]):
 MOTIONS = tuple(entry.name for entry in fields(Motion) if entry.name != "reasons")
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What is remembered of a network at its start, to measure its motion from there.
+
+    Attributes
+    ----------
+    kernel
+        K₀ on the training inputs, (n, o, n, o).
+    gates
+        Open gates there, booleans, or None.
+    weights
+        The network as it was, or None where its initial weights are drawn again.
+    """
+
+    kernel: Tensor
+    gates: Tensor | None
+    weights: Network | None
+
+    @classmethod
+    def of(cls, network: Network, inputs: Tensor, kernel: Tensor, *, moves: bool = False) -> Origin:
+        """Remember this network; if it itself ``moves``, a copy of it, or none where its weights can be drawn again."""
+        weights: Network | None = network
+        if moves:
+            weights = None if isinstance(network, Redrawable) and network.is_initial() else network.copy()
+        return cls(kernel, network.gates(inputs), weights)
+
+
 @torch.no_grad()
-def measure_motion(before: Network, after: Network, inputs: Tensor, kernels: tuple[Tensor, Tensor]) -> Motion:
-    """Motion between two networks of the same shape, on inputs (n, …), with their tangent kernels there."""
-    moved = {name: value - before.trained[name] for name, value in after.trained.items()}
-    length, reasons = norm(moved), {}
-    spectral, flips = None, gate_flips(before.gates(inputs), after.gates(inputs))
-    if "W" in moved and moved["W"].ndim == 2:
-        spectral = spectral_norm(moved["W"])
-    else:
+def measure_motion(origin: Origin, after: Network, inputs: Tensor) -> Motion:
+    """Motion of a network from its origin, on inputs (n, …)."""
+    kernel, reasons = after.jacobian(inputs).gram(), {}
+    spectral, flips = None, gate_flips(origin.gates, after.gates(inputs))
+    with _moved(origin, after) as (moved, start):
+        length = norm(moved)
+        if "W" in moved and moved["W"].ndim == 2:
+            spectral = spectral_norm(moved["W"].detach())
+    if spectral is None:
         reasons["spectral_motion"] = "no recurrent weight W is trained"
     if flips is None:
         reasons["gate_flips"] = "this network has no on/off gates"
-    drift = float(torch.linalg.vector_norm(kernels[1] - kernels[0]) / torch.linalg.vector_norm(kernels[0]))
-    return Motion(length, length / norm(before.trained), spectral, drift, flips, reasons)
+    drift = float(torch.linalg.vector_norm(kernel - origin.kernel) / torch.linalg.vector_norm(origin.kernel))
+    return Motion(length, length / start, spectral, drift, flips, reasons)
+
+
+@contextmanager
+def _moved(origin: Origin, after: Network) -> Iterator[tuple[Tangent, float]]:
+    """θ_T − θ₀ and ‖θ₀‖: as a new tangent, or formed in the weights themselves, which are restored at the end."""
+    if origin.weights is not None:
+        before = origin.weights.trained
+        yield {name: value - before[name] for name, value in after.trained.items()}, norm(before)
+        return
+    assert isinstance(after, Redrawable)
+    start = _add_initial(after, -1.0)
+    try:
+        yield after.trained, start
+    finally:
+        _add_initial(after, 1.0)  # exact where a weight moved by less than half: W − W₀ was exact there
+
+
+def _add_initial(network: Redrawable, sign: float) -> float:
+    """θ += sign · θ₀ in place, block of rows by block, drawn again; returns ‖θ₀‖."""
+    squares = 0.0
+    for name, weight in network.trained.items():
+        for start in range(0, len(weight), BLOCK):
+            rows = network.initial_rows(name, start, min(start + BLOCK, len(weight)))
+            weight[start : start + BLOCK].add_(rows, alpha=sign)
+            squares += float(torch.linalg.vector_norm(rows)) ** 2
+    return math.sqrt(squares)
 
 
 def no_motion(reason: str) -> Motion:

@@ -105,6 +105,7 @@ class ElmanRNN(torch.nn.Module):
         shapes = {"W": (width, width), "A": (width, inputs), "B": (outputs, width), "b": (width,)}
         for name, shape in shapes.items():
             self.register_parameter(name, self._initial(name, shape, dtype, device) if name in self.scales else None)
+        self._drawn = {name: getattr(self, name)._version for name in self.scales}
 
     @classmethod
     def like(cls, task: SequenceTask, width: int, **settings: Any) -> Self:
@@ -188,7 +189,16 @@ class ElmanRNN(torch.nn.Module):
         for name in self.scales:
             value = getattr(self, name).detach().clone()
             twin.register_parameter(name, torch.nn.Parameter(value, requires_grad=name in self._trained))
+            twin._drawn[name] = -1  # maybe trained already: nobody can tell
         return twin
+
+    def is_initial(self) -> bool:
+        """Whether no weight was written since it was drawn: its version and its first rows are still the first ones."""
+        return all(
+            getattr(self, name)._version == version
+            and torch.equal(getattr(self, name)[:1], self.initial_rows(name, 0, 1))
+            for name, version in self._drawn.items()
+        )
 
     def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows ``start`` to ``stop`` of the weight ``name`` at initialization, drawn again, in its dtype and device.

@@ -41,3 +41,16 @@ class Network(Protocol):
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
         """θ −= η Jᵀr in place, with J taken at today's weights and r of shape (n, o)."""
         ...
+
+
+@runtime_checkable
+class Redrawable(Network, Protocol):
+    """A network whose initial weights can be drawn again, so that no copy of them need be kept."""
+
+    def is_initial(self) -> bool:
+        """Whether the weights are still the initial ones."""
+        ...
+
+    def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Rows ``start`` to ``stop`` of an initial weight, in its dtype and on its device."""
+        ...

@@ -7,7 +7,7 @@ import torch
 import lab
 from lab.jacobians.dual import DualJacobian
 from lab.learners.linearized import LinearizedNetwork, train_linearized
-from tests.references import dense_jacobian
+from tests.references import Allocations, dense_jacobian
 from tests.tolerances import EXACT, relative
 
 KERNEL = 1e-9  # linearized against kernel, over 1000 steps
@@ -118,8 +118,32 @@ def test_side_by_side_leaves_its_network_alone_unless_told():
     assert apart.trained_network is not network
     within = lab.side_by_side(network, task, descent, in_place=True)
     assert within.trained_network is network
-    assert torch.equal(network.W, apart.trained_network.W)
-    assert within.motion.weight_motion == apart.motion.weight_motion
+    assert relative(network.W, apart.trained_network.W) < 1e-15  # formed W − W₀ in place, and went back
+    assert dict(within.motion) == pytest.approx(dict(apart.motion), rel=EXACT)
+    assert (apart.linearized_in, within.linearized_in) == ("weights", "coefficients")
+    assert relative(within.linearized.test, apart.linearized.test) < EXACT
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("parametrization", ["paper", "ntk"])
+def test_in_place_never_holds_a_second_array_of_the_weights_size(parametrization, dtype):
+    task = lab.tasks.separable(4, 2, 4, 5)
+    options = {"parametrization": parametrization, "dtype": dtype, "trained": ("W", "A")}
+    network = lab.ElmanRNN.like(task, 600, **options)
+    with Allocations(network.W) as seen:
+        result = lab.side_by_side(network, task, lab.Descent(5), in_place=True)
+    assert seen.largest <= 256 * 600 * 8  # one block of initial rows in float64
+    apart = lab.side_by_side(lab.ElmanRNN.like(task, 600, **options), task, lab.Descent(5))
+    assert dict(result.motion) == pytest.approx(dict(apart.motion), rel=1e-9 if dtype == torch.float64 else 1e-3)
+
+
+def test_in_place_a_network_that_moved_before_keeps_its_start():
+    task = small_task()
+    network = small_network(task)
+    lab.side_by_side(network, task, lab.Descent(10), in_place=True)
+    apart = lab.side_by_side(network, task, lab.Descent(10))
+    within = lab.side_by_side(network, task, lab.Descent(10), in_place=True)
+    assert dict(within.motion) == pytest.approx(dict(apart.motion), rel=EXACT)
 
 
 @pytest.mark.parametrize("rule", ["descent", "batches"])
