@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comparisons import _exponents, _tasks
-from comparisons._settings import NetworkSettings, build
+from comparisons import _exponents, _networks, _tasks
+from comparisons._settings import NetworkSettings
 from comparisons._shape import Conclusion, Number
 from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
 from lab.errors import check_integer
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
-version = 1
+version = 2
 GRID = NetworkSettings.GRID
 
 QUANTITIES = {
@@ -60,19 +60,26 @@ THEORY = -0.5  # exponent of the bound on the gap
 
 @dataclass(frozen=True)
 class Settings(NetworkSettings):
-    """Settings of the width comparison: those of `NetworkSettings`, and the number of gradient steps.
+    """Settings of the width comparison: those of `NetworkSettings`, the number of gradient steps, and the network.
 
     Parameters
     ----------
     steps
         Gradient steps at η = 2c/λ_max(K₀).
+    network
+        "elman", or torch's own "rnn", "gru" or "lstm", or an "mlp" or "cnn" on the whole sequence. These are in
+        standard parametrization with all weights trained, where exponents, but not levels, compare with "elman" (see
+        `comparisons._networks`). ``parametrization`` and ``trained`` belong to "elman", ``activation`` not to "gru" and
+        "lstm"; "mlp" and "cnn" have no readout "mean".
     """
 
     steps: int = 300
+    network: str = "elman"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("steps", self.steps, 1)
+        _networks.check(self.network, self)
 
 
 PRESETS = {
@@ -84,11 +91,13 @@ PRESETS = {
 
 def cells(settings: Settings) -> list[dict[str, Any]]:
     """One cell for every readout, width and seed."""
-    return settings.cells()
+    return [_networks.fitted(cell) for cell in settings.cells()]
 
 
 def cost(cell: dict[str, Any]) -> Cost:
     """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
+    if cell["network"] != "elman":
+        return _networks.cost(cell)
     task, width = _tasks.size(cell), cell["width"]
     outputs = task.length - 1 if cell["readout"] == "all" else 1
     step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(
@@ -104,7 +113,7 @@ def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]
     """Train the three learners once."""
     import lab
 
-    task, network = build(cell)
+    task, network = _networks.build(cell)
     result = lab.side_by_side(network, task, lab.Descent(cell["steps"], cell["critical_fraction"]))
     return _row(cell, result), _arrays(result)
 

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from comparisons import width
+from comparisons import _networks, width
 from lab.errors import LabError
 from tests.comparisons.tables import power_law
 
@@ -72,6 +73,44 @@ def test_a_cell_measures_what_the_contract_names(readout):
     assert arrays["test"].shape == (3, len(arrays["steps"]), 8, outputs)
 
 
+FOREIGN = [(network, readout) for network in ("rnn", "gru", "lstm") for readout in ("last", "all", "mean")]
+FOREIGN += [(network, readout) for network in ("mlp", "cnn") for readout in ("last", "all")]
+
+
+def foreign_cell(network, readout, **settings):
+    options = {"widths": (6,), "seeds": 1, "steps": 4, "samples": 6, **settings}
+    return width.cells(width.Settings(network=network, readouts=(readout,), **options))[0]
+
+
+@pytest.mark.parametrize(("network", "readout"), FOREIGN)
+def test_other_networks_are_measured_as_the_elman_network_is(network, readout):
+    row, arrays = width.measure(foreign_cell(network, readout, dtype="float64"))
+    assert set(width.measure({**CELL, "readout": readout, "steps": 4})[0]) == set(row)
+    json.dumps(row, allow_nan=False)
+    assert row["linearized_kernel_disagreement"] < 1e-9
+    assert "spectral_motion" in row["reasons"]
+    assert arrays["test"].shape[2:] == (6, 7 if readout == "all" else 1)
+
+
+@pytest.mark.parametrize("network", ["rnn", "mlp"])
+def test_a_seed_is_one_network_in_every_dtype(network):
+    double, single, other = (
+        _networks.build({**foreign_cell(network, "last", dtype=dtype), "seed": seed})[1].state_dict()
+        for dtype, seed in (("float64", 0), ("float32", 0), ("float64", 1))
+    )
+    assert all(torch.equal(value.float(), single[name]) for name, value in double.items())
+    assert not all(torch.equal(value, other[name]) for name, value in double.items())
+
+
+def test_cells_keep_only_the_settings_that_their_network_has():
+    assert {"activation", "parametrization", "trained"} <= set(CELL)
+    assert not {"activation", "parametrization", "trained"} & set(foreign_cell("gru", "last"))
+    assert "activation" in foreign_cell("mlp", "last", activation="tanh")
+    for network in _networks.NAMES:
+        narrow, wide = (foreign_cell(network, "all", widths=(m,)) for m in (64, 256))
+        assert width.cost(wide).flops > 6 * width.cost(narrow).flops, network
+
+
 def test_cells_are_all_combinations_and_json():
     settings = width.Settings(widths=(8, 16), seeds=3)
     cells = width.cells(settings)
@@ -96,6 +135,12 @@ def test_cells_are_all_combinations_and_json():
         ({"trained": ("C",)}, "trained"),
         ({"dtype": "float16"}, "dtype"),
         ({"samples": 1}, "samples"),
+        ({"network": "perceptron"}, "network"),
+        ({"network": "gru", "parametrization": "ntk"}, "parametrization"),
+        ({"network": "mlp", "trained": ("W", "B")}, "trained"),
+        ({"network": "lstm", "activation": "tanh"}, "activation"),
+        ({"network": "rnn", "activation": "erf"}, "activation"),
+        ({"network": "cnn", "readouts": ("mean",)}, "readouts"),
     ],
 )
 def test_bad_settings_name_themselves(settings, name):
