@@ -14,7 +14,6 @@ from torch import Tensor
 
 from lab.jacobians.jacobian import Tangent
 from lab.networks.network import Network, Redrawable
-from lab.networks.weights import BLOCK
 
 
 @dataclass(frozen=True)
@@ -122,12 +121,11 @@ def _moved(origin: Origin, after: Network) -> Iterator[tuple[Tangent, float]]:
 
 
 def _add_initial(network: Redrawable, sign: float) -> float:
-    """θ += sign · θ₀ in place, block of rows by block, drawn again; returns ‖θ₀‖."""
+    """θ += sign · θ₀ in place, a few rows at a time, drawn again; returns ‖θ₀‖."""
     squares = 0.0
     for name, weight in network.trained.items():
-        for start in range(0, len(weight), BLOCK):
-            rows = network.initial_rows(name, start, min(start + BLOCK, len(weight)))
-            weight[start : start + BLOCK].add_(rows, alpha=sign)
+        for place, rows in network.initial_pieces(name):
+            weight[place].add_(rows, alpha=sign)
             squares += float(torch.linalg.vector_norm(rows)) ** 2
     return math.sqrt(squares)
 

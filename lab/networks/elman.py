@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -14,7 +14,7 @@ from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
-from lab.networks.weights import draw_rows, fill
+from lab.networks.weights import draw_rows, fill, initial_pieces
 
 if TYPE_CHECKING:
     from lab.tasks.task import SequenceTask
@@ -199,6 +199,11 @@ class ElmanRNN(torch.nn.Module):
             and torch.equal(getattr(self, name)[:1], self.initial_rows(name, 0, 1))
             for name, version in self._drawn.items()
         )
+
+    def initial_pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
+        """The weight ``name`` at initialization, drawn again a few rows at a time: (which rows, their values)."""
+        check_choice("name", name, self.scales)
+        return initial_pieces(getattr(self, name), self.seed, name, self.scales[name].deviation)
 
     def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
         """Rows ``start`` to ``stop`` of the weight ``name`` at initialization, drawn again, in its dtype and device.

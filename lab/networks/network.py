@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
@@ -51,6 +52,6 @@ class Redrawable(Network, Protocol):
         """Whether the weights are still the initial ones."""
         ...
 
-    def initial_rows(self, name: str, start: int, stop: int) -> Tensor:
-        """Rows ``start`` to ``stop`` of an initial weight, in its dtype and on its device."""
+    def initial_pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
+        """An initial weight in pieces of a few rows, each with its place, in the weight's dtype and on its device."""
         ...

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 256  # rows that share one generator; redrawing some rows touches only their blocks
+PIECE = 32  # rows that are held in float64 at once
 
 
 def draw_rows(seed: int, name: str, start: int, stop: int, columns: int) -> Tensor:
@@ -24,16 +25,22 @@ def draw_rows(seed: int, name: str, start: int, stop: int, columns: int) -> Tens
         float64 on the CPU, shape (stop − start, columns).
     """
     rows = torch.empty(stop - start, columns, dtype=torch.float64, device="cpu")
-    for block, first, last in _blocks(start, stop):
-        drawn = _generator(seed, name, block).standard_normal((last - block * BLOCK, columns))
-        rows[first - start : last - start] = torch.from_numpy(drawn[first - block * BLOCK :])
+    for first, piece in stream_rows(seed, name, stop, columns, start // BLOCK):
+        skipped = max(start - first, 0)
+        rows[first + skipped - start : first + len(piece) - start] = piece[skipped:]
     return rows
 
 
-def _blocks(start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Blocks that meet [start, stop), each as (block, first row, last row)."""
-    for block in range(start // BLOCK, -(-stop // BLOCK)):
-        yield block, max(start, block * BLOCK), min(stop, (block + 1) * BLOCK)
+def stream_rows(seed: int, name: str, rows: int, columns: int, block: int = 0) -> Iterator[tuple[int, Tensor]]:
+    """The same matrix from a block on, in pieces of at most 32 rows: (first row, float64 piece on the CPU).
+
+    A generator fills its block from the top, so a piece costs no more than its own rows and little memory.
+    """
+    for begin in range(block * BLOCK, rows, BLOCK):
+        generator = _generator(seed, name, begin // BLOCK)
+        for first in range(begin, min(begin + BLOCK, rows), PIECE):
+            count = min(PIECE, min(begin + BLOCK, rows) - first)
+            yield first, torch.from_numpy(generator.standard_normal((count, columns)))
 
 
 def _generator(seed: int, name: str, block: int) -> np.random.Generator:
@@ -41,9 +48,15 @@ def _generator(seed: int, name: str, block: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(int.from_bytes(digest[:16], "little")))
 
 
+def initial_pieces(weight: Tensor, seed: int, name: str, deviation: float) -> Iterator[tuple[slice, Tensor]]:
+    """The initial value of a weight (rows, columns) or (rows,), piece by piece, in its dtype and on its device."""
+    columns = weight.shape[1] if weight.ndim == 2 else 1
+    for first, piece in stream_rows(seed, name, len(weight), columns):
+        rows = piece.mul_(deviation).to(weight)
+        yield slice(first, first + len(rows)), rows.reshape(-1, *weight.shape[1:])
+
+
 def fill(weight: Tensor, seed: int, name: str, deviation: float) -> None:
-    """Overwrite ``weight`` (rows, columns) or (rows,) with its initial value, block of rows by block of rows."""
-    matrix = weight if weight.ndim == 2 else weight[:, None]
-    for start in range(0, len(matrix), BLOCK):
-        stop = min(start + BLOCK, len(matrix))
-        matrix[start:stop] = (deviation * draw_rows(seed, name, start, stop, matrix.shape[1])).to(weight)
+    """Overwrite a weight (rows, columns) or (rows,) with its initial value, piece by piece."""
+    for place, rows in initial_pieces(weight, seed, name, deviation):
+        weight[place] = rows
