@@ -149,7 +149,7 @@ def spectral_norm(matrix: Tensor) -> float:
     """‖M‖₂ of a matrix (rows, columns): by Lanczos from a fixed start, dense below 64 rows, where it is cheaper."""
     if min(matrix.shape) < 64:
         return float(torch.linalg.matrix_norm(matrix, ord=2))
-    if not bool(matrix.any()):
+    if not float(torch.linalg.vector_norm(matrix)):  # any() would hold a boolean copy
         return 0.0
 
     def square(vector: np.ndarray) -> np.ndarray:
