@@ -40,6 +40,8 @@ class RunOptions:
         Where cells are computed.
     workers
         Cells at a time. One per usable core if not given, one on cuda.
+    scheduler
+        Address of a running Dask scheduler, for the executor dask; its workers are used, however many.
     device
         cpu or cuda.
     threads
@@ -51,8 +53,9 @@ class RunOptions:
     preset: Literal["fast", "default", "full"] = "default"
     config: Path | None = None
     out: Path | None = None
-    executor: Literal["serial", "processes"] = "processes"
+    executor: Literal["serial", "processes", "dask"] = "processes"
     workers: int | None = None
+    scheduler: str | None = None
     device: str = "cpu"
     threads: int = 1
     dry_run: bool = False
@@ -230,10 +233,14 @@ def _run(name: str, comparison: Comparison, settings: Any, options: RunOptions) 
 def _crew(options: RunOptions) -> Crew:
     _check_device(options.device)
     workers = options.workers
+    if workers is not None and options.scheduler is not None:
+        raise LabError(
+            "workers", f"{workers} with a scheduler", "one of the two", "drop --workers: the cluster has them"
+        )
     if workers is None:
         workers = 1 if options.device.startswith("cuda") else usable_cores()
     prepare = functools.partial(prepare_process, options.threads, options.device)
-    return Crew(options.executor, workers, options.threads, options.device, prepare)
+    return Crew(options.executor, workers, options.threads, options.device, prepare, options.scheduler)
 
 
 def _check_device(device: str) -> None:
@@ -309,7 +316,8 @@ def _tell_plan(store: Store, cells: Sequence[Cell], costs: Sequence[Cost], crew:
     flops, peak = sum(cost.flops for cost in costs), max((cost.bytes for cost in costs), default=0.0)
     print(f"cells      {len(cells)}, of which {len(cells) - len(missing)} are committed in {store.directory}")
     print(f"work       {_quantity(flops, 'flop')}, of which {_quantity(left, 'flop')} to do")
-    print(f"memory     {_quantity(peak, 'B')} at most per cell, {crew.workers} at a time")
+    places = f"{crew.workers} at a time" if crew.scheduler is None else "as many at a time as there are workers"
+    print(f"memory     {_quantity(peak, 'B')} at most per cell, {places}")
     print(f"executor   {crew.executor} on {crew.device}, {crew.threads} threads per cell")
     return DONE
 

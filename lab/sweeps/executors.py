@@ -20,6 +20,10 @@ Initializer = Callable[[], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
+class WorkerLostError(Exception):
+    """A worker died with the cells that it had; the executor and its other workers go on."""
+
+
 @dataclass(frozen=True)
 class Crew:
     """Who computes the cells.
@@ -33,7 +37,10 @@ class Crew:
     threads, device
         Recorded with each cell; the initializer is what makes it so in every process, this one included.
     initializer
-        Called once in every process that measures cells, before the first. It must travel by pickle.
+        Called once in every process (with dask: every thread) that measures cells, before the first. It must travel by
+        pickle.
+    scheduler
+        Address of a running Dask scheduler, whose workers replace ``workers``; dask alone has one.
     """
 
     executor: str = "serial"
@@ -41,11 +48,15 @@ class Crew:
     threads: int = 1
     device: str = "cpu"
     initializer: Initializer | None = None
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("executor", self.executor, EXECUTORS)
         check_integer("workers", self.workers, 1)
         check_integer("threads", self.threads, 1)
+        if self.scheduler is not None and self.executor != "dask":
+            came = f"{self.scheduler!r} with the executor {self.executor}"
+            raise LabError("scheduler", came, "none but with the executor dask", "add --executor dask")
 
     def open(self) -> Executor:
         """A fresh executor. ``shutdown(cancel_futures=True)`` on it also ends the cells under way.
@@ -85,7 +96,7 @@ class Processes(Executor):
         begin = functools.partial(_begin_worker, os.getpid(), crew.initializer)
         self._pool = ProcessPoolExecutor(crew.workers, initializer=begin, env=environment)
         try:
-            with _interrupts_held():  # inherited: Ctrl-C is for this process, which then ends the others
+            with interrupts_held():  # inherited: Ctrl-C is for this process, which then ends the others
                 first = self._pool.submit(os.getpid)
             first.result()
         except BrokenExecutor:
@@ -98,7 +109,7 @@ class Processes(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand ``fn`` to a worker."""
-        with _interrupts_held():  # a worker that is replaced starts here
+        with interrupts_held():  # a worker that is replaced starts here
             future: Future[Any] = self._pool.submit(fn, *args, **kwargs)
         return future
 
@@ -107,8 +118,17 @@ class Processes(Executor):
         self._pool.shutdown(wait=wait, kill_workers=cancel_futures)
 
 
+def _dask(crew: Crew) -> Executor:
+    try:
+        from lab.sweeps.cluster import Dask
+    except ImportError as error:
+        fix = "pip install 'lazylab[dask]'"
+        raise LabError("executor", f"'dask' ({error})", "an executor that is installed", fix) from None
+    return Dask(crew)
+
+
 #: Every place where cells can be computed.
-EXECUTORS: dict[str, Callable[[Crew], Executor]] = {"serial": Serial, "processes": Processes}
+EXECUTORS: dict[str, Callable[[Crew], Executor]] = {"serial": Serial, "processes": Processes, "dask": _dask}
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -137,7 +157,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Hold SIGINT back in this thread, and for good in the processes that it starts meanwhile."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

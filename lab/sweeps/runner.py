@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.costs import Cost
 from lab.sweeps.cells import Cell, label, varying
-from lab.sweeps.executors import Crew
+from lab.sweeps.executors import Crew, WorkerLostError
 from lab.sweeps.store import Store
 
 if TYPE_CHECKING:
@@ -178,11 +178,15 @@ class _Run:
 
     def _fill(self) -> None:
         """Keep one cell more than there are workers under way, so that none waits and few are lost to a death."""
-        while self.queue and len(self.flying) <= self.crew.workers:
+        while self.queue and len(self.flying) <= self._places():
             self._launch(self.queue.popleft())
             self._collect(0.0)  # the serial executor is through already
         if self.suspects and not self.flying and not self.queue:
             self._launch(self.suspects.popleft())  # alone: should a worker die again, it is this cell's doing
+
+    def _places(self) -> int:
+        """Cells at a time; an executor that grows and shrinks knows better than the crew."""
+        return int(getattr(self.executor, "places", self.crew.workers))
 
     def _launch(self, job: _Job) -> None:
         self._tell(job)
@@ -216,7 +220,7 @@ class _Run:
 
     def _settle(self, job: _Job, future: Future[_Report]) -> None:
         error = future.exception()
-        if isinstance(error, BrokenExecutor):
+        if isinstance(error, (BrokenExecutor, WorkerLostError)):
             self._bury(job)
         elif error is not None:
             self._raised(job, _Report(_one_line(error), "".join(traceback.format_exception(error))))

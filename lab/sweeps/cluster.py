@@ -1,0 +1,170 @@
+"""Cells on a Dask cluster, one of its own on this machine or one that runs already. Needs ``lazylab[dask]``."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import Any
+
+import dask.config
+from distributed import Client, KilledWorker, LocalCluster
+from distributed import Future as DaskFuture
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from lab.errors import LabError
+from lab.sweeps.executors import Crew, Initializer, WorkerLostError, interrupts_held, thread_environment
+
+#: Begins the key of every task of ours, on a scheduler that others may use too.
+PREFIX = "lazylab-"
+#: Seconds that a scheduler has to answer.
+PATIENCE = 10
+#: Seconds that running cells have to end when they are told to.
+LAST_SECONDS = 1.0
+
+_ready = threading.local()
+
+
+class OneAttempt(SchedulerPlugin):  # type: ignore[misc]
+    """Makes the scheduler report a cell whose worker died at once: retries are the runner's business, and it counts."""
+
+    name = "lazylab-one-attempt"
+
+    def __init__(self) -> None:
+        self.scheduler: Any = None
+
+    async def start(self, scheduler: Any) -> None:
+        """Remember whose tasks these are."""
+        self.scheduler = scheduler
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        """Spend the failures that are allowed before the task begins; the tasks of others keep theirs."""
+        if finish == "processing" and str(key).startswith(PREFIX):
+            self.scheduler.tasks[key].suspicious = self.scheduler.allowed_failures
+
+
+class Dask(Executor):
+    """Computes on the workers of a Dask cluster, which share nothing with this process but the disk."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._run = uuid.uuid4().hex
+        self._cluster: Any = None
+        self._under_way: set[DaskFuture] = set()
+        try:
+            with interrupts_held():  # inherited by the threads that start workers, and by the workers
+                self._client = self._connect()
+            self._client.register_plugin(OneAttempt())
+            self._try_a_worker()
+        except BaseException:
+            self.shutdown(cancel_futures=True)
+            raise
+
+    def _connect(self) -> Client:
+        if self._crew.scheduler is None:
+            self._cluster = _local_cluster(self._crew)
+            return Client(self._cluster, set_as_default=False)
+        try:
+            return Client(self._crew.scheduler, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as error:
+            came = f"{self._crew.scheduler!r} ({type(error).__name__})"
+            fix = "start one by `dask scheduler`, and workers by `dask worker ADDRESS --nthreads 1`"
+            raise LabError("scheduler", came, "the address of a scheduler that answers", fix) from None
+
+    def _try_a_worker(self) -> None:
+        """Refuse now what every cell would fail at; on an own cluster only, for another may have no worker yet."""
+        if self._cluster is None:
+            return
+        try:
+            self._submit(os.getpid).result()
+        except Exception as error:
+            came = f"workers that died while they started ({type(error).__name__}: {error})"
+            raise LabError("executor", came, "processes that start", "mend what the message names") from None
+
+    @property
+    def places(self) -> int:
+        """Cells at a time: a running cluster may grow and shrink meanwhile."""
+        if self._cluster is not None:
+            return self._crew.workers
+        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand ``fn`` to a worker; its future fails with `WorkerLostError`, or BrokenExecutor when the scheduler is gone."""
+        future: Future[Any] = Future()
+        inner = self._submit(fn, *args, **kwargs)
+        self._under_way.add(inner)  # Dask forgets a task of which nobody holds the future
+        inner.add_done_callback(functools.partial(self._pass_on, future))
+        return future
+
+    def _submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> DaskFuture:
+        call = functools.partial(fn, *args, **kwargs)
+        key = f"{PREFIX}{uuid.uuid4().hex}"
+        return self._client.submit(_call, self._run, self._crew.initializer, call, key=key, pure=False)
+
+    def _pass_on(self, future: Future[Any], inner: DaskFuture) -> None:
+        self._under_way.discard(inner)
+        try:
+            future.set_result(inner.result())
+        except KilledWorker:
+            future.set_exception(WorkerLostError("a worker died"))
+        except Exception as error:
+            future.set_exception(error if inner.status == "error" else BrokenExecutor("the scheduler is gone"))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let go of the cluster, and end it if it is our own; ``cancel_futures`` ends cells in their middle."""
+        client, self_made = getattr(self, "_client", None), self._cluster
+        with contextlib.suppress(Exception):  # nobody is left to be told
+            if cancel_futures and self_made is not None:
+                _kill_workers(self_made)
+            elif cancel_futures and client is not None:
+                _restart_workers(client, list(self._under_way))
+        for part in (client, self_made):
+            with contextlib.suppress(Exception):
+                if part is not None:
+                    part.close(timeout=LAST_SECONDS)
+
+
+def _local_cluster(crew: Crew) -> LocalCluster:
+    """Processes of one thread each: a cell has a process for itself, as with the other executors."""
+    # A cell that merely waits on a worker would be blamed for its death: saturation 1 leaves those with the scheduler.
+    with dask.config.set({"distributed.scheduler.worker-saturation": 1.0}):
+        return LocalCluster(
+            n_workers=crew.workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,  # the default would kill a cell that needs more than its even share
+            dashboard_address=":0",  # None would still ask for port 8787
+            silence_logs=logging.CRITICAL,
+            env=thread_environment(crew.threads),
+        )
+
+
+def _call(run: str, initializer: Initializer | None, call: Callable[[], Any]) -> Any:
+    """Call in a worker that is made ready once per thread: torch's default device, for one, belongs to a thread."""
+    if getattr(_ready, "run", None) != run:
+        if initializer is not None:
+            initializer()
+        _ready.run = run
+    return call()
+
+
+def _kill_workers(cluster: LocalCluster) -> None:
+    for nanny in list(cluster.workers.values()):
+        nanny.auto_restart = False
+        if nanny.pid:
+            os.kill(nanny.pid, signal.SIGKILL)
+
+
+def _restart_workers(client: Client, futures: list[DaskFuture]) -> None:
+    """End our cells on a cluster that is not ours; without a nanny a worker finishes the cell that it is at."""
+    keys = {future.key for future in futures}
+    busy = [worker for worker, tasks in client.processing().items() if keys & set(tasks)]
+    client.cancel(futures)
+    if busy:
+        client.restart_workers(busy, timeout=LAST_SECONDS, raise_for_error=False)

@@ -1,0 +1,91 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lab import LabError
+from lab.sweeps import Crew, run_cells
+from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells, measured
+
+distributed = pytest.importorskip("distributed")
+
+
+def run(store, cells, **crew):
+    return run_cells(REFERENCE, cells, costs(cells), store, Crew("dask", **crew), progress=False)
+
+
+def test_dask_gives_the_same_bits(tmp_path):
+    cells = make_cells(tmp_path / "log", count=6)
+    here, there = (claimed(tmp_path / name, cells) for name in ("serial", "dask"))
+    run_cells(REFERENCE, cells, costs(cells), here, Crew(), progress=False)
+    assert run(there, cells, workers=2).done == 6
+    assert here.table(cells).drop(columns="seconds").to_csv() == there.table(cells).drop(columns="seconds").to_csv()
+    assert all(here.path(cell, "npz").read_bytes() == there.path(cell, "npz").read_bytes() for cell in cells)
+
+
+def test_workers_that_die_cost_one_retry_each(tmp_path):
+    cells = make_cells(tmp_path / "log", count=8, dies_once=[6], dies=[4], raises=[0])
+    store = claimed(tmp_path / "run", cells)
+    outcome = run(store, cells, workers=2)
+    assert sorted(failure.cell["number"] for failure in outcome.failed) == [0, 4]
+    assert store.missing(cells) == [cells[0], cells[4]]
+    begun = measured(tmp_path / "log")
+    assert (begun.count(4), begun.count(6), begun.count(0)) == (2, 2, 2)
+
+
+def _fail_to_start():
+    raise RuntimeError("no such device")
+
+
+def test_workers_that_cannot_start_are_one_error(tmp_path):
+    cells = make_cells(tmp_path / "log")
+    with pytest.raises(LabError, match=r"died while they started.*no such device"):
+        run(claimed(tmp_path / "run", cells), cells, initializer=_fail_to_start)
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A cluster that somebody else runs: a scheduler and one worker of two threads, in processes of their own."""
+    place = tmp_path / "scheduler.json"
+    parts = [["scheduler", "--port", "0", "--no-dashboard"], ["worker", "--nthreads", "2", "--no-dashboard"]]
+    command = [sys.executable, "-m", "dask"]
+    more = ["--scheduler-file", str(place)]
+    running = [subprocess.Popen([*command, *part, *more], stderr=subprocess.DEVNULL, cwd=tmp_path) for part in parts]
+    with distributed.Client(scheduler_file=str(place), timeout=20, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=20)
+        yield client.scheduler.address
+    for process in running[::-1]:
+        process.terminate()
+        process.wait()
+
+
+def test_a_running_scheduler(tmp_path, scheduler):
+    cells = make_cells(tmp_path / "log", count=8, dies_once=[6], dies=[4])
+    store = claimed(tmp_path / "run", cells)
+    executor = Crew("dask", scheduler=scheduler).open()
+    assert executor.places == 2
+    sleeping = [executor.submit(time.sleep, 60) for _ in range(2)]
+    before = time.perf_counter()
+    executor.shutdown(cancel_futures=True)  # cells end, the cluster stays
+    assert time.perf_counter() - before < 5
+    assert not any(future.done() and future.exception() is None for future in sleeping if not future.cancelled())
+    outcome = run(store, cells, scheduler=scheduler)
+    assert [failure.cell["number"] for failure in outcome.failed] == [4]
+    assert measured(tmp_path / "log").count(4) == 2
+    assert str(os.getpid()) not in {line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}
+
+
+@pytest.mark.parametrize("crew", [{"executor": "dask", "scheduler": "tcp://127.0.0.1:9"}, {"scheduler": "tcp://h:1"}])
+def test_an_impossible_scheduler_is_refused(crew, monkeypatch):
+    monkeypatch.setattr("lab.sweeps.cluster.PATIENCE", 0.5)
+    with pytest.raises(LabError, match="scheduler"):
+        Crew(**crew).open()
+
+
+def test_without_the_extra_the_fix_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "lab.sweeps.cluster", raising=False)
+    with pytest.raises(LabError, match=r"pip install 'lazylab\[dask\]'"):
+        Crew("dask").open()
