@@ -12,7 +12,8 @@ from tests.comparisons.tables import power_law
 CELL = {**width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]}
 
 
-CONTEXT = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5, "linearized_kernel_disagreement": 1e-6}
+CONTEXT = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5}
+CONTEXT |= {"linearized_in": "weights", "linearized_kernel_disagreement": 1e-6}
 
 
 def made_up(slope, **options):
@@ -147,3 +148,13 @@ def test_bad_settings_name_themselves(settings, name):
     with pytest.raises(LabError) as caught:
         width.Settings(**settings)
     assert caught.value.argument == name
+
+
+def test_a_giant_cell_holds_one_copy_of_its_weights(monkeypatch):
+    small, _ = width.measure(CELL)
+    monkeypatch.setattr(width, "IN_PLACE_FROM", CELL["width"])
+    giant, _ = width.measure(CELL)
+    assert (small["linearized_in"], giant["linearized_in"]) == ("weights", "coefficients")
+    assert giant["gap_test"] == pytest.approx(small["gap_test"], rel=1e-3)  # float32
+    big = {**CELL, "width": 8192}
+    assert width.cost(big).bytes < 2 * 4 * 8192**2
