@@ -70,7 +70,7 @@ class Settings(NetworkSettings):
         Gradient steps at η = 2c/λ_max(K₀).
     network
         "elman", or torch's own "rnn", "gru" or "lstm", or an "mlp" or "cnn" on the whole sequence. These are in
-        standard parametrization with all weights trained, where exponents, but not levels, compare with "elman" (see
+        standard parametrization with all weights trained, so levels do not compare with those of "elman" (see
         `comparisons._networks`). ``parametrization`` and ``trained`` belong to "elman", ``activation`` not to "gru" and
         "lstm"; "mlp" and "cnn" have no readout "mean".
     """

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from lab.costs import ELEMENTWISE
 from lab.errors import check_choice, refuse
 from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
@@ -23,7 +24,7 @@ from lab.jacobians.unfused import unfused
 ROUTES = ("contraction", "vector_products")
 _PASSES = 3.0  # a derivative in one direction, backward or forward, costs about three forward passes
 _SLOWER = 3.0  # batched passes take so much longer per flop than one large product (measured, 1.5 to 5)
-_ROWS_ALIVE = 4  # rows of both sides, and as many again while torch forms them
+_ROWS_ALIVE = 6  # rows of both sides, and what torch sums up while it forms them
 
 _Result = TypeVar("_Result")
 
@@ -98,12 +99,14 @@ class AutodiffJacobian:
         With F flops of one sample's forward pass, P trained parameters and N = n·o rows:
 
         * ``"contraction"``: Jacobians (rows, P) of a block of samples on both sides, then their product, for all pairs
-          of blocks. About 3F(N + bN') + 2NN'P flops, where the b blocks of the left side form the right one again.
+          of blocks. About (3F + 40P)(N + bN') + 2NN'P flops: P numbers of a row are written at the price of 40 each,
+          and each of the b blocks of the left side forms the right one again.
         * ``"vector_products"``: for a block of rows one backward pass each, Jᵀe, and one forward-mode pass along it on
-          all samples of the right side, J'(Jᵀe). About 3F·N(1 + n') flops, each thrice as slow as in a large product.
+          all samples of the right side, J'(Jᵀe). About (3F + 40P)N + 3F·Nn' flops, the latter thrice as slow as in a
+          large product.
 
-        Both take ``memory`` bytes at most beyond the kernel, but never less than one row of P numbers and one pass of
-        one sample; n×P arrays appear only where they are smaller than that. The symmetric kernel takes half.
+        Both take about ``memory`` bytes beyond the kernel, but never less than one row of P numbers and one pass of one
+        sample; n×P arrays appear only where they are smaller than that. The symmetric kernel takes half the time.
 
         Parameters
         ----------
@@ -113,7 +116,7 @@ class AutodiffJacobian:
             One of the two, or None for the faster one by these estimates, F being counted on one sample: roughly,
             vector products win where 9F < 2o'P, with many outputs and little sharing of weights.
         memory
-            Bound on temporaries, in bytes.
+            Bound on temporaries, in bytes: it sets the size of the blocks. Small blocks make the contraction slow.
 
         Returns
         -------
@@ -285,12 +288,12 @@ class AutodiffJacobian:
 
     def _cheaper_route(self, right: Self, work: _Work, memory: int) -> str:
         """The rule of `gram`; half of everything where the kernel is symmetric changes nothing in it."""
-        (rows, columns), samples = (self._outputs.numel(), right._outputs.numel()), len(right._inputs)
+        rows, columns = self._outputs.numel(), right._outputs.numel()
         blocks, derivative = sum(1 for _ in self._blocks(work, memory)), _PASSES * work.flops
         parameters = sum(value.numel() for value in self._point.values())
-        forming = derivative * (rows + (0 if blocks == 1 and right is self else blocks * columns))
-        contraction = forming + 2.0 * rows * columns * parameters
-        products = _SLOWER * derivative * rows * (1 + samples)
+        again = 0 if blocks == 1 and right is self else blocks * columns
+        contraction = (derivative + ELEMENTWISE * parameters) * again + 2.0 * rows * columns * parameters
+        products = _SLOWER * derivative * rows * len(right._inputs)
         return "contraction" if contraction <= products else "vector_products"
 
 
