@@ -3,8 +3,8 @@
 They are in standard parametrization: weights N(0, g²/fan-in) without multipliers, all of them trained; g² is 2 where
 ReLU is at work and 1 elsewhere. There hidden and output weights contribute of order m to the tangent kernel, input
 weights and biases of order 1, so the latter are hardly trained in wide networks, and η falls as 1/m. Levels do not
-compare with those of "elman". Narrow ones catapult at the default critical fraction, which steepens the slope of the
-gap; at critical_fraction 0.1 the gap of "mlp" and "gru" falls about as 1/m, faster than the bound m^(−1/2).
+compare with those of "elman". Their slopes depend on the critical fraction more than those of "elman": a small one is
+the fairer comparison.
 """
 
 from __future__ import annotations
