@@ -17,7 +17,18 @@ import tyro
 from comparisons._shape import Comparison, as_json, load, names, with_values
 from lab.costs import Cost
 from lab.errors import LabError
-from lab.sweeps import Cell, Crew, Outcome, Store, run_cells, termination_interrupts, usable_cores, versions
+from lab.sweeps import (
+    FULL,
+    Cell,
+    Crew,
+    Outcome,
+    Shard,
+    Store,
+    run_cells,
+    termination_interrupts,
+    usable_cores,
+    versions,
+)
 from lab.sweeps.cells import label
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -42,6 +53,8 @@ class RunOptions:
         Cells at a time. One per usable core if not given, one on cuda.
     scheduler
         Address of a running Dask scheduler, for the executor dask; its workers are used, however many.
+    shard
+        Run share i of N alone, as i/N counted from 1; the shares of a job array go into one directory.
     device
         cpu or cuda.
     threads
@@ -56,6 +69,7 @@ class RunOptions:
     executor: Literal["serial", "processes", "dask"] = "processes"
     workers: int | None = None
     scheduler: str | None = None
+    shard: str | None = None
     device: str = "cpu"
     threads: int = 1
     dry_run: bool = False
@@ -215,19 +229,53 @@ def _print_version() -> int:
 
 def _run(name: str, comparison: Comparison, settings: Any, options: RunOptions) -> int:
     crew = _crew(options)
+    shard = Shard.parse(options.shard) if options.shard is not None else Shard(1, 1)
     cells = list(comparison.cells(settings))
     costs = [comparison.cost(cell) for cell in cells]
     store = Store(options.out or Path("runs") / name)
     claim = functools.partial(store.claim, name, comparison.version, as_json(settings), comparison.GRID, cells)
+    mine = shard.chosen(costs)
+    plan = _Plan(name, comparison, store, crew, shard, cells, [cells[i] for i in mine], [costs[i] for i in mine])
     if options.dry_run:
         claim(write=False)
-        return _tell_plan(store, cells, costs, crew)
-    claim()
+        return _tell_plan(plan)
     try:
-        outcome = run_cells(f"comparisons.{name}", cells, costs, store, crew)
+        claim()
+        return _carry_out(plan)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return _tell_full(store, cells, error)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A run that is ready to begin: all cells that are asked for, those of this shard, and what these cost."""
+
+    name: str
+    comparison: Comparison
+    store: Store
+    crew: Crew
+    shard: Shard
+    cells: Sequence[Cell]
+    mine: Sequence[Cell]
+    costs: Sequence[Cost]
+
+
+def _carry_out(plan: _Plan) -> int:
+    try:
+        outcome = run_cells(f"comparisons.{plan.name}", plan.mine, plan.costs, plan.store, plan.crew)
     except KeyboardInterrupt:
-        return _tell_interrupted(store, cells)
-    return _finish(comparison, store, cells, outcome)
+        return _tell_interrupted(plan.store, plan.cells)
+    if plan.shard.of > 1:
+        left = len(plan.store.missing(plan.cells))
+        if left:
+            status = _tell_failures(plan, outcome)
+            print(
+                f"shard {plan.shard} is through; {left} of {len(plan.cells)} cells are left in {plan.store.directory}"
+            )
+            return status
+    return _finish(plan, outcome)
 
 
 def _crew(options: RunOptions) -> Crew:
@@ -278,12 +326,12 @@ def prepare_process(threads: int, device: str) -> None:
         torch.set_default_device(device)
 
 
-def _finish(comparison: Comparison, store: Store, cells: Sequence[Cell], outcome: Outcome) -> int:
+def _finish(plan: _Plan, outcome: Outcome) -> int:
     from comparisons._outputs import describe, write_outputs
 
-    status = _tell_failures(store, outcome, len(cells))
+    status = _tell_failures(plan, outcome)
     try:
-        print(describe(write_outputs(comparison, store, cells), store))
+        print(describe(write_outputs(plan.comparison, plan.store, plan.cells), plan.store))
     except Exception as error:
         if status == DONE:
             raise
@@ -291,15 +339,23 @@ def _finish(comparison: Comparison, store: Store, cells: Sequence[Cell], outcome
     return status
 
 
-def _tell_failures(store: Store, outcome: Outcome, total: int) -> int:
-    log = store.directory / "failures.txt"
+def _tell_failures(plan: _Plan, outcome: Outcome) -> int:
+    name = "failures.txt" if plan.shard.of == 1 else f"failures.{plan.shard.number}of{plan.shard.of}.txt"
+    log = plan.store.directory / name
     log.unlink(missing_ok=True)
     if not outcome.failed:
         return DONE
-    store.write(log.name, "\n".join(f"{label(f.cell)}\n{f.traceback or f.error}\n" for f in outcome.failed))
-    print(f"lazylab: {len(outcome.failed)} of {total} cells failed (tracebacks: {log}):", file=sys.stderr)
+    plan.store.write(name, "\n".join(f"{label(f.cell)}\n{f.traceback or f.error}\n" for f in outcome.failed))
+    print(f"lazylab: {len(outcome.failed)} of {len(plan.mine)} cells failed (tracebacks: {log}):", file=sys.stderr)
     for failure in outcome.failed:
         print(f"  {label(failure.cell)}: {failure.error}", file=sys.stderr)
+    return FAILED
+
+
+def _tell_full(store: Store, cells: Sequence[Cell], error: OSError) -> int:
+    kept = sum(store.whole(cell) for cell in cells)
+    print(f"lazylab: {error.strerror} in {store.directory}; {kept} of {len(cells)} cells are kept.", file=sys.stderr)
+    print("Free some space, then the same command goes on from there.", file=sys.stderr)
     return FAILED
 
 
@@ -310,11 +366,15 @@ def _tell_interrupted(store: Store, cells: Sequence[Cell]) -> int:
     return INTERRUPTED
 
 
-def _tell_plan(store: Store, cells: Sequence[Cell], costs: Sequence[Cost], crew: Crew) -> int:
-    missing = {id(cell) for cell in store.missing(cells)}
+def _tell_plan(plan: _Plan) -> int:
+    cells, costs, crew = plan.mine, plan.costs, plan.crew
+    missing = {id(cell) for cell in plan.store.missing(cells)}
     left = sum(cost.flops for cell, cost in zip(cells, costs, strict=True) if id(cell) in missing)
     flops, peak = sum(cost.flops for cost in costs), max((cost.bytes for cost in costs), default=0.0)
-    print(f"cells      {len(cells)}, of which {len(cells) - len(missing)} are committed in {store.directory}")
+    share = f" (shard {plan.shard} of {len(plan.cells)})" if plan.shard.of > 1 else ""
+    print(
+        f"cells      {len(cells)}{share}, of which {len(cells) - len(missing)} are committed in {plan.store.directory}"
+    )
     print(f"work       {_quantity(flops, 'flop')}, of which {_quantity(left, 'flop')} to do")
     places = f"{crew.workers} at a time" if crew.scheduler is None else "as many at a time as there are workers"
     print(f"memory     {_quantity(peak, 'B')} at most per cell, {places}")

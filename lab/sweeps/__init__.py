@@ -3,15 +3,18 @@
 from lab.sweeps.cells import Cell, cell_key
 from lab.sweeps.executors import EXECUTORS, Crew, usable_cores
 from lab.sweeps.runner import Failure, Outcome, run_cells, termination_interrupts
-from lab.sweeps.store import Results, Store, load, versions
+from lab.sweeps.shards import Shard
+from lab.sweeps.store import FULL, Results, Store, load, versions
 
 __all__ = [
     "EXECUTORS",
+    "FULL",
     "Cell",
     "Crew",
     "Failure",
     "Outcome",
     "Results",
+    "Shard",
     "Store",
     "cell_key",
     "load",

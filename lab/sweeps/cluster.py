@@ -95,7 +95,7 @@ class Dask(Executor):
         return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Hand ``fn`` to a worker; its future fails with `WorkerLostError`, or BrokenExecutor when the scheduler is gone."""
+        """Hand ``fn`` to a worker; its future fails with `WorkerLostError`, without a scheduler BrokenExecutor."""
         future: Future[Any] = Future()
         inner = self._submit(fn, *args, **kwargs)
         self._under_way.add(inner)  # Dask forgets a task of which nobody holds the future
@@ -164,7 +164,12 @@ def _kill_workers(cluster: LocalCluster) -> None:
 def _restart_workers(client: Client, futures: list[DaskFuture]) -> None:
     """End our cells on a cluster that is not ours; without a nanny a worker finishes the cell that it is at."""
     keys = {future.key for future in futures}
-    busy = [worker for worker, tasks in client.processing().items() if keys & set(tasks)]
-    client.cancel(futures)
+    client.cancel(futures)  # first, so that nothing new begins between the question and the restart
+    busy = [worker for worker, tasks in client.run(_executing).items() if keys & set(tasks)]
     if busy:
         client.restart_workers(busy, timeout=LAST_SECONDS, raise_for_error=False)
+
+
+def _executing(dask_worker: Any) -> list[str]:
+    """Keys that a worker is at, cancelled or not: a thread cannot be stopped."""
+    return [str(task.key) for task in dask_worker.state.executing]

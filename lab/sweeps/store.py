@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
 import platform
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, LabWarning
+from lab.sweeps import signs
 from lab.sweeps.cells import Cell, canonical, cell_key, label, plain, pretty
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = "settings.json"
+#: Error numbers of a full disk and of a spent quota.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 #: Seconds after which a temporary file is no running writer's any more.
 ABANDONED = 3600.0
 
@@ -161,16 +166,28 @@ class Store:
         try:
             (self.directory / "cells").mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise LabError(
                 "out", f"{str(self.directory)!r} ({error.strerror})", "a directory to write", "choose another --out"
             ) from None
         for path in (self.directory / "cells").glob(".*.tmp"):
             _remove_abandoned(path)
+        signs.sweep_up(self.directory)
+
+    def for_workers(self) -> Store:
+        """This store without settings and cells: small enough to travel with every task, enough to commit."""
+        light = Store(self.directory.absolute())
+        light._manifest = {**self.manifest, "settings": {}, "cells": []}
+        return light
+
+    def key(self, cell: Cell) -> str:
+        """Name of a cell's files."""
+        return cell_key(self.manifest["comparison"], self.manifest["version"], cell)
 
     def path(self, cell: Cell, suffix: str) -> Path:
         """Where a cell's ``npz`` or ``json`` lies."""
-        key = cell_key(self.manifest["comparison"], self.manifest["version"], cell)
-        return self.directory / "cells" / f"{key}.{suffix}"
+        return self.directory / "cells" / f"{self.key(cell)}.{suffix}"
 
     def commit(
         self,
@@ -181,6 +198,7 @@ class Store:
         seconds: float,
         threads: int,
         device: str,
+        keep: bool = False,
     ) -> None:
         """Write one cell: arrays first, then the json whose presence says that the cell is whole.
 
@@ -192,6 +210,9 @@ class Store:
             NumPy arrays of any shape; objects are refused, there is no pickle.
         seconds, threads, device
             How the cell was measured.
+        keep
+            Leave a cell that is whole as it is: of two runs in one directory the first commits, and nobody who reads
+            meanwhile finds it missing.
         """
         packed = _pack(arrays)
         record = {
@@ -202,9 +223,23 @@ class Store:
         }
         record |= {"arrays": _fingerprint(packed), "seconds": seconds, "host": platform.node(), "threads": threads}
         text = pretty({**record, "device": device, "versions": versions()})
+        if keep and self.whole(cell):
+            return
         self.path(cell, "json").unlink(missing_ok=True)  # what replaces a damaged cell is never half old, half new
         _replace(self.path(cell, "npz"), packed)
-        _replace(self.path(cell, "json"), text.encode())
+        try:
+            _replace(self.path(cell, "json"), text.encode())
+        except OSError:
+            self.path(cell, "npz").unlink(missing_ok=True)  # half a cell would only fill a disk that is full
+            raise
+
+    def whole(self, cell: Cell) -> bool:
+        """Whether a cell is committed and undamaged, without a warning."""
+        try:
+            text = self.path(cell, "json").read_bytes()
+        except OSError:
+            return False
+        return self._examine(cell, text)[1] is not None
 
     def record(self, cell: Cell) -> dict[str, Any] | None:
         """What was committed for a cell, or None. A damaged cell is named in a `LabWarning` and is None too."""
@@ -278,6 +313,12 @@ class Store:
 def load(directory: str | os.PathLike[str]) -> Results:
     """Results of a run directory, whole or still growing.
 
+    ``load(directory).table`` has one row per cell; ``load(directory).arrays(width=64, seed=0)`` the trajectories
+    of one. On to other tools, in one line each (pandas asks for pyarrow and for xarray):
+
+    * ``load(directory).table.to_parquet("cells.parquet")``
+    * ``load(directory).table.set_index(["width", "seed"]).to_xarray()``, with whatever fields tell the cells apart
+
     Raises
     ------
     LabError
@@ -326,7 +367,8 @@ def _fingerprint(packed: bytes) -> dict[str, Any]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Put a whole file in place, or leave what was there: write aside, flush to the disk, rename."""
-    aside = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
+    writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    aside = path.with_name(f".{path.name}.{writer}.tmp")
     try:
         with aside.open("wb") as file:
             file.write(content)

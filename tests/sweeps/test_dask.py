@@ -67,6 +67,7 @@ def test_a_running_scheduler(tmp_path, scheduler):
     executor = Crew("dask", scheduler=scheduler).open()
     assert executor.places == 2
     sleeping = [executor.submit(time.sleep, 60) for _ in range(2)]
+    time.sleep(1)  # until both are at it
     before = time.perf_counter()
     executor.shutdown(cancel_futures=True)  # cells end, the cluster stays
     assert time.perf_counter() - before < 5

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,5 @@ def _stumble(trouble, first):
         os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "interrupts" and first:
         raise KeyboardInterrupt
+    if trouble == "slow":
+        time.sleep(0.03)
