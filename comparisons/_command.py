@@ -121,6 +121,26 @@ class Show:
         return _show(Store(self.directory), self.style)
 
 
+@dataclass(frozen=True)
+class Status:
+    """How far a run is, also one that runs elsewhere, from its files alone.
+
+    Attributes
+    ----------
+    directory
+        A run directory.
+    """
+
+    directory: tyro.conf.Positional[Path]
+
+    def __call__(self) -> int:
+        """Print."""
+        from comparisons._status import describe
+
+        print(describe(Store(self.directory)))
+        return DONE
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -179,7 +199,7 @@ def _understand_run(arguments: list[str]) -> Run:
 
 def _parse(arguments: list[str], run: type[Any]) -> Any:
     """One of the commands. A further one is a dataclass that can be called, and an entry here."""
-    commands = {"list": List, "run": run, "show": Show}
+    commands = {"list": List, "run": run, "show": Show, "status": Status}
     choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
     flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -142,6 +143,9 @@ def test_a_bad_file_is_refused_before_any_work(toy, capsys, text, message):
         (["run", "toy", "--executor", "dask", "--scheduler", "tcp://h:1", "--workers", "2"], "drop --workers"),
         (["show", "nowhere"], "a run directory"),
         (["show"], "Required"),
+        (["status", "nowhere"], "a run directory"),
+        (["run", "toy", "--shard", "3/2"], "shard"),
+        (["run", "toy", "--shard", "half"], "i/N"),
         (["dance"], "dance"),
         ([], "list"),
     ],
@@ -230,6 +234,59 @@ def test_show_refuses_cells_of_another_version(toy, capsys):
     assert "cells of version 0" in capsys.readouterr().err
 
 
+def test_shares_of_a_job_array_conclude_when_the_last_is_through(toy, capsys):
+    assert run("--shard", "1/2", "--seeds", "3", "--dry-run") == 0
+    assert "2 (shard 1/2 of 6)" in capsys.readouterr().out
+    assert run("--shard", "1/2", "--seeds", "3") == 0
+    assert "4 of 6 cells are left" in capsys.readouterr().out
+    assert not Path("here/table.csv").exists()
+    assert run("--shard", "2/2", "--seeds", "3") == 0
+    assert "The toy runs." in capsys.readouterr().out
+    assert len(pd.read_csv("here/table.csv")) == 6
+    assert run("--seeds", "3", "--widths", "13", "--trouble", "raise", "--out", "there", "--shard", "2/3") == 1
+    assert Path("there/failures.2of3.txt").exists()
+
+
+def test_a_full_disk_is_told_in_a_sentence(toy, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lab.sweeps.store.os.fsync", full)
+        assert run() == 1
+        assert "No space left on device in here; 0 of 4 cells are kept" in capsys.readouterr().err
+    assert [path for path in Path("here").rglob("*") if path.is_file()] == []
+    assert run() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("lab.sweeps.store.os.fsync", full)
+        assert run("--widths", "8", "16", "32") == 1
+    said = capsys.readouterr().err
+    assert "4 of 6 cells are kept" in said
+    assert "Traceback" not in said
+    assert not list(Path("here").rglob("*.tmp"))
+
+
+def test_status_tells_counts_work_and_failures(toy, capsys):
+    assert run("--widths", "8", "13", "--trouble", "raise") == 1
+    capsys.readouterr()
+    assert main(["status", "here"]) == 0
+    said = capsys.readouterr().out
+    assert "here: toy, version 1" in said
+    assert "2 of 4 done, 0 in progress, 2 failed, 0 to do" in said
+    assert f"{64 / (64 + 169):.1%}" in said
+    assert "cells a minute" in said
+    assert "nobody is known to be at it" in said
+    assert "width=13 seed=1: RuntimeError: thirteen" in said
+
+
+def test_status_of_a_comparison_that_is_not_here(toy, capsys):
+    run()
+    text = Path("here/settings.json").read_text()
+    Path("here/settings.json").write_text(text.replace('"comparison": "toy"', '"comparison": "gone"'))
+    assert main(["status", "here"]) == 0
+    assert "0 of 4 done" in capsys.readouterr().out
+
+
 def test_list_tells_question_and_cost(toy, capsys):
     assert main(["list"]) == 0
     said = capsys.readouterr().out
@@ -253,7 +310,10 @@ sys.exit(f"loaded {loaded}" if loaded else code)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["run", "width", "--help"]])
+ASKING = [["--help"], ["--version"], ["list"], ["run", "width", "--help"], ["status", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", ASKING)
 def test_asking_does_not_load_torch(arguments):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", QUIET, *arguments]
@@ -306,6 +366,19 @@ def test_an_interrupt_keeps_what_is_done(start, tmp_path, executor, send, sent):
     assert load(tmp_path / "runs" / "toy").table["width"].tolist() == [20, 20]
     workers = {int(line.split()[2]) for line in log.read_text().splitlines()}
     _until(lambda: not any(_lives(worker) for worker in workers))
+
+
+def test_status_of_a_run_elsewhere_without_torch(start, tmp_path):
+    log = tmp_path / "log"
+    start("run", "toy", "--widths", "13", "20", "--trouble", "sleep", "--workers", "2", "--log", log)
+    _until(lambda: log.exists() and log.read_text().count("13 ") == 2)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "house"), str(ROOT)])}
+    command = [sys.executable, "-c", QUIET, "status", "runs/toy"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 done, 2 in progress, 0 failed, 0 to do" in done.stdout
+    assert "now        width=13 seed=0 on" in done.stdout
+    assert "estimate" in done.stdout
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc who lives")
