@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,17 @@ def numbers(table: pd.DataFrame, quantities: Iterable[str]) -> dict[str, Number]
     for place, readout in enumerate(readouts(table)):
         arm = table[table["readout"] == readout]
         for name in quantities:
-            found[f"exponent.{name}" + (f".{readout}" if place else "")] = number(fit(arm, name))
+            found[f"exponent.{name}" + (f".{readout}" if place else "")] = _explained(number(fit(arm, name)), arm, name)
     return found
+
+
+def _explained(exponent: Number, arm: pd.DataFrame, name: str) -> Number:
+    """With the cells' own reason in place of the fit's, where no cell has a value."""
+    if "reasons" not in arm or arm[name].notna().any():
+        return exponent
+    parts = (part for text in arm["reasons"] for part in str(text).split("; "))
+    told = (part.removeprefix(f"{name}: ") for part in parts if part.startswith(f"{name}: "))
+    return replace(exponent, reason=next(told, exponent.reason))
 
 
 def fit(arm: pd.DataFrame, name: str) -> Exponent:
@@ -71,7 +81,10 @@ def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "", shi
     grid = _grid(arm, name)
     good = grid.loc[:, (np.isfinite(grid) & (grid > 0)).all()]
     if good.empty:
-        return ax
+        ax.text(
+            0.5, 0.5, "no finite positive values:\nsee the reasons in table.csv", transform=ax.transAxes, ha="center"
+        )
+        return curves.width_axis(ax, grid.columns.to_numpy(float))
     exponent, values = fit(arm, name), good.to_numpy()
     line = (
         None if exponent.value is None or exponent.log_intercept is None else (exponent.value, exponent.log_intercept)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from comparisons import _tasks
-from lab.errors import check_choice, check_integer, check_number, refuse
+from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,20 @@ class NetworkSettings:
         Training samples, and as many test samples; None for the task's own number.
     readouts
         Which losses: "last" and "mean" have one output per sample, "all" is the paper's, over time steps 2…L.
-    widths, seeds
-        Widths m, and how many initializations at each.
+    widths
+        Widths m.
+    seeds
+        How many initializations at each width.
     data_seed
         Of the data, which are the same for all widths and seeds.
     critical_fraction
         c in η = 2c/λ_max.
-    activation, parametrization, trained
-        As in ElmanRNN.
+    activation
+        "relu", "erf", "tanh" or "softplus".
+    parametrization
+        "paper" (Allen-Zhu, Li, Song) or "ntk".
+    trained
+        Which of W, A, B gradient descent moves.
     dtype
         Precision of weights and outputs; eigen-solves are in float64 anyway.
 
@@ -56,7 +62,7 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         _tasks.check_task(self.task, self.samples)
         check_integer("seeds", self.seeds, 1)
-        check_integer("data_seed", self.data_seed, 0)
+        check_seed("data_seed", self.data_seed)
         check_number("critical_fraction", self.critical_fraction, above=0)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         check_choice("activation", self.activation, ("relu", "erf", "tanh", "softplus"))

@@ -175,7 +175,7 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     for width in sorted({main["width"].min(), main["width"].max()}):
         for name in ("kernel_error", "output_error"):
             numbers[f"{name}.{width}"] = Number.mean(main.loc[main["width"] == width, name])
-    numbers["kernel_time"] = Number.mean(main["kernel_time"])
+    numbers["kernel_time"] = Number.mean(main.groupby("seed")["kernel_time"].mean())
     numbers["f0_share"] = Number.mean(main.loc[main["width"] == main["width"].max(), "f0_share"])
     return Conclusion(numbers, verdict(numbers, main))
 
@@ -213,7 +213,7 @@ def _draw_kernel(table: pd.DataFrame) -> Figure:
         _exponents.draw(axes[0, 0], arm, "kernel_error", color, what, 1.03**place)
     axes[0, 0].set_ylabel(QUANTITIES["kernel_error"])
     style.legend_below(axes[0, 0])
-    figure.suptitle("The kernel at initialization and its limit")
+    style.headline(figure, "The kernel at initialization and its limit")
     return figure
 
 
@@ -229,5 +229,5 @@ def _draw_outputs(table: pd.DataFrame) -> Figure:
         ax.set_title(f"readout: {_exponents.READS[readout]}")
         style.legend_below(ax)
     axes[0, 0].set_ylabel("test outputs after training, RMS difference\n(in units of RMS(y − f₀))")
-    figure.suptitle(question)
+    style.headline(figure, question)
     return figure

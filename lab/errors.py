@@ -40,6 +40,13 @@ def check_choice(argument: str, value: object, options: Collection[str]) -> None
         refuse(argument, repr(value), "one of " + ", ".join(sorted(options)), "check the spelling")
 
 
+def check_seed(argument: str, value: object) -> None:
+    """Refuse ``value`` unless it is an integer from 0 to 2³² − 1: what every generator in use here takes."""
+    check_integer(argument, value, 0)
+    if operator.index(value) >= 2**32:  # type: ignore[arg-type]
+        refuse(argument, repr(value), "an integer below 2**32", f"pass a small {argument}, such as {argument}=0")
+
+
 def check_integer(argument: str, value: object, at_least: int) -> None:
     """Refuse ``value`` unless it is an integer (no bool) of at least ``at_least``."""
     try:
@@ -47,7 +54,7 @@ def check_integer(argument: str, value: object, at_least: int) -> None:
     except TypeError:
         whole = None
     if whole is None or whole < at_least:
-        fix = f"pass {argument}={max(at_least, 1)} or more"
+        fix = f"pass {argument}={at_least} or more"
         refuse(argument, repr(value), f"an integer of at least {at_least}", fix)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lab.errors import check_choice, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
-from lab.learners.descent import Descent
+from lab.learners.descent import Descent, check_descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import LinearizedNetwork, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SideBySide:
     """Three learners after one descent from one initialization.
 
@@ -72,6 +72,10 @@ class SideBySide:
     descent: Descent
     linearized_in: str = "weights"
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        gap = self.gap(self._splits[-1]).max()
+        return f"SideBySide({self._title()}, {self.descent.steps} steps, largest gap {gap:.3g})"
 
     @property
     def learners(self) -> dict[str, Trajectory]:
@@ -137,7 +141,7 @@ class SideBySide:
             self._draw_outputs(axes[0, 1])
             gaps = {split: self.gap(split) for split in self._splits}
             curves.gaps(axes[0, 2], self.network.steps, gaps)
-            figure.suptitle(self._title())
+            style.headline(figure, self._title())
         return figure
 
     @property
@@ -203,6 +207,7 @@ def side_by_side(
     (True, True)
     """
     network, task = as_network(network), as_task(task)
+    check_descent(descent)
     check_fits(network, task)
     start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
     learning_rate = descent.rate(start.spectrum.lambda_max)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from lab.figures.style import GREY, LEARNERS
+from lab.figures.style import GREY, LEARNERS, legend_below
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def losses(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> A
         ax.plot(steps, loss, label=learner, **LEARNERS[learner].curve())
     ax.set_yscale("log")
     ax.set_ylabel("training loss  ½ Σ (f − y)²")
-    ax.legend(loc="lower left", handlelength=3.2)
+    legend_below(ax, columns=3)
     return step_axis(ax, steps)
 
 
@@ -43,7 +43,7 @@ def outputs_over_steps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, 
         for place, sample in enumerate(samples):
             ax.plot(steps, outputs[:, sample], label=learner if place == 0 else None, **LEARNERS[learner].curve())
     ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set_ylabel("output f (target ±1)")
+    ax.set_ylabel("output f")
     return step_axis(ax, steps)
 
 
@@ -69,7 +69,7 @@ def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axe
         ax.plot(steps, finite, label=f"{split} set", linewidth=2.2, color=color, linestyle=dash)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("gap |network − linearized|,\nRMS in units of RMS(y − f₀)")
-    ax.legend(loc="upper left", handlelength=3.2)
+    legend_below(ax, columns=2)
     return step_axis(ax, steps)
 
 

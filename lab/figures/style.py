@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,14 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_below(ax: Axes) -> Axes:
+def legend_below(ax: Axes, columns: int = 1) -> Axes:
     """A legend under the axes, where it hides no data."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0)
+    spacing = {"handlelength": 2.8, "columnspacing": 1.2}
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0, ncols=columns, **spacing)
     return ax
+
+
+def headline(figure: Figure, text: str) -> None:
+    """A title over the whole figure, broken into lines that fit its width."""
+    characters = int(figure.get_figwidth() * 120 / float(mpl.rcParams["font.size"]))
+    figure.suptitle("\n".join(textwrap.wrap(text, characters)))

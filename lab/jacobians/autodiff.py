@@ -74,7 +74,7 @@ class AutodiffJacobian:
     def pull(self, cotangent: Tensor) -> Tangent:
         """Jᵀr for r (n, o)."""
         self._check()
-        check_cotangent(cotangent, self._outputs)
+        cotangent = check_cotangent(cotangent, self._outputs)
         leaves = self._leaves()
         with torch.enable_grad():
             return _gradient(self._function(self._inputs)(leaves), leaves, cotangent)
@@ -89,8 +89,8 @@ class AutodiffJacobian:
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """Jv for a tangent v, shape (n, o)."""
         self._check()
-        check_tangent(tangent, {name: value.shape for name, value in self._point.items()})
-        return self._push({name: tangent[name].to(value) for name, value in self._point.items()}, self._inputs)
+        shapes = {name: value.shape for name, value in self._point.items()}
+        return self._push(check_tangent(tangent, shapes, self._outputs), self._inputs)
 
     @torch.no_grad()
     def gram(self, other: Self | None = None, *, route: str | None = None, memory: int = MEMORY) -> Tensor:

@@ -92,7 +92,7 @@ class FactoredJacobian:
     @torch.no_grad()
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         """Tangent += scale · Jᵀr in place, one fat product per weight over the stacked time steps."""
-        check_cotangent(cotangent, self._outputs)
+        cotangent = check_cotangent(cotangent, self._outputs)
         if self._factors is not None:
             self._factors.add_pull(tangent, cotangent, scale)
         else:
@@ -101,7 +101,7 @@ class FactoredJacobian:
     @torch.no_grad()
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """Jv for a tangent v, shape (n, o)."""
-        check_tangent(tangent, self._shapes)
+        tangent = check_tangent(tangent, self._shapes, self._outputs)
         if self._factors is not None:
             return self._factors.push(tangent)
         return _push_live(self._current(), tangent)
@@ -112,6 +112,13 @@ class FactoredJacobian:
 
         ``memory`` bounds the temporaries in bytes.
         """
+        if other is not None and not self._matches(other):
+            refuse(
+                "other",
+                "a Jacobian of another network",
+                "one of the same weights and dtype",
+                "use the same network for both",
+            )
         right = None if other is None or other is self else other._current_factors()
         return self._current_factors().gram(right, route, memory)
 
@@ -129,6 +136,10 @@ class FactoredJacobian:
         chosen = copy.copy(self)
         chosen._factors, chosen._outputs = self._factors.select(samples), self._outputs[samples]
         return chosen
+
+    def _matches(self, other: object) -> bool:
+        same = isinstance(other, FactoredJacobian) and other._shapes == self._shapes
+        return same and other._outputs.dtype == self._outputs.dtype  # type: ignore[attr-defined]
 
     def _current(self) -> Unrolled:
         """The unrolled network, if its weights are still the ones it was unrolled with."""

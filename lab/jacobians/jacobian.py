@@ -70,17 +70,20 @@ class WeightWatch:
             refuse("jacobian", came, "one that is kept or at today's weights", fix)
 
 
-def check_cotangent(cotangent: Tensor, outputs: Tensor) -> None:
-    """Refuse a cotangent that is not shaped like the outputs (n, o)."""
+def check_cotangent(cotangent: Tensor, outputs: Tensor) -> Tensor:
+    """The cotangent in the dtype and on the device of the outputs; refused if not shaped like them, (n, o)."""
+    cotangent = torch.as_tensor(cotangent)
     if cotangent.shape != outputs.shape:
         fix = "flatten the outputs of a sample, time first: cotangent.reshape(n, -1)"
         refuse("cotangent", f"shape {tuple(cotangent.shape)}", f"shape {tuple(outputs.shape)}", fix)
+    return cotangent.to(outputs)
 
 
-def check_tangent(tangent: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
-    """Refuse a tangent that is not keyed and shaped like the trained parameters."""
+def check_tangent(tangent: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], outputs: Tensor) -> Tangent:
+    """The tangent in the dtype of the outputs; refused if not keyed and shaped like the trained parameters."""
     came = {name: tuple(value.shape) for name, value in tangent.items()}
     allowed = {name: tuple(shape) for name, shape in shapes.items()}
     if came != allowed:
         fix = "build it as {name: torch.zeros_like(value) for name, value in network.trained.items()}"
         refuse("tangent", str(came), str(allowed), fix)
+    return {name: value.to(outputs) for name, value in tangent.items()}

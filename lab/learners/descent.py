@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import check_choice, check_integer, check_number, refuse
+from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
 
 Update = Callable[[Jacobian, Tensor], None]
@@ -79,6 +79,8 @@ class Descent:
     ) -> None:
         if critical_fraction is None and learning_rate is None and optimizer is None:
             critical_fraction = 0.5
+        if isinstance(record, (list, range, np.ndarray)):
+            record = tuple(record)
         for name, value in locals().copy().items():
             if name != "self":
                 object.__setattr__(self, name, value)
@@ -112,7 +114,7 @@ class Descent:
 
     def _check(self) -> None:
         check_integer("steps", self.steps, 1)
-        check_integer("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         check_number("momentum", self.momentum, above=0, below=1, closed=True)
         for name in ("critical_fraction", "learning_rate"):
             if getattr(self, name) is not None:
@@ -126,6 +128,11 @@ class Descent:
         if self.critical_fraction is not None and self.learning_rate is not None:
             came = f"{self.learning_rate!r} beside critical_fraction={self.critical_fraction!r}"
             refuse("learning_rate", came, "one of the two", "leave one of them out")
+        if self.optimizer is not None and (
+            isinstance(self.optimizer, torch.optim.Optimizer) or not callable(self.optimizer)
+        ):
+            fix = "pass optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-3)"
+            refuse("optimizer", type(self.optimizer).__name__, "a function from parameters to an optimizer", fix)
         if self.optimizer is not None and (self.rate(1.0) is not None or self.momentum):
             refuse(
                 "optimizer", "an optimizer beside a rate or momentum", "one or the other", "set rates in the factory"
@@ -142,6 +149,12 @@ class Descent:
             check_integer("record", step, 0)
             if step > self.steps:
                 refuse("record", step, f"steps from 0 to {self.steps}", fix)
+
+
+def check_descent(descent: object) -> None:
+    """Refuse what is no `Descent`."""
+    if not isinstance(descent, Descent):
+        refuse("descent", repr(descent), "a lab.Descent", "write lab.Descent(steps=300)")
 
 
 @dataclass(frozen=True)
@@ -261,6 +274,10 @@ def _heavy_ball(parameters: Mapping[str, Tensor], learning_rate: float, momentum
 
 
 def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
+    if isinstance(optimizer, torch.optim.LBFGS):
+        fix = "use one that takes a gradient and steps, such as Adam"
+        refuse("optimizer", "LBFGS, which evaluates the loss itself", "a first-order optimizer", fix)
+
     def update(jacobian: Jacobian, residual: Tensor) -> None:
         for name, gradient in jacobian.pull(residual).items():
             parameters[name].grad = gradient

@@ -12,7 +12,7 @@ from torch import Tensor
 from lab.errors import refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
-from lab.learners.descent import Descent, Visits, follow, plain
+from lab.learners.descent import Descent, Visits, check_descent, follow, plain
 from lab.learners.trajectory import Recorder, Trajectory
 from lab.networks.modules import as_network
 from lab.networks.network import Network
@@ -109,6 +109,7 @@ def descend(
     [0, 1, 2, 3, 4]
     """
     network, task = as_network(network), as_task(task)
+    check_descent(descent)
     check_fits(network, task)
     learning_rate = descent.learning_rate
     if descent.critical_fraction is not None:
@@ -141,9 +142,15 @@ def flat_targets(network: Network, task: Task) -> Tensor:
 
 
 def check_fits(network: Network, task: Task) -> None:
-    """Refuse a network whose outputs are not shaped like the task's targets."""
+    """Refuse a network without numbers, or whose outputs are not shaped like the task's targets."""
+    if any(value.is_meta for value in network.trained.values()):
+        refuse("network", "weights on the device 'meta'", "weights with values", "build it on the cpu or on cuda")
     with torch.no_grad():
-        came = tuple(network(task.train_inputs[:1]).shape[1:])
+        outputs = network(task.train_inputs[:1])
+    if not isinstance(outputs, Tensor):
+        fix = "wrap it in a module that returns the part you mean"
+        refuse("network", f"outputs of type {type(outputs).__name__}", "one tensor, samples first", fix)
+    came = tuple(outputs.shape[1:])
     allowed = tuple(task.train_targets.shape[1:])
     if came != allowed:
         fix = "build it with ElmanRNN.like(task, width), or use task.at_every_step() for readout='all'"

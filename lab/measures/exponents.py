@@ -63,7 +63,10 @@ def fit_exponent(widths: Sequence[float] | ArrayLike, values: ArrayLike) -> Expo
     LabError
         Shapes that do not match, or widths that are not positive and distinct.
     """
-    m, table = np.asarray(widths, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    try:
+        m, table = np.asarray(widths, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        refuse("values", str(error), "numbers", "pass arrays of numbers, NaN for what diverged")
     _check(m, table)
     order = np.argsort(m)
     m, table = m[order], table[:, order]
@@ -94,7 +97,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, t
 
 
 def _check(widths: Array, table: Array) -> None:
-    if widths.ndim != 1 or table.ndim != 2 or table.shape[1] != len(widths):
+    if widths.ndim != 1 or table.ndim != 2 or table.shape[1] != len(widths) or not len(table):
         came = f"shapes {widths.shape} and {table.shape}"
         refuse("values", came, "widths (w,) and values (seeds, w)", "put seeds on the first axis")
     if not (widths > 0).all() or len(np.unique(widths)) < len(widths):

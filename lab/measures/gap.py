@@ -29,15 +29,21 @@ def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
     Array
         Shape (T,); inf wherever either has diverged (its row is not finite).
     """
-    gap = rms(network - linearized, axis=(1, 2)) / scale
+    distance = rms(network - linearized, axis=(1, 2))
+    with np.errstate(divide="ignore"):
+        gap = np.divide(distance, scale, out=np.zeros_like(distance), where=distance != 0)  # 0/0: nothing to learn
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
 def disagreement(linearized: Array, kernel: Array, scale: float) -> float:
     """Largest |linearized − kernel| over all steps, samples and outputs that both reached, in units of ``scale``.
 
-    The two compute one curve in two ways, so this is the noise floor of every gap.
+    The two compute one curve in two ways, so this is the noise floor of every gap. At steps where an exploding model
+    has outputs above the scale (RMS over samples and outputs), it is in units of these.
     """
+    size = np.maximum(scale, rms(linearized, axis=(1, 2)))[:, None, None]
     difference = np.abs(linearized - kernel)
-    finite = difference[np.isfinite(difference)]
-    return float(finite.max() / scale) if finite.size else float("nan")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(difference == 0, 0.0, difference / size)
+    finite = share[np.isfinite(share)]
+    return float(finite.max()) if finite.size else float("nan")

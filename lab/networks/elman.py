@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from lab.activations import activation as find_activation
-from lab.errors import check_choice, check_integer, refuse
+from lab.errors import check_choice, check_integer, check_seed, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
 from lab.networks.weights import draw_rows, fill, initial_pieces
-
-if TYPE_CHECKING:
-    from lab.tasks.task import SequenceTask
+from lab.tasks.task import Task, as_task
 
 READOUTS: dict[str, Callable[[int], Tensor]] = {
     "last": lambda length: torch.eye(length, dtype=torch.float64)[-1:],
@@ -94,7 +92,8 @@ class ElmanRNN(torch.nn.Module):
         super().__init__()
         for name, size in (("width", width), ("inputs", inputs), ("outputs", outputs)):
             check_integer(name, size, 1)
-        check_integer("seed", seed, 0)
+        check_seed("seed", seed)
+        _check_place(dtype, device)
         check_choice("readout", readout, READOUTS)
         self.readout, self.seed = readout, seed
         self.activation = find_activation(activation)
@@ -108,14 +107,25 @@ class ElmanRNN(torch.nn.Module):
         self._drawn = {name: getattr(self, name)._version for name in self.scales}
 
     @classmethod
-    def like(cls, task: SequenceTask, width: int, **settings: Any) -> Self:
+    def like(cls, task: Task | tuple[Any, Any], width: int, **settings: Any) -> Self:
         """A network of this width that fits the task: features, outputs and readout come from it.
 
-        Targets (n, q) mean the last step, targets (n, L−1, q) all steps; ``settings`` go to the constructor and win.
+        A pair (X, y) will do for a task. Targets (n, q) mean the last step, targets (n, L−1, q) all steps. ``settings``
+        go to the constructor and win.
         """
+        task = as_task(task)
         inputs, targets = task.train_inputs, task.train_targets
+        if inputs.ndim != 3:
+            fix = "for one feature per step use inputs[:, :, None]"
+            refuse("task", f"inputs of shape {tuple(inputs.shape)}", "(samples, length, features)", fix)
         readout = "all" if targets.ndim == 3 else "last"
         return cls(width, inputs.shape[-1], targets.shape[-1], **{"readout": readout, **settings})
+
+    def extra_repr(self) -> str:
+        """What ``repr`` says of the network."""
+        sizes = f"width={self.width}, inputs={self.A.shape[1]}, outputs={len(self.B)}"
+        choices = f"readout={self.readout!r}, activation={self.activation.name!r}, trained={self._trained!r}"
+        return f"{sizes}, {choices}, parametrization={self.parametrization.style!r}, seed={self.seed}"
 
     @property
     def width(self) -> int:
@@ -254,8 +264,24 @@ def _check_pair(parametrization: Parametrization, activation: str) -> Parametriz
 
 def _check_trained(trained: Collection[str], weights: Collection[str]) -> tuple[str, ...]:
     """The trained names in the order W, A, B, b."""
-    names = list(trained)
-    if not names or len(set(names)) < len(names) or not set(names) <= set(weights):
+    names = list(trained) if isinstance(trained, (tuple, list, set, frozenset)) else []
+    if (
+        not names
+        or not all(isinstance(name, str) for name in names)
+        or len(set(names)) < len(names)
+        or not set(names) <= set(weights)
+    ):
         fix = "name each weight once, as in trained=('W', 'B'); b needs sigma_b > 0"
         refuse("trained", repr(trained), "a non-empty subset of " + ", ".join(weights), fix)
     return tuple(name for name in weights if name in names)
+
+
+def _check_place(dtype: object, device: object) -> None:
+    """Refuse dtypes in which no tangent kernel can be solved, and devices that are not there."""
+    if dtype not in (torch.float32, torch.float64):
+        refuse("dtype", repr(dtype), "torch.float32 or torch.float64", "pass dtype=torch.float64")
+    try:
+        torch.empty(0, device=device)  # type: ignore[call-overload]
+    except (RuntimeError, AssertionError, TypeError) as error:
+        came = f"{device!r} ({str(error).splitlines()[0]})"
+        refuse("device", came, "a device that torch finds here", "pass device='cpu'")

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from lab.errors import check_integer, refuse
+from lab.errors import check_integer, check_seed, refuse
 from lab.tasks.task import SequenceTask, split
 
 
@@ -33,16 +33,22 @@ def digits(classes: Sequence[int] = (3, 8), train: int = 48, test: int = 48, see
     LabError
         Fewer than two classes, a class that is no digit, or more samples than there are.
     """
-    chosen = list(dict.fromkeys(classes))
-    if len(chosen) < 2 or len(chosen) < len(classes) or not set(chosen) <= set(range(10)):
+    chosen = [digit for digit in range(10) if isinstance(classes, (list, tuple)) and _is_among(digit, classes)]
+    if len(chosen) < 2 or len(chosen) < len(classes):
         fix = "name two, as in classes=(3, 8); with one there is nothing to tell apart"
         refuse("classes", repr(classes), "two or more different digits 0…9", fix)
     check_integer("train", train, len(chosen))
     check_integer("test", test, 0)
+    check_seed("seed", seed)
+    chosen = list(classes)
     images, labels = load_digits(return_X_y=True)
     rows = _balanced_rows(labels, chosen, train, test, seed)
     inputs, targets = _sequences(images[rows]), _targets(labels[rows], chosen)
     return split(inputs, targets, train, f"digits {'/'.join(map(str, chosen))}")
+
+
+def _is_among(digit: int, classes: Sequence[int]) -> bool:
+    return any(type(entry) is not bool and isinstance(entry, (int, np.integer)) and entry == digit for entry in classes)
 
 
 def _balanced_rows(labels: np.ndarray, chosen: list[int], train: int, test: int, seed: int) -> np.ndarray:

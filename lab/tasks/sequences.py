@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.errors import check_integer, check_number, refuse
+from lab.errors import check_integer, check_number, check_seed, refuse
 from lab.tasks.task import SequenceTask, split
 
 _TRIES = 10_000  # first steps drawn in vain before a separation counts as impossible
@@ -42,7 +42,7 @@ def separable(
     ----------
     Allen-Zhu, Li, Song 2019, Assumption 2.1 (δ-separable data).
     """
-    _check_sizes(samples, test, length, features)
+    _check_sizes(samples, test, length, features, seed)
     check_number("separation", separation, above=0, closed=True, below=2)
     generator = np.random.default_rng(seed)
     inputs = _unit(generator.standard_normal((samples + test, length, features)))
@@ -79,7 +79,7 @@ def pairs(
     LabError
         An odd number of samples or a size out of range.
     """
-    _check_sizes(samples, test, length, features)
+    _check_sizes(samples, test, length, features, seed)
     check_number("separation", separation, above=0, below=math.nextafter(2, 3))
     for name, count in (("samples", samples), ("test", test)):
         if count % 2:
@@ -119,7 +119,7 @@ def teacher(
     LabError
         A size out of range, or targets that are not finite or not of these shapes.
     """
-    _check_sizes(samples, test, length, features)
+    _check_sizes(samples, test, length, features, seed)
     inputs = _unit(np.random.default_rng(seed).standard_normal((samples + test, length, features)))
     targets = function(torch.from_numpy(inputs))
     targets = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(targets)
@@ -129,7 +129,8 @@ def teacher(
     return split(inputs, targets, samples, name)
 
 
-def _check_sizes(samples: int, test: int, length: int, features: int) -> None:
+def _check_sizes(samples: int, test: int, length: int, features: int, seed: int) -> None:
+    check_seed("seed", seed)
     check_integer("samples", samples, 1)
     check_integer("test", test, 0)
     check_integer("length", length, 1)

@@ -136,6 +136,8 @@ def test_cells_are_all_combinations_and_json():
         ({"trained": ("C",)}, "trained"),
         ({"dtype": "float16"}, "dtype"),
         ({"samples": 1}, "samples"),
+        ({"samples": 179}, "samples"),
+        ({"data_seed": 2**32}, "data_seed"),
         ({"network": "perceptron"}, "network"),
         ({"network": "gru", "parametrization": "ntk"}, "parametrization"),
         ({"network": "mlp", "trained": ("W", "B")}, "trained"),
@@ -158,3 +160,21 @@ def test_a_giant_cell_holds_one_copy_of_its_weights(monkeypatch):
     assert giant["gap_test"] == pytest.approx(small["gap_test"], rel=1e-3)  # float32
     big = {**CELL, "width": 8192}
     assert width.cost(big).bytes < 2 * 4 * 8192**2
+
+
+def test_the_limit_of_samples_is_how_many_there_are():
+    lab.tasks.digits(train=178, test=178)
+    assert width.Settings(samples=178).samples == 178
+    with pytest.raises(LabError, match="at most 357"):
+        lab.tasks.digits(train=179, test=179)
+
+
+def test_a_gap_of_rounding_errors_is_no_gap():
+    table = made_up(-0.5, level=1e-6)
+    assert "rounding noise" in width.conclude(table).verdict
+
+
+def test_a_quantity_without_values_says_why():
+    reasons = "gate_flips: this network has no on/off gates; gap_x: y"
+    table = made_up(-0.5).assign(gate_flips=np.nan, reasons=reasons)
+    assert width.conclude(table).numbers["exponent.gate_flips"].reason == "this network has no on/off gates"

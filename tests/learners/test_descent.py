@@ -14,7 +14,10 @@ def test_log_record_has_every_early_step_and_the_last():
     assert (np.diff(steps) > 0).all()
 
 
-@pytest.mark.parametrize(("record", "expected"), [("all", [0, 1, 2, 3]), ((3, 0, 3), [0, 3]), ("log", [0, 1, 2, 3])])
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [([0, 2], [0, 2]), (range(3), [0, 1, 2]), ("all", [0, 1, 2, 3]), ((3, 0, 3), [0, 3]), ("log", [0, 1, 2, 3])],
+)
 def test_records(record, expected):
     assert Descent(3, record=record).recorded().tolist() == expected
 
@@ -55,7 +58,10 @@ def test_a_batch_as_large_as_the_set_is_the_full_batch():
         ({"record": "every"}, "record"),
         ({"record": ()}, "record"),
         ({"record": (0, 99)}, "record"),
-        ({"record": [0, 1]}, "record"),
+        ({"record": [0, 0.5]}, "record"),
+        ({"record": {0, 1}}, "record"),
+        ({"optimizer": "adam"}, "optimizer"),
+        ({"seed": 2**32}, "seed"),
         ({"optimizer": torch.optim.Adam, "learning_rate": 0.1}, "optimizer"),
         ({"optimizer": torch.optim.Adam, "momentum": 0.1}, "optimizer"),
     ],

@@ -305,3 +305,73 @@ def test_calling_the_module_is_calling_the_function():
 
     task = small_task()
     assert module(small_network(task), task, lab.Descent(2)).network.steps.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("descent", [None, 10, "x"])
+def test_what_is_no_descent_is_refused(descent):
+    task = small_task()
+    for start in (lab.side_by_side, lab.descend):
+        with pytest.raises(lab.LabError, match="descent"):
+            start(small_network(task), task, descent)
+
+
+def test_an_optimizer_that_wants_a_closure_is_refused():
+    task = small_task()
+    with pytest.raises(lab.LabError, match="LBFGS"):
+        lab.side_by_side(small_network(task), task, lab.Descent(2, optimizer=torch.optim.LBFGS))
+
+
+def test_a_network_without_numbers_or_with_several_outputs_is_refused():
+    task = small_task()
+    with pytest.raises(lab.LabError, match="meta"):
+        lab.side_by_side(small_network(task, device="meta"), task, lab.Descent(2))
+    with pytest.raises(lab.LabError, match="tensor"):
+        lab.side_by_side(torch.nn.RNN(5, 1, batch_first=True), task, lab.Descent(2))
+
+
+def test_nothing_to_learn_is_no_gap():
+    task = small_task()
+    network = small_network(task)
+    perfect = (task.train_inputs, network(task.train_inputs).detach())
+    result = lab.side_by_side(network, perfect, lab.Descent(5))
+    assert result.summary()["gap_train"] == 0
+
+
+def test_a_network_is_like_a_pair_too():
+    task = small_task()
+    network = lab.ElmanRNN.like((task.train_inputs, task.train_targets), 8)
+    assert network(task.train_inputs).shape == (12, 1)
+    with pytest.raises(lab.LabError, match="task"):
+        lab.ElmanRNN.like(task.train_inputs, 8)
+    with pytest.raises(lab.LabError, match="task"):
+        lab.ElmanRNN.like((task.train_inputs[:, :, 0], task.train_targets), 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"dtype": "float32"}, "dtype"),
+        ({"dtype": torch.float16}, "dtype"),
+        ({"dtype": torch.complex64}, "dtype"),
+        ({"device": "gpu"}, "device"),
+        ({"trained": "WA"}, "trained"),
+        ({"trained": 5}, "trained"),
+        ({"trained": [["W"]]}, "trained"),
+        ({"seed": 2**32}, "seed"),
+    ],
+)
+def test_networks_refuse_what_they_cannot_be(settings, name):
+    with pytest.raises(lab.LabError) as caught:
+        lab.ElmanRNN(4, 3, **settings)
+    assert caught.value.argument == name
+
+
+def test_cotangents_and_tangents_are_cast():
+    task = small_task()
+    network = small_network(task)
+    jacobian = network.jacobian(task.train_inputs)
+    ones = np.ones((12, 1), dtype=np.float32)
+    assert jacobian.pull(ones)["W"].dtype == torch.float64
+    assert jacobian.push({"W": torch.ones(24, 24)}).dtype == torch.float64
+    with pytest.raises(lab.LabError, match="another network"):
+        jacobian.gram(lab.ElmanRNN.like(task, 8).jacobian(task.train_inputs))

@@ -290,7 +290,7 @@ def test_the_papers_kernel_approaches_its_closed_form_like_one_over_root_width(r
 @pytest.mark.parametrize("readout", ["last", "mean"])
 def test_the_kernel_of_all_weights_approaches_the_recurrent_tangent_kernel(readout):
     X, scales = unit_sequences(), {"sigma_w": 1.2, "sigma_u": 0.9, "sigma_v": 1.1, "sigma_b": 0.5}
-    settings = {"readout": readout, "trained": "WABb", "parametrization": Parametrization(style="ntk", **scales)}
+    settings = {"readout": readout, "trained": tuple("WABb"), "parametrization": Parametrization(style="ntk", **scales)}
     K = ntk_kernel(X, readout, **scales)[:, None, :, None]
     slope, error = slope_of_errors(lambda width, seed: ElmanRNN(width, 4, seed=seed, **settings), X, lambda m: K)
     assert abs(slope + 0.5) < SLOPE

@@ -94,3 +94,15 @@ def test_what_cannot_be_told_apart_is_refused(classes):
 def test_numbers_of_samples_out_of_range_are_refused(train, test, message):
     with pytest.raises(LabError, match=message):
         digits((3, 8), train, test)
+
+
+@pytest.mark.parametrize("bad", [{"seed": -1}, {"seed": "x"}, {"seed": None}, {"seed": 2**32}])
+def test_seeds_are_checked(bad):
+    with pytest.raises(LabError, match="seed"):
+        digits(**bad)
+
+
+@pytest.mark.parametrize("classes", [3, None, {3, 8}, (3.0, 8.0), (True, 3), ("3", "8")])
+def test_classes_are_a_list_of_digits(classes):
+    with pytest.raises(LabError, match="classes"):
+        digits(classes=classes)
