@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+import lab
 from comparisons import _networks, width
 from lab.errors import LabError
 from tests.comparisons.tables import power_law
