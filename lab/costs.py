@@ -29,9 +29,13 @@ class Cost:
         return Cost(self.flops + other.flops, max(self.bytes, other.bytes))
 
 
-#: How many flops of a fat matrix product one elementwise pass over a number is worth (memory-bound, measured
-#: as some tens on the processors at hand; it only shifts the crossover of the two Gram routes).
-ELEMENTWISE = 40.0
+#: How many flops of a fat matrix product one pair of deltas is worth: multiplied by a pair of features, and summed.
+#: These two constants are fitted to measured times of both routes (tests/benchmarks/gram_routes.py, one core, float32),
+#: and only the crossover of the routes depends on them.
+ELEMENTWISE = 80.0
+
+#: The same for one number of an explicit gradient: written once, read by the contraction.
+STORING = 7.0
 
 
 def gram_route_flops(
@@ -49,7 +53,7 @@ def gram_route_flops(
 def per_sample_route_flops(rows: int, columns: int, outputs: int, length: int, width: int, features: int) -> float:
     """Flops of the per-sample route: form Σ_t δ_t z_tᵀ (width × features) for each output, then contract."""
     forming = 2.0 * (rows + columns) * outputs * length * width * features
-    storing = ELEMENTWISE * (rows + columns) * outputs * width * features / 4  # written once, read by the contraction
+    storing = STORING * (rows + columns) * outputs * width * features
     return forming + storing + 2.0 * (rows * outputs) * (columns * outputs) * width * features
 
 

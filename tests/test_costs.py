@@ -42,7 +42,7 @@ def test_gram_route_flops_are_two_products_and_an_elementwise_pass(sizes):
 def test_per_sample_route_flops_are_forming_contracting_and_storing(sizes):
     left, right = sides(*sizes)
     rows, columns, outputs, _, width, features = sizes
-    storing = costs.ELEMENTWISE * (rows + columns) * outputs * width * features / 4
+    storing = costs.STORING * (rows + columns) * outputs * width * features
     products = counted(lambda: contract(*left, right, route="per_sample"))
     assert costs.per_sample_route_flops(*sizes) == products + storing
 

@@ -31,6 +31,8 @@ ROUTES = ("gram", "per_sample")
 MEMORY = 2**28  # bytes of temporaries that one Gram matrix may take beyond its factors and itself
 _ARRAYS_OF_PAIRS = 3  # products of δ, products of z, and one sum of them are alive at once
 _SHARES = 8  # into which the samples are cut to save the symmetric half
+_CACHE = 2**23  # bytes of explicit gradients that are formed at a time, so that they are read while they are near
+_STRIP = 128  # rows of deltas that a product of strips should have at least
 _HALVING_STOPS = 128  # rows below which splitting a symmetric product costs more than the half that it saves
 
 
@@ -149,13 +151,13 @@ def _sizes(left: _Side, right: _Side, numbers: int, symmetric: bool) -> tuple[in
     a symmetric product is saved over times. Otherwise blocks of samples, and one time after the other.
     """
     (length, o, n, _), (other_length, outputs, columns, _) = left.deltas.shape, right.deltas.shape
-    few_times = symmetric and length < _SHARES and n >= _HALVING_STOPS
+    few_times = symmetric and length < _SHARES // 2 and left.rows >= _SHARES * _STRIP // 2
     if left.rows * right.rows > numbers or few_times or not _stored_time_first(left, right):
         fitting = max(math.isqrt(numbers // max(o * outputs, 1)), 1)
-        share = -(-n // _SHARES) if symmetric and n >= _HALVING_STOPS else max(n, columns)
+        share = -(-n // _SHARES) if symmetric and left.rows >= _SHARES * _STRIP // 2 else max(n, columns)
         return max(min(fitting, share), 1), (1, 1)
     pair = max(left.rows * right.rows, 1)
-    at_least = -(-_HALVING_STOPS // max(left.rows, 1))
+    at_least = -(-_STRIP // max(left.rows, 1))
     sparse = any(left.begins) or any(right.begins)
     strip = max(min(at_least if symmetric or sparse else length, numbers // pair), 1)
     reach = strip if sparse else max(min(other_length, numbers // (pair * strip)), 1)
@@ -216,7 +218,7 @@ def _per_sample_route(
 ) -> None:
     sides = [left] if other is None else [left, other]
     row_bytes = sum(z.shape[0] * d.shape[1] * (z.shape[2] + d.shape[2]) for d, z in sides) * kernel.element_size()
-    for rows in _blocks(left[0].shape[3], memory // max(row_bytes, 1)):
+    for rows in _blocks(left[0].shape[3], min(memory, _CACHE) // max(row_bytes, 1)):
         parts = [_weight_rows(deltas[..., rows], features) for deltas, features in sides]
         if other is None:
             add_self_product(kernel, parts[0])
