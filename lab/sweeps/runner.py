@@ -269,10 +269,10 @@ class _Run:
         broken = any(isinstance(future.exception(), BrokenExecutor) for future in finished)
         if broken:
             finished, _ = wait(self.flying)  # the whole pool went with its worker
-        for future in finished:
-            self._settle(self.flying.pop(future), future)
+        lost = [job for future in finished for job in self._settle(self.flying.pop(future), future)]
         if broken:
             self._renew()
+        self._mourn(lost)
         if not finished:
             self.bar.update(0)  # the clock goes on while a cell takes its time
 
@@ -280,18 +280,28 @@ class _Run:
         self.executor.shutdown(cancel_futures=True)
         self.executor = self.crew.open()
 
-    def _settle(self, group: _Group, future: Future[Any]) -> None:
+    def _settle(self, group: _Group, future: Future[Any]) -> list[_Job]:
+        """Count what came back; returned is what a dead worker took along."""
         error = future.exception()
         if error is None:
             self._settle_reports(group, *future.result())
-            return
-        for job in group:
-            if self.store.whole(job.cell):  # committed before the worker died
-                self._finish(job)
-            elif isinstance(error, (BrokenExecutor, WorkerLostError)):
-                self._bury(job)
-            else:
-                self._raised(job, _Report(_one_line(error), "".join(traceback.format_exception(error))))
+            return []
+        left = [job for job in group if not self.store.whole(job.cell)]
+        for job in (job for job in group if job not in left):  # committed before the worker died
+            self._finish(job)
+        if isinstance(error, (BrokenExecutor, WorkerLostError)):
+            return left
+        for job in left:
+            self._raised(job, _Report(_one_line(error), "".join(traceback.format_exception(error))))
+        return []
+
+    def _mourn(self, lost: list[_Job]) -> None:
+        """Bury the cells that were being measured; those that only waited beside them go back to the queue."""
+        begun = [job for job in lost if signs.take_back(self.store.directory, self.store.key(job.cell))]
+        for job in begun or lost:  # without any sign nobody can be told apart
+            self._bury(job)
+        if begun:
+            self.queue.extendleft(job for job in reversed(lost) if job not in begun)
 
     def _settle_reports(self, group: _Group, seconds: float, reports: list[_Report]) -> None:
         self.pace = max(seconds / len(reports), 1e-4)

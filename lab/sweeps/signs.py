@@ -1,7 +1,7 @@
 """Signs that a sweep leaves beside its cells: which were begun, by whom, and which failed.
 
-They are hints, for people who look on and for a second run in the same directory. Nothing that counts depends on one:
-a sign may be missing, or outlive a process that was killed.
+They are hints: for people who look on, for a second run in the same directory, and for whom to blame when workers die.
+No number depends on one: a sign may be missing, or outlive a process that was killed.
 """
 
 from __future__ import annotations
@@ -76,6 +76,15 @@ def begun(directory: Path, key: str) -> Begun | None:
     except (OSError, ValueError, TypeError):
         return None  # nobody, or somebody who is writing it just now
     return found if found.alive else None
+
+
+def take_back(directory: Path, key: str) -> bool:
+    """Remove the sign of a process that is known to be dead; whether there was one, so whether it was at the cell."""
+    try:
+        _begun(directory, key).unlink()
+    except OSError:
+        return False
+    return True
 
 
 def note_failure(directory: Path, key: str, error: str) -> None:
