@@ -102,7 +102,9 @@ def _members(session: int) -> dict[int, str]:
 
 def _workers(session: int) -> list[int]:
     """Processes that measure cells: neither the parent nor the trackers that only tidy up after it."""
-    return [process for process, line in _members(session).items() if process != session and "tracker" not in line]
+    return [
+        process for process, line in _members(session).items() if process != session and "resource_tracker" not in line
+    ]
 
 
 def _wait_for_orphans(session: int) -> None:
