@@ -164,7 +164,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lazylab: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader left (`lazylab list | head`): nothing is lost, nobody is there to be told
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(
+                f"lazylab: {error.strerror or error}: {error.filename or 'files'} (check the run directory)",
+                file=sys.stderr,
+            )
+            return REFUSED
+        # the reader left (`lazylab list | head`): nothing is lost, nobody is there to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except SystemExit as stop:  # help, or a usage error that the parser explained
@@ -177,6 +184,9 @@ def _understand(arguments: list[str]) -> Callable[[], int]:
         return _print_version
     if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
         return _understand_run(arguments)
+    if arguments[:1] == ["run"] and len(arguments) > 1 and arguments[1] not in ("-h", "--help"):
+        fix = "write `lazylab run width --preset fast`"
+        raise LabError("NAME", repr(arguments[1]), "a comparison right after `run`, options behind it", fix)
     command: Callable[[], int] = _parse(arguments, _run_type(None, names()))
     return command
 

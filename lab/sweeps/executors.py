@@ -24,6 +24,10 @@ class WorkerLostError(Exception):
     """A worker died with the cells that it had; the executor and its other workers go on."""
 
 
+#: More threads than any processor has cores only exhaust the system.
+MOST_THREADS = 1024
+
+
 @dataclass(frozen=True)
 class Crew:
     """Who computes the cells.
@@ -54,6 +58,10 @@ class Crew:
         check_choice("executor", self.executor, EXECUTORS)
         check_integer("workers", self.workers, 1)
         check_integer("threads", self.threads, 1)
+        if self.threads > MOST_THREADS:
+            raise LabError(
+                "threads", str(self.threads), f"1 to {MOST_THREADS}", "one thread per core is the most that pays"
+            )
         if self.scheduler is not None and self.executor != "dask":
             came = f"{self.scheduler!r} with the executor {self.executor}"
             raise LabError("scheduler", came, "none but with the executor dask", "add --executor dask")

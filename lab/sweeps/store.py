@@ -104,7 +104,8 @@ class Store:
             return None
         except ValueError:
             found = None
-        if not isinstance(found, dict) or not {"comparison", "version", "settings", "cells"} <= set(found):
+        kinds = {"comparison": str, "version": int, "settings": dict, "cells": list}
+        if not isinstance(found, dict) or not all(isinstance(found.get(name), kind) for name, kind in kinds.items()):
             fix = "remove the file and run again: whole cells are kept"
             raise LabError(SETTINGS, f"an unreadable {str(path)!r}", "the JSON that a run wrote", fix)
         return found

@@ -411,3 +411,25 @@ def test_a_reader_that_leaves_is_no_error():
     process.stdout.close()  # before the first line can be written: Python alone takes longer to start
     assert process.stderr.read() == ""
     assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["run", "--preset", "fast", "width"], ["run", "--dry-run", "width"], ["run", "width", "--threads", "9999"]],
+)
+def test_what_cannot_be_meant_is_one_line(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ['{"comparison": "width", "version": 1, "settings": 5, "cells": 5}', "[]", None])
+def test_a_run_directory_of_something_else_is_one_line(content, capsys, tmp_path):
+    if content is None:
+        (tmp_path / "settings.json").mkdir()
+    else:
+        (tmp_path / "settings.json").write_text(content)
+    for command in (["show", str(tmp_path)], ["status", str(tmp_path)], ["run", "width", "--out", str(tmp_path)]):
+        assert main(command) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
