@@ -102,7 +102,7 @@ class Contender:
         words = self.errors.read_text().strip()
         if any(sign in words.lower() for sign in NO_MEMORY) or self.process.wait() == -9:
             return "over memory"
-        lines = [line for line in words.splitlines() if not line.startswith("For simplicity, JAX")]
+        lines = [line for line in words.splitlines() if not line.startswith(("For simplicity, JAX", "I0000"))]
         return (lines or ["no answer"])[-1][:120]
 
 
