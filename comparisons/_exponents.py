@@ -57,6 +57,11 @@ def number(exponent: Exponent) -> Number:
     return Number(exponent.value, exponent.interval, exponent.seeds, exponent.reason, details)
 
 
+def finite(value: float) -> float | None:
+    """The value, or None where a table should have an empty cell."""
+    return value if np.isfinite(value) else None
+
+
 def judge(exponent: Number, theory: float) -> str:
     """What the interval of a falling quantity says about the theory's exponent."""
     if exponent.interval is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from comparisons import _tasks
+from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
 
@@ -99,6 +100,21 @@ def build(cell: dict[str, Any]) -> tuple[Any, Any]:
     choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained", "seed")}
     precision = {"dtype": getattr(torch, cell["dtype"]), "device": torch.get_default_device()}
     return task, lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+
+
+def training_cost(cell: Mapping[str, Any], steps: int, *, kernels: int, copies: int = 4) -> Cost:
+    """Cost of training an Elman network and its linearization, and of some tangent kernels.
+
+    Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
+    """
+    task, width = _tasks.size(cell), cell["width"]
+    outputs = task.length - 1 if cell["readout"] == "all" else 1
+    sizes = (task.samples, task.length, width)
+    step = training_step_flops(*sizes) + linearized_step_flops(*sizes)
+    kernel = tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
+    item = 4 if cell["dtype"] == "float32" else 8
+    deltas = (task.samples + task.test) * outputs * task.length * width
+    return Cost(steps * step + kernels * kernel, item * (copies * width**2 + 2 * deltas))
 
 
 def _check_names(name: str, values: Sequence[str], options: Sequence[str]) -> None:

@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comparisons import _exponents, _tasks
-from comparisons._settings import NetworkSettings, build
+from comparisons import _exponents
+from comparisons._settings import NetworkSettings, build, training_cost
 from comparisons._shape import Conclusion, Number
-from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
+from lab.costs import Cost
 from lab.errors import check_number
 
 if TYPE_CHECKING:
@@ -86,15 +86,7 @@ def cells(settings: Settings) -> list[dict[str, Any]]:
 
 def cost(cell: dict[str, Any]) -> Cost:
     """Flops of both trainings and the kernels; bytes of weights, Taylor weights and cached deltas."""
-    task, width = _tasks.size(cell), cell["width"]
-    outputs = task.length - 1 if cell["readout"] == "all" else 1
-    step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(
-        task.samples, task.length, width
-    )
-    kernels = 4 * tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
-    item = 4 if cell["dtype"] == "float32" else 8
-    deltas = (task.samples + task.test) * outputs * task.length * width
-    return Cost(_steps(cell) * step + kernels, item * (4 * width**2 + 2 * deltas))
+    return training_cost(cell, _steps(cell), kernels=4)
 
 
 def _steps(cell: dict[str, Any]) -> int:
@@ -133,7 +125,7 @@ def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float)
     pairs = {"output": ("network", "predictor"), "tracking": ("network", "linearized")}
     pairs["limit"] = ("linearized", "predictor")
     errors = {
-        f"{name}_error": _finite(float(tracking_gap(ends[one][-1:], ends[other][-1:], result.scale)[0]))
+        f"{name}_error": _exponents.finite(float(tracking_gap(ends[one][-1:], ends[other][-1:], result.scale)[0]))
         for name, (one, other) in pairs.items()
     }
     start = result.linearized.train[0]
@@ -152,10 +144,6 @@ def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float)
         "linearized_kernel_disagreement": result.disagreement(),
         "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _arrays(result: Any, predicted: Any) -> dict[str, np.ndarray]:

@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comparisons import _exponents, _networks, _tasks
-from comparisons._settings import NetworkSettings
+from comparisons import _exponents, _networks
+from comparisons._settings import NetworkSettings, training_cost
 from comparisons._shape import Conclusion, Number
-from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
+from lab.costs import Cost
 from lab.errors import check_integer
 
 if TYPE_CHECKING:
@@ -101,16 +101,8 @@ def cost(cell: dict[str, Any]) -> Cost:
     """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
     if cell["network"] != "elman":
         return _networks.cost(cell)
-    task, width = _tasks.size(cell), cell["width"]
-    outputs = task.length - 1 if cell["readout"] == "all" else 1
-    step = training_step_flops(task.samples, task.length, width) + linearized_step_flops(
-        task.samples, task.length, width
-    )
-    kernels = 3 * tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
-    item = 4 if cell["dtype"] == "float32" else 8
-    deltas = (task.samples + task.test) * outputs * task.length * width
     copies = 1 if _in_place(cell) else 4  # the start, the network, the Taylor weights, and a motion at the end
-    return Cost(cell["steps"] * step + kernels, item * (copies * width**2 + 2 * deltas))
+    return training_cost(cell, cell["steps"], kernels=3, copies=copies)
 
 
 def _in_place(cell: dict[str, Any]) -> bool:
@@ -138,16 +130,12 @@ def _row(cell: dict[str, Any], result: Any) -> dict[str, Any]:
         "width": cell["width"],
         "seed": cell["seed"],
         **summary,
-        "final_mse_linearized": _finite(2 * result.linearized.final_loss / residual.size),
+        "final_mse_linearized": _exponents.finite(2 * result.linearized.final_loss / residual.size),
         "kernel_time": result.learning_rate * cell["steps"] * result.lambda_max / 2,
         "f0_share": float((start**2).sum() / (residual**2).sum()),
         "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
         "reasons": reasons,
     }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _arrays(result: Any) -> dict[str, np.ndarray]:
@@ -174,7 +162,7 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     numbers["final_mse_linearized"] = Number.mean(widest["final_mse_linearized"])
     numbers["f0_share"] = Number.mean(widest["f0_share"])
     floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"]
-    numbers["noise_floor"] = Number(_finite(float(floor.max())), None, int(table["seed"].nunique()))
+    numbers["noise_floor"] = Number(_exponents.finite(float(floor.max())), None, int(table["seed"].nunique()))
     return Conclusion(numbers, verdict(numbers, main))
 
 

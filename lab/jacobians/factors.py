@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from lab.jacobians.gram import contract
-from lab.jacobians.jacobian import Tangent
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,6 @@ class Factors:
         if "B" in self.shapes:
             residual = cotangent.reshape(-1, self.shapes["B"][0])
             tangent["B"].addmm_(residual.T, self.pooled.flatten(0, 1), alpha=scale)
-
-    def pull(self, cotangent: Tensor) -> Tangent:
-        """Jᵀr as a new tangent."""
-        tangent = {name: self.deltas.new_zeros(shape) for name, shape in self.shapes.items()}
-        self.add_pull(tangent, cotangent, 1.0)
-        return tangent
 
     def gram(self, other: Factors | None, route: str | None = None, memory: int | None = None) -> Tensor:
         """J J'ᵀ, shape (n, o, n', o')."""
