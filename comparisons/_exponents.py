@@ -43,11 +43,11 @@ def _explained(exponent: Number, arm: pd.DataFrame, name: str) -> Number:
     return replace(exponent, reason=next(told, exponent.reason))
 
 
-def fit(arm: pd.DataFrame, name: str) -> Exponent:
-    """The exponent of one quantity, from a table with one row per width and seed."""
+def fit(arm: pd.DataFrame, name: str, x: str = "width") -> Exponent:
+    """The exponent of one quantity in the column ``x``, from a table with one row per x and seed."""
     from lab.measures.exponents import fit_exponent
 
-    grid = _grid(arm, name)
+    grid = _grid(arm, name, x)
     return fit_exponent(grid.columns.to_numpy(float), grid.to_numpy())
 
 
@@ -76,21 +76,24 @@ def judge(exponent: Number, theory: float) -> str:
     return f"{'slower' if low > theory else 'faster'} than the theory's m^({theory:g})"
 
 
-def draw(ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "", shift: float = 1.0) -> Axes:
-    """Seeds, intervals, fitted line and its band for one quantity of one readout.
+def draw(
+    ax: Axes, arm: pd.DataFrame, name: str, color: str, what: str = "", shift: float = 1.0, x: str = "width"
+) -> Axes:
+    """Seeds, intervals, fitted line and its band for one quantity against the column ``x`` (one row per x and seed).
 
-    ``what`` names it in the legend; ``shift`` moves its points sideways by a factor.
+    ``what`` names it in the legend; ``shift`` moves its points sideways by a factor. The caller labels an axis that is
+    no width.
     """
     from lab.figures import curves
 
-    grid = _grid(arm, name)
+    grid = _grid(arm, name, x)
     good = grid.loc[:, (np.isfinite(grid) & (grid > 0)).all()]
     if good.empty:
         ax.text(
             0.5, 0.5, "no finite positive values:\nsee the reasons in table.csv", transform=ax.transAxes, ha="center"
         )
         return curves.width_axis(ax, grid.columns.to_numpy(float))
-    exponent, values = fit(arm, name), good.to_numpy()
+    exponent, values = fit(arm, name, x), good.to_numpy()
     line = (
         None if exponent.value is None or exponent.log_intercept is None else (exponent.value, exponent.log_intercept)
     )
@@ -112,5 +115,5 @@ def log_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return low, high
 
 
-def _grid(arm: pd.DataFrame, name: str) -> pd.DataFrame:
-    return arm.pivot(index="seed", columns="width", values=name).astype(float)
+def _grid(arm: pd.DataFrame, name: str, x: str) -> pd.DataFrame:
+    return arm.pivot(index="seed", columns=x, values=name).astype(float)

@@ -89,8 +89,23 @@ class NetworkSettings:
         ]
 
 
+@dataclass(frozen=True)
+class CentredSettings(NetworkSettings):
+    """`NetworkSettings` for comparisons in which a run that first forgets its own f₀ would hide the question.
+
+    Parameters
+    ----------
+    centred
+        Whether outputs are f(θ) − f(θ₀): in the paper's initialization E f₀² = Σ_t ‖x_t‖², which is not small beside
+        targets of size 1.
+    """
+
+    readouts: tuple[str, ...] = ("last",)
+    centred: bool = True
+
+
 def build(cell: dict[str, Any]) -> tuple[Any, Any]:
-    """The task of a cell, and its network at initialization on torch's default device."""
+    """The task of a cell, and its network at initialization on torch's default device; centred if the cell says so."""
     import torch
 
     import lab
@@ -99,7 +114,15 @@ def build(cell: dict[str, Any]) -> tuple[Any, Any]:
     task = task.at_every_step() if cell["readout"] == "all" else task
     choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained", "seed")}
     precision = {"dtype": getattr(torch, cell["dtype"]), "device": torch.get_default_device()}
-    return task, lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+    network = lab.ElmanRNN.like(task, cell["width"], **choices, **precision)
+    return task, lab.Scaled(network, 1.0) if cell.get("centred") else network
+
+
+def f0_share(result: Any) -> float:
+    """‖f₀‖²/‖y − f₀‖² on the training set of three learners side by side: what there is to forget before learning."""
+    start = result.linearized.train[0]
+    residual = start - result.task.train_targets.flatten(1).numpy()
+    return float((start**2).sum() / (residual**2).sum())
 
 
 def training_cost(cell: Mapping[str, Any], steps: int, *, kernels: int, copies: int = 4) -> Cost:

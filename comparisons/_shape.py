@@ -56,6 +56,23 @@ class Number:
             return cls(None, None, len(sample), "some seed has no finite value (it diverged?)")
         return cls(*mean_interval(sample), len(sample))
 
+    @classmethod
+    def geometric(cls, values: Any) -> Number:
+        """Geometric mean over seeds (n,) with the t interval of the logs; without a value unless all are positive."""
+        sample = [float("nan") if value is None else float(value) for value in values]
+        if not all(value > 0 for value in sample):
+            return cls(None, None, len(sample), "some seed has no positive value")
+        logs = cls.mean([math.log(value) for value in sample])
+        if logs.value is None:
+            return logs
+        ends = None if logs.interval is None else (math.exp(logs.interval[0]), math.exp(logs.interval[1]))
+        return cls(math.exp(logs.value), ends, logs.seeds)
+
+    @classmethod
+    def none(cls, reason: str, seeds: int = 0) -> Number:
+        """A number that there is not, and why."""
+        return cls(None, None, seeds, reason)
+
     def __str__(self) -> str:
         """``value (low to high)`` to three digits, or the reason why there is none."""
         if self.value is None:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comparisons import _exponents
-from comparisons._settings import NetworkSettings, build, training_cost
+from comparisons._settings import NetworkSettings, build, f0_share, training_cost
 from comparisons._shape import Conclusion, Number
 from lab.costs import Cost
 from lab.errors import check_number
@@ -128,8 +128,6 @@ def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float)
         f"{name}_error": _exponents.finite(float(tracking_gap(ends[one][-1:], ends[other][-1:], result.scale)[0]))
         for name, (one, other) in pairs.items()
     }
-    start = result.linearized.train[0]
-    residual = start - result.task.train_targets.flatten(1).numpy()
     return {
         "readout": cell["readout"],
         "width": cell["width"],
@@ -140,7 +138,7 @@ def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float)
         "lambda_max": result.lambda_max,
         "lambda_min": result.lambda_min,
         "kernel_time": _steps(cell) * cell["critical_fraction"],
-        "f0_share": float((start**2).sum() / (residual**2).sum()),
+        "f0_share": f0_share(result),
         "linearized_kernel_disagreement": result.disagreement(),
         "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
     }

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comparisons import _exponents, _networks
-from comparisons._settings import NetworkSettings, training_cost
+from comparisons._settings import NetworkSettings, f0_share, training_cost
 from comparisons._shape import Conclusion, Number
 from lab.costs import Cost
 from lab.errors import check_integer
@@ -122,17 +122,15 @@ def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 def _row(cell: dict[str, Any], result: Any) -> dict[str, Any]:
     summary = result.summary()
-    start = result.linearized.train[0]
-    residual = start - result.task.train_targets.flatten(1).numpy()
     reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
     return {
         "readout": cell["readout"],
         "width": cell["width"],
         "seed": cell["seed"],
         **summary,
-        "final_mse_linearized": _exponents.finite(2 * result.linearized.final_loss / residual.size),
+        "final_mse_linearized": _exponents.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
         "kernel_time": result.learning_rate * cell["steps"] * result.lambda_max / 2,
-        "f0_share": float((start**2).sum() / (residual**2).sum()),
+        "f0_share": f0_share(result),
         "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
         "reasons": reasons,
     }

@@ -124,7 +124,7 @@ def width_axis(ax: Axes, widths: Array) -> Axes:
     """Widths on a logarithmic axis, each one named; plain decimals on the other one."""
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xticks(widths, labels=[f"{int(width)}" for width in widths])
+    ax.set_xticks(widths, labels=[f"{width:g}" for width in widths])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,96 @@
+"""Kernel time, and when the linear model arrives: a clock that learners with different rates share.
+
+One unit of *kernel time* is one critical step over the full batch, so that equal times mean equal progress of the linear
+model along its fastest direction, whatever the learning rate, the batch and the momentum.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import check_number, refuse
+from lab.kernels.spectrum import Spectrum
+
+Array = NDArray[np.float64]
+
+_NEVER = 2**60  # steps; a model that has not arrived by then never will
+
+
+def kernel_time(
+    steps: float, learning_rate: float, lambda_max: float, *, share: float = 1.0, momentum: float = 0.0
+) -> float:
+    """τ = η·share·t·λ_max/(2(1 − β)) after t steps.
+
+    Parameters
+    ----------
+    steps, learning_rate, lambda_max
+        t, η, and the largest eigenvalue of the tangent kernel of the whole training set at initialization.
+    share
+        Batch size over training samples.
+    momentum
+        β of the heavy ball, which moves 1/(1 − β) times as far per step in the long run.
+    """
+    return learning_rate * share * steps * lambda_max / (2 * (1 - momentum))
+
+
+def steps_for(kernel_time: float, critical_fraction: float, *, share: float = 1.0, momentum: float = 0.0) -> int:
+    """Steps (at least 1) that reach a kernel time at η = c·2(1 + β)/λ_max, rounded up.
+
+    Raises
+    ------
+    LabError
+        A time, critical fraction or share that is not positive, or a momentum outside [0, 1).
+    """
+    for name, value in (("kernel_time", kernel_time), ("critical_fraction", critical_fraction), ("share", share)):
+        check_number(name, value, above=0)
+    check_number("momentum", momentum, above=0, below=1, closed=True)
+    steps = kernel_time * (1 - momentum) / (critical_fraction * (1 + momentum) * share)
+    return max(math.ceil(steps * (1 - 1e-12)), 1)
+
+
+def linear_mse(spectrum: Spectrum, residual: Array, learning_rate: float, steps: NDArray[np.int64]) -> Array:
+    """Mean square residual of the linear model after each of the steps (T,): r_t = (I − ηK)^t r₀ in closed form.
+
+    Parameters
+    ----------
+    spectrum
+        Of the training kernel, N rows.
+    residual
+        r₀ = f₀ − y, N numbers in any shape.
+    learning_rate
+        η of plain gradient descent on ½Σ(f − y)².
+    """
+    start = spectrum.vectors.T @ np.asarray(residual, dtype=np.float64).ravel()
+    with np.errstate(over="ignore"):
+        return np.asarray(((spectrum.decay(learning_rate, np.asarray(steps)) * start) ** 2).mean(1))
+
+
+def hitting_step(spectrum: Spectrum, residual: Array, learning_rate: float, mse: float) -> int | None:
+    """First step at which the linear model's mean square residual is below ``mse``; None if it never is.
+
+    Raises
+    ------
+    LabError
+        A threshold that is not positive, or η ≥ 2/λ_max, where the linear model need not fall monotonically.
+    """
+    check_number("mse", mse, above=0)
+    if learning_rate * spectrum.lambda_max >= 2:
+        came = f"{learning_rate:.3g}, which is {learning_rate * spectrum.lambda_max / 2:.3g} of the critical rate"
+        refuse("learning_rate", came, "below 2/λ_max", "lower the critical fraction below 1")
+
+    def above(step: int) -> bool:
+        return bool(linear_mse(spectrum, residual, learning_rate, np.array([step]))[0] >= mse)
+
+    high = 1
+    while above(high):
+        if high > _NEVER:
+            return None
+        high *= 2
+    low = -1 if not above(0) else high // 2 if high > 1 else 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if above(middle) else (low, middle)
+    return high
