@@ -1,7 +1,7 @@
 """Kernel time, and when the linear model arrives: a clock that learners with different rates share.
 
-One unit of *kernel time* is one critical step over the full batch, so that equal times mean equal progress of the linear
-model along its fastest direction, whatever the learning rate, the batch and the momentum.
+One unit of *kernel time* is one critical step over the full batch, so that equal times mean equal progress of the
+linear model along its fastest direction, whatever the learning rate, the batch and the momentum.
 """
 
 from __future__ import annotations

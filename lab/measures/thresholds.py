@@ -1,4 +1,4 @@
-"""Thresholds on a grid, and what is known of one that lies outside: censored values, their regression, success shares."""
+"""Thresholds on a grid and what is known of one that lies outside it: censored values, their regression, shares."""
 
 from __future__ import annotations
 
