@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 
-import numpy as np
-import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
 from lab.jacobians.jacobian import Tangent
+from lab.kernels.singular import spectral_norm
 from lab.networks.network import Network, Redrawable
 
 
@@ -143,22 +142,3 @@ def norm(tangent: Tangent) -> float:
 def gate_flips(before: Tensor | None, after: Tensor | None) -> float | None:
     """Share of gates (booleans of one shape) that differ; None where there are none."""
     return None if before is None or after is None else float((before != after).double().mean())
-
-
-def spectral_norm(matrix: Tensor) -> float:
-    """‖M‖₂ of a matrix (rows, columns): by Lanczos from a fixed start, dense below 64 rows, where it is cheaper."""
-    if min(matrix.shape) < 64:
-        return float(torch.linalg.matrix_norm(matrix, ord=2))
-    if not float(torch.linalg.vector_norm(matrix)):  # any() would hold a boolean copy
-        return 0.0
-
-    def square(vector: np.ndarray) -> np.ndarray:
-        product = matrix.T @ (matrix @ torch.from_numpy(vector.ravel()).to(matrix))
-        return product.to("cpu", torch.float64).numpy()
-
-    columns = matrix.shape[1]
-    operator = scipy.sparse.linalg.LinearOperator((columns, columns), matvec=square, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(columns)
-    tolerance = 100 * torch.finfo(matrix.dtype).eps
-    largest = scipy.sparse.linalg.eigsh(operator, k=1, v0=start, tol=tolerance, return_eigenvectors=False)
-    return math.sqrt(max(float(largest[0]), 0.0))

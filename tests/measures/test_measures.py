@@ -4,9 +4,10 @@ import scipy.stats
 import torch
 
 import lab
+from lab.kernels.singular import spectral_norm
 from lab.measures.exponents import fit_exponent, mean_interval
 from lab.measures.gap import disagreement, tracking_gap
-from lab.measures.motion import MOTIONS, spectral_norm
+from lab.measures.motion import MOTIONS
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
