@@ -75,7 +75,7 @@ class NetworkSettings:
             check_integer("widths", width, 1)
         _check_names("readouts", self.readouts, ("last", "all", "mean"))
         _check_names("trained", self.trained, ("W", "A", "B"))
-        _check_distinct("widths", self.widths)
+        check_distinct("widths", self.widths)
 
     def cells(self) -> list[dict[str, Any]]:
         """One cell for every readout, width and seed: what varies first, then every other field."""
@@ -143,9 +143,10 @@ def training_cost(cell: Mapping[str, Any], steps: int, *, kernels: int, copies: 
 def _check_names(name: str, values: Sequence[str], options: Sequence[str]) -> None:
     for value in values:
         check_choice(name, value, options)
-    _check_distinct(name, values)
+    check_distinct(name, values)
 
 
-def _check_distinct(name: str, values: Sequence[Any]) -> None:
+def check_distinct(name: str, values: Sequence[Any]) -> None:
+    """Refuse an empty grid, and one that names a value twice."""
     if not values or len(set(values)) < len(values):
         refuse(name, str(values), "one or more different values", "name each value once")
