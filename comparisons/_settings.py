@@ -18,7 +18,8 @@ class NetworkSettings:
     Parameters
     ----------
     task
-        "digits" or "separable".
+        "digits", "separable", "templates", a set of the UCR/UEA archives such as "ItalyPowerDemand" (extra ``[data]``),
+        or a file of your own: .npz, .csv, .tsv, .txt or .ts, in the layout of `lab.data.files.read`.
     samples
         Training samples, and as many test samples; None for the task's own number.
     readouts

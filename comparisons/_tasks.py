@@ -1,4 +1,8 @@
-"""The tasks that settings can name, and their sizes without loading torch."""
+"""The tasks that settings can name, and their sizes without loading torch.
+
+A task is a name, or the path of a file with anyone's own series (`lab.data.files.read`). A cell of a file carries the
+file's digest, so that other content is another cell, and its sizes, so that costs need no file.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import check_choice, check_integer, refuse
+from lab.data import archive, files
+from lab.errors import check_integer, refuse
 
 if TYPE_CHECKING:
+    from lab.data.labelled import Labelled
     from lab.tasks.task import SequenceTask
 
 
@@ -23,32 +29,98 @@ class Size:
     most: int | None = None
 
 
-SIZES = {"digits": Size(48, 48, 8, 9, most=357), "separable": Size(24, 24, 8, 8)}
+def _of_archive(shape: archive.Shape) -> Size:
+    most = 2 * min(shape.train, shape.test)
+    own = min(48, most // 2)
+    return Size(own, own, shape.length, shape.features + 1, most)
+
+
+SIZES = {"digits": Size(48, 48, 8, 9, most=357), "separable": Size(24, 24, 8, 8), "templates": Size(48, 48, 40, 2)}
+SIZES |= {name: _of_archive(shape) for name, shape in archive.BUNDLED.items()}
 
 
 def check_task(name: str, samples: int | None) -> None:
-    """Refuse an unknown task, or a number of samples below 2; None means the task's own."""
-    check_choice("task", name, SIZES)
+    """Refuse an unknown task, an unreadable file, or a number of samples below 2; None means the task's own."""
+    if not isinstance(name, str) or (name not in SIZES and not files.is_file_name(name)):
+        allowed = "one of " + ", ".join(sorted(SIZES)) + ", or a file ending in " + ", ".join(files.READERS)
+        refuse("task", repr(name), allowed, "check the spelling")
+    if name not in SIZES:
+        files.read(name)
     if samples is None:
         return
     check_integer("samples", samples, 2)
-    most = SIZES[name].most
+    most = _own(name).most
     if most is not None and 2 * samples > most:
         refuse("samples", samples, f"at most {most // 2} for {name}: as many again are for testing", "ask for fewer")
 
 
+def check_ready(name: str) -> None:
+    """Refuse a set of the archives where aeon is not installed: asked before work starts, not where settings are."""
+    if name in archive.BUNDLED:
+        archive.path(name)
+
+
+def stamped(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """The cell with digest and sizes of its task's file, if its field ``task`` names a file or a set of the archives.
+
+    Raises
+    ------
+    LabError
+        A file that cannot be read; a set of the archives without aeon.
+    """
+    name = cell.get("task")
+    if not isinstance(name, str) or "task_digest" in cell or (name in SIZES and name not in archive.BUNDLED):
+        return dict(cell)
+    check_ready(name)
+    own = _own(name)
+    sizes = [own.samples, own.test, own.length, own.features, own.most]
+    return {**cell, "task_digest": files.digest(_path(name)), "task_sizes": sizes}
+
+
 def size(cell: Mapping[str, Any]) -> Size:
     """Sizes of the task of a cell with the fields ``task`` and ``samples``."""
-    own = SIZES[cell["task"]]
+    own = Size(*cell["task_sizes"]) if "task_sizes" in cell else _own(cell["task"])
     samples = cell.get("samples")
     return own if samples is None else Size(samples, samples, own.length, own.features, own.most)
 
 
 def build(cell: Mapping[str, Any]) -> SequenceTask:
-    """The task of a cell with the fields ``task``, ``samples`` and ``data_seed``."""
-    from lab import tasks
+    """The task of a cell with the fields ``task``, ``samples`` and ``data_seed``.
 
-    wanted = size(cell)
-    if cell["task"] == "digits":
-        return tasks.digits(train=wanted.samples, test=wanted.test, seed=cell["data_seed"])
-    return tasks.separable(wanted.samples, wanted.test, wanted.length, wanted.features, seed=cell["data_seed"])
+    Raises
+    ------
+    LabError
+        A file that is not there or has changed since the cell was made.
+    """
+    from lab import tasks
+    from lab.tasks.files import make
+
+    name, wanted, seed = cell["task"], size(cell), cell["data_seed"]
+    if name == "digits":
+        return tasks.digits(train=wanted.samples, test=wanted.test, seed=seed)
+    if name == "separable":
+        return tasks.separable(wanted.samples, wanted.test, wanted.length, wanted.features, seed=seed)
+    if name == "templates":
+        return tasks.templates(2, wanted.samples, wanted.test, wanted.length, seed=seed)
+    return make(load(cell), wanted.samples, wanted.test, seed)
+
+
+def load(cell: Mapping[str, Any]) -> Labelled:
+    """The series behind a cell whose ``task`` is a file or a set of the archives; refuses as `build` does."""
+    path = _path(cell["task"])
+    if cell.get("task_digest", files.digest(path)) != files.digest(path):
+        refuse("task", f"{path} with another content", "what it held when the run began", "run again: it is new work")
+    return files.read(path)
+
+
+def _path(name: str) -> str:
+    return str(archive.path(name)) if name in archive.BUNDLED else name
+
+
+def _own(name: str) -> Size:
+    """The sizes that a task has of itself."""
+    if name in SIZES:
+        return SIZES[name]
+    data = files.read(name)
+    own = min(48, data.most // 2)
+    return Size(own, own, data.series.shape[1], data.series.shape[2] + 1, data.most)

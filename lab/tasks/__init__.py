@@ -1,7 +1,20 @@
-"""What is learnt: tasks made here, tasks made of anyone's arrays."""
+"""What is learnt: tasks made here, tasks made of anyone's arrays or files, real series."""
 
 from lab.tasks.digits import digits
+from lab.tasks.files import archive, from_file
 from lab.tasks.sequences import pairs, separable, teacher
+from lab.tasks.series import templates
 from lab.tasks.task import SequenceTask, Task, as_task
 
-__all__ = ["SequenceTask", "Task", "as_task", "digits", "pairs", "separable", "teacher"]
+__all__ = [
+    "SequenceTask",
+    "Task",
+    "archive",
+    "as_task",
+    "digits",
+    "from_file",
+    "pairs",
+    "separable",
+    "teacher",
+    "templates",
+]
