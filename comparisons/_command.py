@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from comparisons import _tasks
 from comparisons._shape import Comparison, as_json, load, names, with_values
 from lab.costs import Cost
 from lab.errors import LabError
@@ -260,7 +261,7 @@ def _print_version() -> int:
 def _run(name: str, comparison: Comparison, settings: Any, options: RunOptions) -> int:
     crew = _crew(options)
     shard = Shard.parse(options.shard) if options.shard is not None else Shard(1, 1)
-    cells = list(comparison.cells(settings))
+    cells = [_tasks.stamped(cell) for cell in comparison.cells(settings)]
     costs = [comparison.cost(cell) for cell in cells]
     store = Store(options.out or Path("runs") / name)
     claim = functools.partial(store.claim, name, comparison.version, as_json(settings), comparison.GRID, cells)
