@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
+from scipy.stats import t as student_t
 
 from lab.figures.style import GREY, LEARNERS, legend_below
 
@@ -130,4 +131,40 @@ def width_axis(ax: Axes, widths: Array) -> Axes:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("width m (hidden units)")
+    return ax
+
+
+def log_band(ax: Axes, x: Array, logs: Array, *, color: str, label: str | None = None, **line: Any) -> Axes:
+    """Geometric mean over seeds against x, with the t interval of the mean as a band (none for fewer than 3 seeds).
+
+    Parameters
+    ----------
+    x, logs
+        Shapes (k,) and (seeds, k); ``logs`` are natural logarithms, and what is not finite leaves a hole.
+    line
+        More options of ``Axes.plot``.
+    """
+    shown = np.where(np.isfinite(logs), logs, np.nan)
+    mean = shown.mean(0)
+    ax.plot(x, np.exp(mean), color=color, label=label, **line)
+    if len(logs) >= 3:
+        half = student_t.ppf(0.975, len(logs) - 1) * shown.std(0, ddof=1) / np.sqrt(len(logs))
+        ax.fill_between(x, np.exp(mean - half), np.exp(mean + half), color=color, alpha=0.15, linewidth=0)
+    ax.set_yscale("log")
+    return ax
+
+
+def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
+    """Names beside the right ends of curves, (x, y, text, color), moved apart where they would overlap.
+
+    Call it once all curves are drawn and limits are final; ``apart`` is the least distance in heights of the axes.
+    """
+    ax.margins(x=0.0)
+    to_axes = ax.transData + ax.transAxes.inverted()
+    places = sorted((float(to_axes.transform((x, y))[1]), text, color) for x, y, text, color in ends)
+    heights: list[float] = []
+    for height, _, _ in places:
+        heights.append(max(height, heights[-1] + apart) if heights else height)
+    for height, (_, text, color) in zip(heights, places, strict=True):
+        ax.annotate(text, (1.015, height), xycoords="axes fraction", va="center", color=color, annotation_clip=False)
     return ax
