@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 import tomllib
@@ -181,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _understand(arguments: list[str]) -> Callable[[], int]:
     """The command that the arguments ask for, ready to be called."""
+    _refuse_blank_paths(arguments)
     if arguments[:1] == ["--version"]:
         return _print_version
     if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
@@ -190,6 +192,15 @@ def _understand(arguments: list[str]) -> Callable[[], int]:
         raise LabError("NAME", repr(arguments[1]), "a comparison right after `run`, options behind it", fix)
     command: Callable[[], int] = _parse(arguments, _run_type(None, names()))
     return command
+
+
+def _refuse_blank_paths(arguments: Sequence[str]) -> None:
+    """Refuse ``--out ""``, which is what an unset variable in a script leaves: as a path it would mean right here."""
+    joined = (argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    for name, value in [*itertools.pairwise(arguments), *joined]:
+        if name in ("--out", "--config") and not value.strip():
+            fix = f"name one, or leave {name} away; `{name} .` is the folder that you are in"
+            raise LabError(name.lstrip("-"), "an empty path", "a path", fix)
 
 
 def _understand_run(arguments: list[str]) -> Run:
@@ -427,17 +438,14 @@ def _quantity(value: float, unit: str) -> str:
 
 
 def _show(store: Store, style: str) -> int:
-    from comparisons._outputs import describe, write_outputs
+    from comparisons._outputs import comparison_of, describe, write_outputs
 
-    manifest = store.manifest
-    comparison = load(manifest["comparison"])
-    if manifest["version"] != comparison.version:
-        came = f"cells of version {manifest['version']} of {manifest['comparison']}"
-        raise LabError("directory", came, f"version {comparison.version}", "run it again with another --out")
-    written = write_outputs(comparison, store, manifest["cells"], style)
+    written = write_outputs(comparison_of(store), store, store.manifest["cells"], style)
     print(describe(written, store))
-    if written.missing:
-        print(f"lazylab: {written.missing} of {len(manifest['cells'])} cells are missing", file=sys.stderr)
+    counts = written.counts
+    if counts["missing"] or counts["failed"]:
+        told = f"of {counts['total']} cells {counts['missing']} are missing and {counts['failed']} failed"
+        print(f"lazylab: {told}", file=sys.stderr)
     return DONE
 
 

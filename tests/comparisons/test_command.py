@@ -84,7 +84,7 @@ def test_the_summary_has_the_promised_shape(toy):
     mean = found["numbers"]["norm.mean"]
     assert list(mean) == ["value", "interval", "seeds", "widths"]
     assert found["numbers"]["norm.none"] == {"value": None, "interval": None, "seeds": 0, "reason": "nothing to see"}
-    assert found["cells"] == {"total": 4, "failed": 0, "diverged": 0}
+    assert found["cells"] == {"total": 4, "failed": 0, "missing": 0, "diverged": 0}
 
 
 def test_the_default_place_is_named_after_the_comparison(toy):
@@ -141,6 +141,8 @@ def test_a_bad_file_is_refused_before_any_work(toy, capsys, text, message):
         (["run", "toy", "--executor", "cloud"], "cloud"),
         (["run", "toy", "--scheduler", "tcp://h:1"], "add --executor dask"),
         (["run", "toy", "--executor", "dask", "--scheduler", "tcp://h:1", "--workers", "2"], "drop --workers"),
+        (["run", "toy", "--out", ""], "out: got an empty path"),
+        (["run", "toy", "--out= "], "out: got an empty path"),
         (["show", "nowhere"], "a run directory"),
         (["show"], "Required"),
         (["status", "nowhere"], "a run directory"),
@@ -197,7 +199,7 @@ def test_a_failing_cell_is_told_and_the_rest_is_there(toy, capsys):
     assert "Traceback" not in said
     assert "_stumble" in Path("here/failures.txt").read_text()
     assert pd.read_csv("here/table.csv")["width"].tolist() == [8, 8]
-    assert summary()["cells"] == {"total": 4, "failed": 2, "diverged": 0}
+    assert summary()["cells"] == {"total": 4, "failed": 2, "missing": 0, "diverged": 0}
 
 
 def test_what_failed_is_told_even_if_nothing_can_be_concluded(toy, capsys, monkeypatch):
@@ -224,6 +226,15 @@ def test_show_needs_no_training(toy, capsys):
     assert main(["show", "here", "--style", "lecture"]) == 0
     assert Path("here/figures/norms.svg").read_bytes() != before["figures/norms.svg"]
     assert main(["show", "here", "--style", "baroque"]) == 2
+
+
+def test_show_tells_missing_from_failed(toy, capsys):
+    assert run("--widths", "8", "13", "--trouble", "raise") == 1
+    (lost,) = [path for path in Path("here/cells").glob("*.json") if json.loads(path.read_text())["cell"]["seed"] == 1]
+    lost.unlink()
+    assert main(["show", "here"]) == 0
+    assert "of 4 cells 1 are missing and 2 failed" in capsys.readouterr().err
+    assert summary()["cells"] == {"total": 4, "failed": 2, "missing": 1, "diverged": 0}
 
 
 def test_show_refuses_cells_of_another_version(toy, capsys):
