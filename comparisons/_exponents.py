@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lab.measures.exponents import Exponent
 
+CENSORED = 0.2  # share of censored seeds above which a setting enters no degree
 READS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
 
 
@@ -60,6 +61,43 @@ def number(exponent: Exponent) -> Number:
 def finite(value: float) -> float | None:
     """The value, or None where a table should have an empty cell."""
     return value if np.isfinite(value) else None
+
+
+def crossing(arm: pd.DataFrame, name: str, level: float, x: str = "width") -> Number:
+    """Where a quantity falls through a level along ``x``, per seed; no value if some seed's place is off the grid."""
+    from lab.measures.thresholds import falls_through
+
+    places = []
+    for _, rows in arm.groupby("seed"):
+        seen = rows.dropna(subset=[name])
+        places += [falls_through(seen[x], seen[name].to_numpy(float), level)] if len(seen) else []
+    return threshold([place.value for place in places], [place.censored for place in places])
+
+
+def threshold(values: Iterable[float], censored: Iterable[str | None]) -> Number:
+    """Geometric mean of thresholds over seeds; no value, and why, where one of them lies off its grid."""
+    values, sides = list(values), [side if isinstance(side, str) and side else None for side in censored]
+    outside = [f"{side} censored at {value:.4g}" for value, side in zip(values, sides, strict=True) if side]
+    if outside:
+        return Number.none(f"{len(outside)} of {len(values)} seeds {', '.join(sorted(set(outside)))}", len(values))
+    return Number.geometric(values) if values else Number.none("no seed has one")
+
+
+def threshold_degree(arm: pd.DataFrame, name: str, censored: str, x: str = "width") -> Number:
+    """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out."""
+    from lab.measures.thresholds import Threshold, censored_slope
+
+    seeds, sides = int(arm["seed"].nunique()), arm[censored].fillna("")
+    share = (sides != "").groupby(arm[x]).mean()
+    kept = arm[arm[x].map(share) <= CENSORED]
+    places = sorted(kept[x].unique().tolist())
+    gone = ", ".join(f"{place:g}" for place in share.index if place not in places)
+    reason = f"left out: {gone} (more than {100 * CENSORED:g} % of the seeds censored)" if gone else None
+    if len(places) < 3:
+        return Number.none(f"fewer than three {x}s are left; {reason or ''}".rstrip("; "), seeds)
+    pairs = zip(kept[name], sides[kept.index], strict=True)
+    fitted = censored_slope(kept[x], [Threshold(float(value), side or None) for value, side in pairs])
+    return Number(fitted.value, fitted.interval, seeds, fitted.reason or reason, {f"{x}s": places})
 
 
 def judge(exponent: Number, theory: float) -> str:

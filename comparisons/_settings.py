@@ -119,6 +119,13 @@ def build(cell: dict[str, Any]) -> tuple[Any, Any]:
     return task, lab.Scaled(network, 1.0) if cell.get("centred") else network
 
 
+def check_paper(settings: NetworkSettings) -> None:
+    """Refuse other networks than the paper's, with ReLU and W alone trained, for what the paper alone has theorems."""
+    for name, value in {"activation": "relu", "parametrization": "paper", "trained": ("W",)}.items():
+        if getattr(settings, name) != value:
+            refuse(name, repr(getattr(settings, name)), f"{value!r}, as in the paper", f"leave {name} out")
+
+
 def f0_share(result: Any) -> float:
     """‖f₀‖²/‖y − f₀‖² on the training set of three learners side by side: what there is to forget before learning."""
     start = result.linearized.train[0]
