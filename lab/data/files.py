@@ -118,6 +118,9 @@ def _read_npz(path: Path) -> list[Part]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
         _unreadable(path, error)
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:
+        _unreadable(path, ValueError(f"{strange[0]} is no array"))
     if {"X", "y"} <= set(arrays):
         return [_part(path, arrays["X"], labels=arrays["y"])]
     parts = [_split(path, arrays, split) for split in ("train", "test") if f"{split}_inputs" in arrays]
@@ -201,7 +204,7 @@ def _table(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, MemoryError) as error:  # pandas' own errors are ValueErrors
         _unreadable(path, error)
     table = table.fillna("")  # what a short row lacks
-    if path.suffix.lower() == ".csv" and _are_names(table.iloc[0, 1:].tolist()):
+    if path.suffix.lower() == ".csv" and _are_names(table.iloc[0, 1:].tolist(), (table[0] == table[0][0]).sum() == 1):
         table = table.iloc[1:]
     if table.shape[1] < 2 or not len(table):
         refuse(
@@ -211,22 +214,22 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _numbers(path: Path, cells: pd.DataFrame, holes: np.ndarray) -> np.ndarray:
-    import pandas as pd
-
-    numbers: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    odd = np.argwhere(np.isnan(numbers) & ~holes)
+    """The cells as numbers, to the last digit; NaN where there is none."""
+    texts = np.where(holes, "nan", cells.to_numpy(object))
+    odd = np.argwhere([[_number(text) is None for text in row] for row in texts.tolist()])
     if len(odd):
         row, column = odd[0]
-        came = f"{path} with {str(cells.iloc[row, column])[:40]!r} in row {cells.index[row] + 1}, column {column + 2}"
+        came = f"{path} with {texts[row, column][:40]!r} in row {cells.index[row] + 1}, column {column + 2}"
         refuse("path", came, "numbers after the label", _FIX)
+    numbers: np.ndarray = texts.astype(np.float64)
     return numbers
 
 
-def _are_names(cells: list[str]) -> bool:
-    """Whether a first row names columns: no cell is a number, or they count 0, 1, 2, … or 1, 2, 3, …"""
+def _are_names(cells: list[str], alone: bool) -> bool:
+    """Whether a first row names columns: no cell is a number; or they count from 0 or 1 and its label is ``alone``."""
     numbers = [_number(cell) for cell in cells]
     counted = [list(map(float, range(start, start + len(cells)))) for start in (0, 1)]
-    return all(number is None for number in numbers) or (len(cells) > 1 and numbers in counted)
+    return all(number is None for number in numbers) or (alone and len(cells) > 1 and numbers in counted)
 
 
 def _number(cell: str) -> float | None:
