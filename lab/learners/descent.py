@@ -223,6 +223,7 @@ def follow(model: Model, targets: Tensor, descent: Descent, learning_rate: float
 @torch.no_grad()
 def _follow(model: Model, targets: Tensor, descent: Descent, update: Update) -> Generator[Visit, None, int | None]:
     steps, rule = set(descent.recorded().tolist()), None
+    last = max(steps)
     for step, batch in enumerate(descent.batches(len(targets))):
         if rule is None or batch is None or step in steps:
             outputs, jacobian = model.evaluate(None)
@@ -233,7 +234,7 @@ def _follow(model: Model, targets: Tensor, descent: Descent, update: Update) -> 
                 yield Visit(step, outputs, jacobian, loss)
             if rule.reached(loss):
                 return step
-        if step == max(steps):
+        if step == last:
             return None
         if batch is not None:
             chosen = torch.from_numpy(batch).to(targets.device)
