@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +16,14 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from lab.errors import check_number, refuse
+from lab.errors import check_integer, check_number, refuse
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
 _WIDEST = 12.0  # a profile interval is looked for up to this far (in logs) from the estimate
+_GROUPS_FOR_AN_INTERVAL = 3
+_SCORINGS = 200  # of which a logistic fit takes about ten
 _FLATTEST = 1e-3  # a standard deviation (in logs) that a censored fit does not go below
 
 
@@ -141,6 +145,90 @@ def censored_slope(x: ArrayLike, thresholds: Sequence[Threshold]) -> Estimate:
     return _profile(cost, [float(level), 0.0], float(slope))
 
 
+def first_passage(times: ArrayLike, values: ArrayLike, level: float) -> Threshold:
+    """When a curve first rises above ``level``: linear between the recorded times, so that their spacing hardly counts.
+
+    Parameters
+    ----------
+    times
+        Ascending numbers (T,).
+    values
+        Numbers (T,); inf and NaN count as above, at their own time.
+    level
+        In units of ``values``.
+
+    Returns
+    -------
+    Threshold
+        Right censored at the last time if the curve never rises above, left censored at the first if it starts there.
+
+    Raises
+    ------
+    LabError
+        Shapes that do not match, or times that do not ascend.
+    """
+    t, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if t.ndim != 1 or t.shape != y.shape or not len(t) or (np.diff(t) <= 0).any():
+        refuse("times", f"shapes {t.shape} and {y.shape}", "ascending times, one for each value", "sort and pair them")
+    above = np.flatnonzero(~(y <= level))
+    if not len(above):
+        return Threshold(float(t[-1]), "right")
+    after = int(above[0])
+    if after == 0:
+        return Threshold(float(t[0]), "left")
+    if not np.isfinite(y[after]):
+        return Threshold(float(t[after]))
+    share = (level - y[after - 1]) / (y[after] - y[after - 1])
+    return Threshold(float(t[after - 1] + share * (t[after] - t[after - 1])))
+
+
+def median_survival(thresholds: Sequence[Threshold]) -> Estimate:
+    """Median of times of which some are only known to be later, by Kaplan and Meier; none if over half never come.
+
+    Parameters
+    ----------
+    thresholds
+        Times, seen or right censored.
+
+    Returns
+    -------
+    Estimate
+        The first time at which at most half are left, and where the log-log 95 % band of the survival curve passes ½
+        (none if it does not on one side, which takes five or more times).
+
+    Raises
+    ------
+    LabError
+        Left censored times.
+
+    References
+    ----------
+    Kaplan, Meier, "Nonparametric estimation from incomplete observations", JASA 1958; Brookmeyer, Crowley, "A
+    confidence interval for the median survival time", Biometrics 1982.
+    """
+    if any(threshold.censored == "left" for threshold in thresholds):
+        refuse("thresholds", "left censored times", "seen or right censored ones", "watch from an earlier time on")
+    seen = [threshold.value for threshold in thresholds if threshold.censored is None]
+    later = [threshold.value for threshold in thresholds if threshold.censored is not None]
+    if not seen:
+        return Estimate(None, None, f"none of {len(later)} came")
+    curve = scipy.stats.ecdf(scipy.stats.CensoredData(uncensored=seen, right=later)).sf
+    middle = _halved(curve.quantiles, curve.probabilities)
+    if middle is None:
+        return Estimate(None, None, f"only {len(seen)} of {len(seen) + len(later)} came")
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(method="log-log")
+    low, high = (_halved(end.quantiles, end.probabilities) for end in (band.low, band.high))
+    return Estimate(middle, None if low is None or high is None else (low, high))
+
+
+def _halved(times: Array, survival: Array) -> float | None:
+    """First time at which a falling curve is at or below one half; None if it stays above."""
+    below = np.flatnonzero(np.asarray(survival) <= 0.5)
+    return float(times[below[0]]) if len(below) else None
+
+
 def success_place(places: ArrayLike, successes: ArrayLike, trials: ArrayLike, share: float = 0.9) -> Estimate:
     """Where a success share reaches ``share``: a logistic fit on log(place), with Jeffreys' prior against separation.
 
@@ -178,6 +266,141 @@ def success_place(places: ArrayLike, successes: ArrayLike, trials: ArrayLike, sh
         return Estimate(None, None, f"left censored at {low:.4g}" if beyond else f"right censored at {high:.4g}")
     ends = None if found.interval is None else (math.exp(found.interval[0]), math.exp(found.interval[1]))
     return Estimate(math.exp(found.value), ends)
+
+
+def geometric_grid(low: int, high: int, factor: float) -> list[int]:
+    """Distinct whole numbers low·factor^k from ``low`` to ``high``, rounded.
+
+    Raises
+    ------
+    LabError
+        A lower end below 1, an upper end below it, or a factor that is not above 1.
+    """
+    check_integer("low", low, 1)
+    check_integer("high", high, low)
+    check_number("factor", factor, above=1)
+    count = int(math.log(high / low) / math.log(factor) + 1e-9)
+    return list(dict.fromkeys(round(low * factor**k) for k in range(count + 1)))
+
+
+def climb(passes: Callable[[int], bool], grid: Sequence[int], start: int, streak: int) -> dict[int, bool]:
+    """Try places of a grid around a threshold: up until ``streak`` in a row pass, then down until as many fail.
+
+    What lies beyond is not tried. Which places are tried depends on outcomes already seen alone, so that a likelihood
+    fit of what was tried needs no correction for it.
+
+    Parameters
+    ----------
+    passes
+        Whether a place of the grid passes; noise is welcome.
+    grid
+        Places, ascending.
+    start
+        The search begins at the last place of the grid that is not above it, or at the first one.
+    streak
+        How many outcomes of one kind in a row end the search in one direction.
+
+    Returns
+    -------
+    dict
+        Outcome of each place that was tried, ascending.
+    """
+    check_integer("streak", streak, 1)
+    first = max([0, *(index for index, place in enumerate(grid) if place <= start)])
+    tried = _until(passes, grid[first:], True, streak)
+    failed = len(list(itertools.takewhile(lambda passed: not passed, tried.values())))  # from the start on, upwards
+    if failed < streak:
+        tried |= _until(passes, grid[:first][::-1], False, streak, run=failed)
+    return dict(sorted(tried.items()))
+
+
+def _until(
+    passes: Callable[[int], bool], places: Sequence[int], wanted: bool, streak: int, run: int = 0
+) -> dict[int, bool]:
+    """Outcomes of the places in turn until ``streak`` wanted ones came in a row; ``run`` of them came before."""
+    tried: dict[int, bool] = {}
+    for place in places:
+        tried[place] = bool(passes(place))
+        run = run + 1 if tried[place] == wanted else 0
+        if run >= streak:
+            break
+    return tried
+
+
+def success_slope(z: ArrayLike, places: ArrayLike, successes: ArrayLike, groups: ArrayLike) -> Estimate:
+    """Slope d of log(threshold) on a covariate: one logistic fit of all outcomes, on log(place) and z together.
+
+    With logit P(success) = a + b·log(place) − b·d·z the place of every share, m90 too, moves as exp(d·z): z = log x
+    gives the degree in x, z = 0 or 1 the log-ratio of two settings. Against a regression of each setting's own m90 it
+    uses every outcome once, gives a setting whose m90 lies outside its grid the weight that it deserves, and has no
+    fit inside a fit; the price is one common steepness b.
+
+    The interval is a jackknife over groups (seeds), not a profile of the likelihood: outcomes of one seed at
+    neighbouring widths share their data, and settings may share them too, so that only seeds are independent.
+
+    Parameters
+    ----------
+    z, places
+        Covariate (k,), and positive places (k,).
+    successes, groups
+        Booleans (k,), and which group each belongs to (k,).
+
+    Returns
+    -------
+    Estimate
+        No value where success does not rise with the place, where all outcomes or all z are one; no interval for
+        fewer than 3 groups.
+
+    References
+    ----------
+    Firth, "Bias reduction of maximum likelihood estimates", Biometrika 1993 (the penalty).
+    Miller, "The jackknife: a review", Biometrika 1974.
+    """
+    x, won, member = (np.asarray(values) for values in (z, successes, groups))
+    height = np.log(np.asarray(places, dtype=np.float64))
+    if not (x.shape == height.shape == won.shape == member.shape) or not np.isfinite(height).all():
+        came = f"shapes {x.shape}, {height.shape}, {won.shape}, {member.shape}"
+        refuse("successes", came, "one outcome for each place, covariate and group", "pair them")
+    if len(np.unique(won)) < 2 or len(np.unique(x)) < 2:
+        return Estimate(
+            None, None, "all outcomes are alike" if len(np.unique(won)) < 2 else "there is one setting only"
+        )
+    design = np.stack([np.ones_like(height), height, np.asarray(x, dtype=np.float64)], 1)
+    value = _slope(design, won.astype(np.float64))
+    if value is None:
+        return Estimate(None, None, "success does not rise with the place")
+    each = np.unique(member)
+    if len(each) < _GROUPS_FOR_AN_INTERVAL:
+        return Estimate(value)
+    left_out = [_slope(design[member != group], won[member != group].astype(np.float64)) for group in each]
+    if any(slope is None for slope in left_out):
+        return Estimate(value, None, "without one of the groups, success does not rise with the place")
+    pseudo = len(each) * value - (len(each) - 1) * np.array(left_out, dtype=np.float64)
+    half = float(scipy.stats.t.ppf(0.975, len(each) - 1) * scipy.stats.sem(pseudo))
+    return Estimate(value, (value - half, value + half))
+
+
+def _slope(design: Array, won: Array) -> float | None:
+    """−c/b of a logistic fit with coefficients (a, b, c); None unless b is positive."""
+    _, steepness, shift = _firth(design, won)
+    return -float(shift / steepness) if steepness > 0 else None
+
+
+def _firth(design: Array, won: Array) -> Array:
+    """Coefficients of a logistic fit with Jeffreys' prior, by Fisher scoring on Firth's modified score."""
+    centre = design[:, 1:].mean(0)
+    centred = np.hstack([design[:, :1], design[:, 1:] - centre])
+    found = np.zeros(design.shape[1])
+    for _ in range(_SCORINGS):
+        share = scipy.special.expit(centred @ found)
+        weights = np.maximum(share * (1 - share), 1e-12)
+        inverse = np.linalg.pinv(centred.T @ (weights[:, None] * centred))
+        leverage = weights * np.einsum("ij,jk,ik->i", centred, inverse, centred)
+        step = inverse @ (centred.T @ (won - share + leverage * (0.5 - share)))
+        found += step / max(1.0, float(np.abs(step).max()) / 2)
+        if np.abs(step).max() < 1e-9:
+            break
+    return np.asarray([found[0] - centre @ found[1:], *found[1:]])
 
 
 def _logistic_cost(x: Array, won: Array, asked: Array, target: float) -> Callable[[float, float], float]:

@@ -1,11 +1,21 @@
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 
 from lab.errors import LabError
 from lab.kernels.spectrum import Spectrum
+from lab.measures import thresholds
 from lab.measures.hitting import hitting_step, kernel_time, linear_mse, steps_for
-from lab.measures.thresholds import Threshold, censored_slope, falls_through, success_place
+from lab.measures.thresholds import (
+    Threshold,
+    censored_slope,
+    climb,
+    falls_through,
+    geometric_grid,
+    success_place,
+    success_slope,
+)
 from tests.tolerances import EXACT
 
 
@@ -115,3 +125,99 @@ def test_one_outcome_alone_has_no_place(won, side):
     found = success_place([2.0, 4.0, 8.0], won, [9, 9, 9])
     assert found.value is None
     assert side in found.reason
+
+
+def test_a_grid_is_geometric_and_has_no_doubles():
+    grid = geometric_grid(2, 64, 2**0.25)
+    assert grid[:5] == [2, 3, 4, 5, 6]  # 2.4 and 2.8 are 2 and 3
+    assert grid[-1] == 64
+    assert len(set(grid)) == len(grid)
+    with pytest.raises(LabError) as caught:
+        geometric_grid(8, 4, 2.0)
+    assert caught.value.argument == "high"
+
+
+@pytest.mark.parametrize("start", [1, 4, 30, 64, 500])
+def test_a_search_finds_a_sharp_threshold_from_anywhere(start):
+    grid = geometric_grid(2, 256, 2**0.5)
+    tried = climb(lambda place: place >= 30, grid, start, 2)
+    assert list(tried) == sorted(tried)
+    assert all(passed == (place >= 30) for place, passed in tried.items())
+    beside = sorted(grid, key=lambda place: abs(np.log(place / 30)))[:2]
+    assert set(beside) <= set(tried)
+    if start == 30:
+        assert len(tried) == 4  # two on each side
+
+
+def test_a_search_without_a_threshold_ends():
+    grid = geometric_grid(2, 64, 2.0)
+    assert climb(lambda place: False, grid, 8, 3) == dict.fromkeys((8, 16, 32, 64), False)
+    assert climb(lambda place: True, grid, 8, 2) == dict.fromkeys((2, 4, 8, 16), True)
+
+
+def logistic_outcomes(generator, degree, settings, seeds=20, steepness=4.0, luck=0.0):
+    """Outcomes of searches in which m50 = 3 x^degree, times the luck of each seed."""
+    rows = []
+    for x in settings:
+        for seed in range(seeds):
+            centre = np.log(3 * x**degree) + luck * generator.standard_normal()
+
+            def passes(m, centre=centre):
+                return generator.random() < 1 / (1 + np.exp(-steepness * (np.log(m) - centre)))
+
+            tried = climb(passes, geometric_grid(2, 512, 2**0.25), 16, 4)
+            rows += [(np.log(x), m, passed, seed) for m, passed in tried.items()]
+    return (np.array(column) for column in zip(*rows, strict=True))
+
+
+def test_the_degree_of_success_is_recovered_from_searches():
+    generator = np.random.default_rng(4)
+    found = [success_slope(*logistic_outcomes(generator, 0.6, (8, 16, 32, 64))) for _ in range(20)]
+    assert np.mean([each.value for each in found]) == pytest.approx(0.6, abs=0.03)
+    assert sum(each.interval[0] <= 0.6 <= each.interval[1] for each in found) >= 16
+
+
+def test_the_interval_counts_seeds_and_not_widths():
+    """What a seed's widths share makes the interval wider, as no likelihood of independent outcomes would know."""
+    plain, shared = (
+        success_slope(*logistic_outcomes(np.random.default_rng(5), 0.6, (8, 32), luck=luck, steepness=20))
+        for luck in (0.0, 0.8)
+    )
+    assert np.ptp(shared.interval) > 3 * np.ptp(plain.interval)
+
+
+def test_the_ratio_of_two_settings_is_a_slope_too():
+    generator = np.random.default_rng(6)
+    z, m, won, seed = logistic_outcomes(generator, 1.0, (8, 16), seeds=60)
+    found = success_slope((z > np.log(9)).astype(float), m, won, seed)
+    assert np.exp(found.value) == pytest.approx(2.0, rel=0.15)
+
+
+def test_the_penalised_fit_is_a_maximum_of_its_likelihood():
+    """Firth's score is the gradient of log-likelihood + ½ log det information, here by brute force."""
+    generator = np.random.default_rng(7)
+    design = np.stack([np.ones(40), generator.normal(size=40), generator.normal(size=40)], 1)
+    won = (generator.random(40) < 0.7).astype(float)
+
+    def cost(beta):
+        share = 1 / (1 + np.exp(-design @ beta))
+        information = design.T @ ((share * (1 - share))[:, None] * design)
+        fit = np.where(won == 1, np.log(share), np.log1p(-share)).sum()
+        return -(fit + 0.5 * np.linalg.slogdet(information)[1])
+
+    best = scipy.optimize.minimize(cost, np.zeros(3), method="BFGS").x
+    np.testing.assert_allclose(thresholds._firth(design, won), best, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("z", "won", "reason"),
+    [
+        ([0, 0, 1, 1], [1, 1, 1, 1], "alike"),
+        ([1, 1, 1, 1], [0, 1, 0, 1], "one setting"),
+        ([0, 0, 1, 1], [1, 0, 1, 0], "does not rise"),
+    ],
+)
+def test_a_slope_of_success_says_why_there_is_none(z, won, reason):
+    found = success_slope(z, [2, 4, 2, 4], won, [0, 0, 0, 0])
+    assert found.value is None
+    assert reason in found.reason
