@@ -157,14 +157,32 @@ def log_band(ax: Axes, x: Array, logs: Array, *, color: str, label: str | None =
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
     """Names beside the right ends of curves, (x, y, text, color), moved apart where they would overlap.
 
-    Call it once all curves are drawn and limits are final; ``apart`` is the least distance in heights of the axes.
+    Call it once all curves are drawn and limits are final; ``apart`` is the least distance in heights of the axes,
+    which `style.panels` makes grow with the type.
     """
     ax.margins(x=0.0)
     to_axes = ax.transData + ax.transAxes.inverted()
-    places = sorted((float(to_axes.transform((x, y))[1]), text, color) for x, y, text, color in ends)
-    heights: list[float] = []
-    for height, _, _ in places:
-        heights.append(max(height, heights[-1] + apart) if heights else height)
-    for height, (_, text, color) in zip(heights, places, strict=True):
+    wanted = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
+    order = sorted(range(len(ends)), key=wanted.__getitem__)
+    heights = _spread([wanted[i] for i in order], apart)
+    for height, (_, _, text, color) in zip(heights, (ends[i] for i in order), strict=True):
         ax.annotate(text, (1.015, height), xycoords="axes fraction", va="center", color=color, annotation_clip=False)
     return ax
+
+
+def _spread(heights: Sequence[float], apart: float) -> list[float]:
+    """Ascending heights at least ``apart`` from each other: those in each other's way stand around their mean."""
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while (
+            len(groups) > 1
+            and _top(groups[-2], apart) + apart > _top(groups[-1], apart) - (len(groups[-1]) - 1) * apart
+        ):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_top(group, apart) - (len(group) - 1 - i) * apart for group in groups for i in range(len(group))]
+
+
+def _top(group: Sequence[float], apart: float) -> float:
+    """Height of the last of a group that stands closely around its mean."""
+    return sum(group) / len(group) + apart * (len(group) - 1) / 2
