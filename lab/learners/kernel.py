@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +14,10 @@ from lab.jacobians.dual import DualJacobian
 from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, Divergence
 from lab.learners.linearized import LinearizedNetwork, train_linearized
+from lab.learners.network import flat_targets
 from lab.learners.trajectory import Trajectory
+from lab.networks.network import Network
+from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
 
@@ -64,6 +69,20 @@ class KernelRegressor:
         self.test_kernel = None if test_kernel is None else _double(test_kernel)
         self.test_outputs = None if test_outputs is None else _double(test_outputs)
         self._residual = self.spectrum.vectors.T @ (self.targets - self.outputs).numpy().ravel()
+
+    @classmethod
+    def at(cls, network: Network, task: Task) -> Self:
+        """The linear model around a network's present weights: its tangent kernels on both splits, and its outputs."""
+        jacobian, targets = network.jacobian(task.train_inputs), flat_targets(network, task)
+        if task.test_inputs is None:
+            return cls(jacobian.gram(), jacobian.outputs, targets)
+        test = network.jacobian(task.test_inputs)
+        return cls(jacobian.gram(), jacobian.outputs, targets, test.gram(jacobian), test.outputs)
+
+    def starting_from(self, other: Self) -> Self:
+        """This kernel, but the outputs of another regressor on the same task to start from."""
+        start = (other.outputs, self.targets, self.test_kernel, other.test_outputs)
+        return type(self)(self.kernel, *start, spectrum=self.spectrum)
 
     def trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
         """Outputs and loss at the recorded steps.
