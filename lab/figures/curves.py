@@ -165,6 +165,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     wanted = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
     order = sorted(range(len(ends)), key=wanted.__getitem__)
     heights = _spread([wanted[i] for i in order], apart)
+    heights = [max(height, i * apart) for i, height in enumerate(heights)]  # none below the axes
     for height, (_, _, text, color) in zip(heights, (ends[i] for i in order), strict=True):
         ax.annotate(text, (1.015, height), xycoords="axes fraction", va="center", color=color, annotation_clip=False)
     return ax
