@@ -121,6 +121,45 @@ def power_law(
     return width_axis(ax, widths)
 
 
+def estimates(
+    ax: Axes,
+    x: Array,
+    values: Array,
+    intervals: Array,
+    *,
+    color: str,
+    label: str,
+    filled: bool = True,
+    slope: float | None = None,
+    shift: float = 1.0,
+) -> Axes:
+    """Estimates (k,) with their intervals (k, 2) on log axes, and a power law through their geometric mean.
+
+    A missing end of an interval is NaN and leaves its bar out; ``slope`` None leaves the line out; ``shift`` moves the
+    points sideways by a factor.
+    """
+    bars = np.nan_to_num(np.abs(intervals.T - values))
+    face, dash = (color, "-") if filled else ("white", "--")
+    ax.errorbar(
+        shift * x, values, yerr=bars, fmt="o", color=color, markerfacecolor=face, capsize=3, markersize=6, label=label
+    )
+    if slope is not None and len(x):
+        grid = np.geomspace(x.min(), x.max(), 50)
+        line = np.exp(np.log(values).mean() + slope * (np.log(grid) - np.log(x).mean()))
+        ax.plot(grid, line, dash, color=color, linewidth=1.6, zorder=2)
+    return log_ticks(ax)
+
+
+def log_ticks(ax: Axes) -> Axes:
+    """Log axes on both sides with plain decimals at 1, 2 and 5."""
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+    return ax
+
+
 def width_axis(ax: Axes, widths: Array) -> Axes:
     """Widths on a logarithmic axis, each one named; plain decimals on the other one."""
     ax.set_xscale("log")
