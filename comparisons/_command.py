@@ -143,6 +143,32 @@ class Status:
         return DONE
 
 
+@dataclass(frozen=True)
+class Report:
+    """One self-contained page about some runs, with an explorer of their trajectories; it works without a network.
+
+    Attributes
+    ----------
+    directories
+        Run directories; several of one comparison may be among them.
+    out
+        The file to write.
+    style
+        Style of the figures, such as lecture.
+    """
+
+    directories: tyro.conf.Positional[tuple[Path, ...]]
+    out: Path = Path("page.html")
+    style: str = "default"
+
+    def __call__(self) -> int:
+        """Write the page and tell where it is."""
+        from comparisons._report.page import write_report
+
+        print(write_report(self.directories, self.out, self.style))
+        return DONE
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -221,7 +247,7 @@ def _understand_run(arguments: list[str]) -> Run:
 
 def _parse(arguments: list[str], run: type[Any]) -> Any:
     """One of the commands. A further one is a dataclass that can be called, and an entry here."""
-    commands = {"list": List, "run": run, "show": Show, "status": Status}
+    commands = {"list": List, "run": run, "show": Show, "status": Status, "report": Report}
     choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
     flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)

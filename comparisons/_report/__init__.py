@@ -1,0 +1,1 @@
+"""``lazylab report``: run directories as one self-contained page that works without a network."""

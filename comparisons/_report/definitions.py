@@ -1,0 +1,83 @@
+"""What the numbers of a comparison mean, read from where it is written: the docstring of its module.
+
+There a section "Numbers" lists keys, several of them separated by commas, each followed by an indented text. A part in
+angle brackets stands for anything (``exponent.<quantity>``), parts joined by ``|`` for one of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+_HEADING = re.compile(r"^(\S.*)\n-{3,}$", re.MULTILINE)
+_PART = re.compile(r"<[^>]*>|\b\w+(?:\|\w+)+\b")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Meaning of one or more keys, and the patterns that these match, as regular expressions."""
+
+    patterns: tuple[str, ...]
+    text: str
+
+    def fit(self, key: str) -> int:
+        """Length of the longest pattern that matches the whole key without its free parts; −1 if none does."""
+        fitting = [pattern for pattern in self.patterns if re.fullmatch(pattern, key)]
+        return max((len(pattern.replace(_ANYTHING, "")) for pattern in fitting), default=-1)
+
+
+_ANYTHING = "(.+)"
+
+
+def background(module: ModuleType | object) -> list[str]:
+    """Paragraphs of a module's docstring between its first line, the question, and its first section."""
+    text = _docstring(module)
+    heading = _HEADING.search(text)
+    before = text[: heading.start()] if heading else text
+    paragraphs = re.split(r"\n[ ]*\n", before.strip("\n"))[1:]
+    return [_unwrapped(paragraph) for paragraph in paragraphs if paragraph.strip()]
+
+
+def definitions(module: ModuleType | object) -> list[Definition]:
+    """The section "Numbers" of a module's docstring, in its order."""
+    text = _docstring(module)
+    headings = list(_HEADING.finditer(text))
+    for place, heading in enumerate(headings):
+        if heading[1] == "Numbers":
+            end = headings[place + 1].start() if place + 1 < len(headings) else len(text)
+            return list(_entries(text[heading.end() : end]))
+    return []
+
+
+def meaning(key: str, known: Sequence[Definition]) -> Definition | None:
+    """The definition that fits a key most closely."""
+    best = max(known, key=lambda definition: definition.fit(key), default=None)
+    return best if best is not None and best.fit(key) >= 0 else None
+
+
+def _docstring(module: ModuleType | object) -> str:
+    return inspect.cleandoc(getattr(module, "__doc__", None) or "")
+
+
+def _unwrapped(paragraph: str) -> str:
+    """One line of a paragraph of text; a formula, which is indented, keeps its lines."""
+    return paragraph if paragraph.startswith("    ") else " ".join(paragraph.split())
+
+
+def _entries(section: str) -> Iterable[Definition]:
+    for entry in re.finditer(r"^(?P<keys>\S.*(?:,\n\S.*)*)\n(?P<text>(?:[ ]+.*(?:\n|$)|\n)+)", section, re.MULTILINE):
+        keys = [key.strip().strip("`") for key in entry["keys"].split(",")]
+        yield Definition(tuple(_pattern(key) for key in keys if key), " ".join(entry["text"].split()))
+
+
+def _pattern(key: str) -> str:
+    """A key with its free and alternative parts as a regular expression."""
+    pattern, end = "", 0
+    for part in _PART.finditer(key):
+        pattern += re.escape(key[end : part.start()])
+        pattern += _ANYTHING if part[0].startswith("<") else f"(?:{part[0]})"
+        end = part.end()
+    return pattern + re.escape(key[end:])

@@ -1,0 +1,155 @@
+"""Runs into one html file that asks for nothing else: style, script, data and plotly are inside."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from comparisons._outputs import check_style
+from comparisons._report.runs import Run, check, gather
+from comparisons._report.trajectories import IN_ALL, NUMBERS
+from lab.errors import LabError, refuse
+from lab.sweeps import Store, versions
+
+#: Dashes of learners that `lab.figures.style` does not know, in pixels as plotly takes them.
+_DASHES = ("8px,3px,2px,3px", "12px,4px", "2px,4px", "14px,3px,2px,3px,2px,3px")
+
+
+def write_report(directories: Sequence[Path], out: Path, style: str = "default") -> str:
+    """Write one page about some runs.
+
+    Parameters
+    ----------
+    directories
+        Run directories; several of one comparison may be among them, and one that is named twice is told once.
+    out
+        The file to write. It is replaced at once when the page is whole.
+    style
+        Of the figures.
+
+    Returns
+    -------
+    str
+        What was written, for people.
+
+    Raises
+    ------
+    LabError
+        If there is no directory, one holds no run or a run of another version, ``out`` cannot be a file, or there is no
+        such style. Nothing has been written then.
+    """
+    if not directories:
+        refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
+    check_style(style)
+    _check_out(out)
+    checked = [check(directory) for directory in _distinct(directories)]
+    budget = min(NUMBERS, IN_ALL // len(checked))
+    runs = [gather(store, comparison, style, budget) for store, comparison in checked]
+    page = render(runs).encode()
+    try:
+        Store(out.parent).write(out.name, page)
+    except PermissionError as error:
+        raise LabError("out", f"{str(out)!r} ({error.strerror})", "a file to write", "choose another --out") from None
+    return _described(out, runs, len(page))
+
+
+def _check_out(out: Path) -> None:
+    if out.is_dir() or not out.name:
+        refuse("out", f"{str(out)!r}, which is a folder", "a file", f"write --out {out / 'page.html'}")
+    if not out.parent.is_dir():
+        refuse("out", f"{str(out)!r}", "a file in a folder that is there", f"make the folder {str(out.parent)!r} first")
+
+
+def _distinct(directories: Sequence[Path]) -> list[Path]:
+    found: dict[Path, Path] = {}
+    for directory in directories:
+        found.setdefault(directory.resolve(), directory)
+    return list(found.values())
+
+
+def _described(out: Path, runs: Sequence[Run], size: int) -> str:
+    explored = sum(run.explored is not None for run in runs)
+    lines = [f"{out}: {_count(len(runs), 'run')}, {explored} with trajectories to explore, {size / 1e6:.1f} MB"]
+    lines += [f"  {run.directory} ({run.name}) is {run.state}" for run in runs if run.state != "whole"]
+    return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def render(runs: Sequence[Run]) -> str:
+    """The page as text: equal runs give equal pages under equal versions."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("comparisons._report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    explorer = _explorer(runs)
+    return environment.get_template("page.html").render(
+        runs=list(enumerate(runs, 1)),
+        css=_static("page.css"),
+        script=_static("explorer.js") if explorer else "",
+        data=_pack(json.dumps(explorer, ensure_ascii=False, separators=(",", ":")).encode()) if explorer else "",
+        plotly=_plotly() if explorer else "",
+        version=versions()["lazylab"] or "(not installed)",
+    )
+
+
+def _explorer(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """What the script reads, or None where no run has trajectories."""
+    shown = [(place, run, run.explored) for place, run in enumerate(runs, 1) if run.explored is not None]
+    if not shown:
+        return None
+    learners = dict.fromkeys(name for _, _, explored in shown for name in explored.learners)
+    return {
+        "styles": _styles(list(learners)),
+        "runs": [
+            {"id": f"run-{place}", "title": f"{run.name} ({run.directory})", "note": explored.note, **explored.data}
+            for place, run, explored in shown
+        ],
+    }
+
+
+def _styles(learners: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, dash (as plotly takes it) and width of each learner: those of the figures."""
+    from lab.figures.style import LEARNERS, QUANTITIES
+
+    styles = {}
+    for place, name in enumerate(learners):
+        if name in LEARNERS:
+            line = LEARNERS[name]
+            dash = "solid" if line.linestyle == "-" else _dash(line.linestyle[1], line.linewidth)
+            styles[name] = {"color": line.color, "dash": dash, "width": line.linewidth}
+        else:
+            color, dash = QUANTITIES[(place + 2) % len(QUANTITIES)], _DASHES[place % len(_DASHES)]
+            styles[name] = {"color": color, "dash": dash, "width": 2.0}
+    return styles
+
+
+def _dash(lengths: Sequence[float], width: float) -> str:
+    return ",".join(f"{length * width:g}px" for length in lengths)
+
+
+def _static(name: str) -> str:
+    return resources.files("comparisons._report").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+
+    return _pack(get_plotlyjs().encode())
+
+
+def _pack(content: bytes) -> str:
+    """Gzip in base64, which the page's script unpacks: two fifths of the size, and no text that html could mistake."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode("ascii")
