@@ -150,6 +150,30 @@ def estimates(
     return log_ticks(ax)
 
 
+def named_estimates(
+    ax: Axes,
+    names: Sequence[str],
+    values: Array,
+    intervals: Array,
+    *,
+    color: str,
+    label: str | None = None,
+    marker: str = "o",
+    offset: float = 0.0,
+) -> Axes:
+    """Estimates (k,) with intervals (k, 2) of named things, one below the other; what is NaN is left out.
+
+    ``offset`` moves them down by a share of a row, so that several quantities do not hide each other.
+    """
+    bars = np.nan_to_num(np.abs(intervals.T - values))
+    place = np.arange(len(names)) + offset
+    ax.errorbar(values, place, xerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label)
+    ax.set_yticks(np.arange(len(names)), labels=list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
 def log_ticks(ax: Axes) -> Axes:
     """Log axes on both sides with plain decimals at 1, 2 and 5."""
     for axis in (ax.xaxis, ax.yaxis):
@@ -190,6 +214,29 @@ def log_band(ax: Axes, x: Array, logs: Array, *, color: str, label: str | None =
         half = student_t.ppf(0.975, len(logs) - 1) * shown.std(0, ddof=1) / np.sqrt(len(logs))
         ax.fill_between(x, np.exp(mean - half), np.exp(mean + half), color=color, alpha=0.15, linewidth=0)
     ax.set_yscale("log")
+    return ax
+
+
+def levels(ax: Axes, names: Sequence[str], values: Array, intervals: Array, colors: Sequence[str]) -> Axes:
+    """One row for each name, from top to bottom: its mean with an interval, and faint seeds.
+
+    Parameters
+    ----------
+    values
+        Shape (seeds, k); NaN where a seed has none.
+    intervals
+        Shape (k, 2) around the means; NaN leaves the bar out.
+    """
+    for place, (column, ends, color) in enumerate(zip(values.T, intervals, colors, strict=True)):
+        there = column[np.isfinite(column)]
+        ax.plot(there, np.full(len(there), place), "o", color=color, alpha=0.3, markersize=3.5, zorder=2)
+        if len(there) == len(column) > 0:
+            bar = np.nan_to_num(np.abs(ends - column.mean()))[:, None]
+            ax.errorbar(column.mean(), place, xerr=bar, fmt="D", color=color, capsize=3, markersize=6, zorder=3)
+        if not len(there):
+            ax.annotate("none", (0.02, place), xycoords=("axes fraction", "data"), va="center", color=color)
+    ax.set_yticks(range(len(names)), labels=list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5)
     return ax
 
 
