@@ -68,6 +68,16 @@ def linear_mse(spectrum: Spectrum, residual: Array, learning_rate: float, steps:
         return np.asarray(((spectrum.decay(learning_rate, np.asarray(steps)) * start) ** 2).mean(1))
 
 
+def linear_motion(spectrum: Spectrum, residual: Array, learning_rate: float, steps: NDArray[np.int64]) -> Array:
+    """‖θ_t − θ₀‖ of the linear model after each of the steps (T,): √(r₀ᵀK⁻¹(I − (I − ηK)^t)² r₀) in closed form.
+
+    It tends to the length √(r₀ᵀK⁻¹r₀) of the shortest motion that fits. Parameters as for `linear_mse`.
+    """
+    start = spectrum.vectors.T @ np.asarray(residual, dtype=np.float64).ravel()
+    filters = spectrum.descent(learning_rate, np.asarray(steps))
+    return np.asarray(np.sqrt(((filters * start) ** 2 * spectrum.values).sum(1)))
+
+
 def hitting_step(spectrum: Spectrum, residual: Array, learning_rate: float, mse: float) -> int | None:
     """First step at which the linear model's mean square residual is below ``mse``; None if it never is.
 

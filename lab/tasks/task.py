@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.errors import refuse
+from lab.errors import check_seed, refuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,14 @@ class SequenceTask(Task):
         test = None if self.test_targets is None else _repeated(self.test_targets, steps)
         return replace(self, train_targets=_repeated(self.train_targets, steps), test_targets=test)
 
+    def with_random_labels(self, seed: int = 0) -> Self:
+        """The same inputs with ±1 by coin flips for targets, equal at all time steps of a sample."""
+        check_seed("seed", seed)
+        generator = np.random.default_rng(seed)
+        train = _coin_flips(self.train_targets, generator)
+        test = None if self.test_targets is None else _coin_flips(self.test_targets, generator)
+        return replace(self, train_targets=train, test_targets=test, name=f"{self.name}, random labels")
+
 
 def split(inputs: Any, targets: Any, samples: int, name: str) -> SequenceTask:
     """A task that trains on the first ``samples`` of these sequences and tests on the rest, if there is a rest."""
@@ -109,6 +117,12 @@ def as_task(data: Task | tuple[Any, Any]) -> Task:
     if not isinstance(data, tuple) or len(data) != 2:
         refuse("task", type(data).__name__, "a Task or a pair (X, y)", "write side_by_side(network, (X, y), descent)")
     return Task(*data)
+
+
+def _coin_flips(targets: Tensor, generator: np.random.Generator) -> Tensor:
+    """±1 in the shape of targets (n, q) or (n, s, q), equal along s."""
+    flips = generator.choice([-1.0, 1.0], size=(len(targets), *[1] * (targets.ndim - 2), targets.shape[-1]))
+    return torch.from_numpy(flips).expand_as(targets).contiguous()
 
 
 def _repeated(targets: Tensor, steps: int) -> Tensor:
