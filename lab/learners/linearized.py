@@ -9,7 +9,10 @@ from torch import Tensor
 
 from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.learners.descent import Descent, follow, plain
+from lab.learners.network import flat_targets
 from lab.learners.trajectory import Recorder, Trajectory
+from lab.networks.network import Network
+from lab.tasks.task import Task
 
 
 class LinearizedNetwork:
@@ -77,3 +80,14 @@ def train_linearized(
         held_out = None if test_jacobian is None else plain(model.on(test_jacobian))
         recorder.record(visit.step, plain(visit.outputs), held_out, visit.loss)
     return recorder.trajectory(visits.diverged_at)
+
+
+def taylor_trajectory(network: Network, task: Task, descent: Descent, learning_rate: float) -> Trajectory:
+    """The Taylor model around a network's present weights, iterated in weight space from v = 0 on both splits.
+
+    Beside the closed form of `lab.KernelRegressor.at` it tells the noise floor of either.
+    """
+    jacobian = network.jacobian(task.train_inputs).keep()
+    test = None if task.test_inputs is None else network.jacobian(task.test_inputs).keep()
+    model = LinearizedNetwork(jacobian, network.trained)
+    return train_linearized(model, test, flat_targets(network, task), descent, learning_rate)
