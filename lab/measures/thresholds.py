@@ -93,6 +93,50 @@ def falls_through(places: ArrayLike, values: ArrayLike, level: float) -> Thresho
     return Threshold(float(np.exp(x[after - 1] + share * (x[after] - x[after - 1]))))
 
 
+def holds_up_to(places: ArrayLike, holds: ArrayLike) -> Threshold:
+    """Largest place such that something holds there and at all smaller ones of a grid.
+
+    Parameters
+    ----------
+    places
+        Ascending positive numbers (w,).
+    holds
+        Booleans (w,).
+
+    Returns
+    -------
+    Threshold
+        Left censored at the first place if it fails there, right censored at the last one if it never fails.
+
+    Raises
+    ------
+    LabError
+        Shapes that do not match, or places that do not ascend.
+    """
+    x, kept = _ascending(places, holds)
+    failed = np.flatnonzero(~kept)
+    if not len(failed):
+        return Threshold(float(x[-1]), "right")
+    return Threshold(float(x[0]), "left") if failed[0] == 0 else Threshold(float(x[failed[0] - 1]))
+
+
+def first_hit(places: ArrayLike, hits: ArrayLike) -> Threshold:
+    """Smallest place of a grid that is hit: `holds_up_to` from the other side, same arguments and errors."""
+    x, hit = _ascending(places, hits)
+    found = np.flatnonzero(hit)
+    if not len(found):
+        return Threshold(float(x[-1]), "right")
+    return Threshold(float(x[found[0]]), "left" if found[0] == 0 else None)
+
+
+def _ascending(places: ArrayLike, marks: ArrayLike) -> tuple[Array, NDArray[np.bool_]]:
+    x, marked = np.asarray(places, dtype=np.float64), np.asarray(marks, dtype=bool)
+    if x.ndim != 1 or x.shape != marked.shape or not len(x) or (np.diff(x) <= 0).any() or x[0] <= 0:
+        came = f"places {x.tolist()} for marks of shape {marked.shape}"
+        refuse("places", came, "ascending positive numbers, one for each mark", "sort and pair them")
+    return x, marked
+
+
 def _log_heights(values: Array, level: float) -> Array:
     """log(values), with what is not finite a little above everything, and zeros a little below."""
     with np.errstate(divide="ignore", invalid="ignore"):
