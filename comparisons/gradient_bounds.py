@@ -1,305 +1,279 @@
-"""Are there worse minima than the one that gradient descent finds, how far away are they, and why does width help?
+"""How near to its initialization must a network stay for the gradient bounds to hold, and how fast does the loss fall?
 
-The theorems exclude bad critical points near the initialization, not elsewhere. So one is planted, for each width and
-seed (`lab.measures.landscape.planted_motion`): W_bad kills every even time step on the training set. Every product
-δ_t h_{t−1}ᵀ then vanishes, so the gradient is exactly 0 for any loss, and since gates stay dead in a neighbourhood, the
-loss is constant there: a flat local minimum at which no gradient method moves. These cells are about the paper's own
-loss, of f and not of f − f₀: with the readout "last" and even length the network's output at W_bad is 0.
+Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for all W with ‖W − W₀‖₂ ≤ τ/√m, "near" the initialization. Theorem 3
+bounds ‖∇f‖²/(m f) from both sides *whatever the targets are*; since ‖∇f‖² = rᵀKr and f = ½‖r‖², this says that
+2λ_min(K)/m and 2λ_max(K)/m stay in a band, K being the tangent kernel of W on the training set at these weights. So
+λ_min is what is measured: along gradient descent, and on spheres of spectral radius τ/√m in four directions.
 
-Whether descent gets stuck in practice is asked of narrow networks, centred by default (see `CentredSettings`), since an
-uncentred one first has to forget its own f₀.
+* gaussian: W′ with independent normal entries.
+* gd: gradient descent's own motion W_T − W₀, shortened or continued.
+* adversarial: the ball's worst motion as far as a search finds it (`lab.measures.landscape.worst_motion`).
+* planted: towards the flat stationary point of `comparisons.minima`, at which K = 0.
+
+Descent is not centred: the theorems are about the network's own f₀. It stops at the first recorded step with a mean
+square error (f − y)² below ``accuracy``; its budget is ``patience`` times what the linear model needs, in closed form.
 
 Numbers (a further readout has its name behind each key)
 -------
-planted_gradient
-    Largest |entry| of ∇f at W_bad over all cells: 0.0, not merely small.
-planted_loss, descent_loss
-    Loss at W_bad, and where gradient descent ends (at a mean square error below ``accuracy``), both over
-    ½‖y − mean y‖², the loss of the best constant, at the largest width.
-distance_ratio.<m>, exponent.distance_ratio
-    ‖W_bad − W₀‖_F/‖W_T − W₀‖_F, and its slope in m. W_bad is of rank one with entries of need_k ~ 1/√m, so its distance
-    does not depend on m, while descent's falls as m^(−½): ½ is expected.
-planted_distance.<m>, planted_over_initial.<m>, descent_distance.<m>
-    ‖W_bad − W₀‖_F; its ratio to ‖W₀‖₂ (about 2√2); and ‖W_T − W₀‖_F.
-barrier.descent|planted|between.<m>
-    How far the loss rises on the line W₀ → W_T, W₀ → W_bad, W_T → W_bad above the higher of its ends, over the loss of
-    the best constant. 0: downhill or flat. A means over seeds.
-success.<m>, stuck.<m>, slow.<m>, diverged.<m>
-    Shares of the narrow networks by how training ended: mse < ``success_accuracy`` within ``success_patience`` times
-    what the infinitely wide network's linear learner needs at the same critical fraction; *stuck* if at its end the
-    gradient is so small that another whole budget at this pace, η‖∇f‖²/f per step, would not take a tenth off the
-    loss; otherwise slow. Only stuck bears on minima. Networks with m² < n·o weights cannot fit in general.
-width_for_90_percent
-    Where the success share reaches 0.9: logistic in log m, over all seeds (not monotone in m, so no bisection).
-needed.<m>, valid.<m>, needed_over_valid.<m>, needed_is_valid_from
-    **Why width helps.** Needed: √(r₀ᵀK₀⁻¹r₀), r₀ = f₀ − y, the shortest motion ‖W − W₀‖_F with which the linearized
-    network fits the data; K₀ grows as m, so it falls as m^(−½). Valid: the spectral radius ‖W − W₀‖₂ up to which
-    λ_min(K) ≥ λ_min(K₀)/4 in the worst direction found (adversarial or planted, as in `comparisons.gradient_bounds`).
-    Where needed < valid, a solution lies inside a ball without bad critical points. Both are plain distances in W. One
-    is a Frobenius norm and one a spectral radius: ‖·‖₂ ≤ ‖·‖_F, so the ratio errs on the safe side.
-    ``needed_over_valid_spectral.<m>`` has the spectral norm of the same shortest motion on top.
-exponent.needed, exponent.valid
-    Slopes of both in m.
+ratio_min.<m>, ratio_max.<m>
+    Smallest 2λ_min(K)/m and largest 2λ_max(K)/m along the path: Theorem 3's constants. exponent.ratio_min and
+    exponent.ratio_max are their slopes in m; the theorem says 0.
+ratio_kept.<m>
+    Smallest λ_min(K) along the path over λ_min(K₀).
+path_ratio_min.<m>, path_ratio_max.<m>
+    The same for the residual's own ratio ‖∇f‖²/(m f), which mostly tells where the residual points.
+radius_of_validity.<m>
+    Smallest τ at which λ_min < λ_min(K₀)/4 in the worst of the four directions (up to there descent converges linearly,
+    at a quarter of the rate or faster). radius.<direction>.<m> for each one; exponent.radius_of_validity by censored
+    regression.
+motion.<m>
+    √m·‖W_T − W₀‖₂ at the end of descent, in the units of τ; exponent.motion, for which the theory has 0.
+motion_over_valid.<m>, motion_within_from
+    motion over radius_of_validity, and the width at which that falls through 1: from there on, the theorem's ball,
+    however one leaves its centre, contains the whole path.
+exponent.flips.gaussian|gd|adversarial, exponent.flips
+    Slope in m of the share of gates that differ at τ = ``flip_radius``; the last one is gd's. For a W′ that does not
+    know the gates it is −½: W′h has entries of order τ/m, pre-activations are of order 1/√m.
+exponent.remainder, exponent.remainder.kinks, exponent.remainder.multilinear
+    Slope in τ (gd direction, τ ≤ 1, largest width) of the RMS over outputs of f(W₀ + W′) − f₀ − J₀W′ and of its two
+    parts: gates that flip, and W being used L − 1 times. The multilinear part must have 2; kinks have between 1½
+    (flips of random signs) and 2 (all of one sign). On the loss one would find 2 whatever happens.
+rate_over_prediction.<m>
+    Fitted −d log mse/dt in the last decade before ``accuracy``, over 2ηλ_min(K₀): the linear convergence that Theorem 3
+    gives. 1 is the theorem's slowest case with the kernel at the start; below 1 the kernel got worse on the way.
+rate_over_linear.<m>
+    The same rate over that of the network's own linearization in the same decade: what is left when the residual's
+    direction, which is the linear model's too, is taken out.
+f0_share, reached
+    ‖f₀‖²/‖y − f₀‖² at the largest width; share of runs that arrived.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from comparisons import _exponents
-from comparisons._settings import CentredSettings, build, check_distinct, check_paper, training_cost
+from comparisons._settings import NetworkSettings, build, check_paper, training_cost
 from comparisons._shape import Conclusion, Number
 from lab.costs import Cost
-from lab.errors import check_choice, check_integer, check_number
+from lab.errors import check_integer, check_number, refuse
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-question = "Are there worse minima than the one that gradient descent finds, how far away, and why does width help?"
-asked_by = "R2"
+question = "How near to its initialization must a network stay for the gradient bounds to hold?"
+asked_by = "R1, R3 (Theorems 3 and 4)"
 version = 1
+GRID = NetworkSettings.GRID
 
-LINES = {"descent": "W₀ → W_T (descent)", "planted": "W₀ → W_bad (planted)", "between": "W_T → W_bad"}
-EXITS = {"success": "#009E73", "slow": "#E69F00", "stuck": "#D55E00", "diverged": "#6b6b6b"}
-LEVELS = ("distance_ratio", "planted_distance", "planted_over_initial", "descent_distance", "needed")
-LEVELS += ("needed_over_valid", "needed_over_valid_spectral")
+DIRECTIONS = {
+    "gaussian": "Gaussian",
+    "gd": "gradient descent's own",
+    "adversarial": "worst found",
+    "planted": "planted",
+}
+FREE = ("gaussian", "gd", "adversarial")  # directions in which flips are counted
+PARTS = {"total": "all of it", "kinks": "gates that flip", "multilinear": "multilinear (gates frozen)"}
+LEVELS = ("ratio_min", "ratio_max", "ratio_kept", "path_ratio_min", "path_ratio_max", "motion", "motion_over_valid")
+LEVELS += ("rate_over_prediction", "rate_over_linear")
 QUARTER = 0.25
-STUCK = 0.1  # a stuck run would take less than this share off its loss in another whole budget
+SMALL = 1.0  # τ up to which the remainder's slope is fitted
 
 
 @dataclass(frozen=True)
-class Settings(CentredSettings):
-    """Settings of the minima: those of `CentredSettings`, two grids of widths, budgets, and how far to look.
+class Settings(NetworkSettings):
+    """Settings of the gradient bounds: those of `NetworkSettings`, how far to train, and how far to look.
 
     Parameters
     ----------
-    centred
-        Of the success experiment alone; a planted point belongs to the loss of f itself.
-    success_widths, success_seeds, success_readouts
-        Widths, initializations and losses of the success experiment.
-    accuracy, success_accuracy
-        Mean square errors at which descent stops beside a planted point, and that counts as success.
-    patience, success_patience
-        Their budgets, in units of the linear learner's own hitting time.
-    points
-        Points on each line, its ends included.
+    accuracy
+        Mean square error at which descent stops.
+    patience
+        Budget in units of the linear model's own time to ``accuracy``.
     radii
-        τ of the balls, ascending, in which the kernel's worst motion is sought; the spectral radius is τ/√m.
+        τ of the spheres, ascending; the spectral radius is τ/√m.
+    flip_radius
+        τ at which flipped gates are counted.
     searches
-        Gradients of λ_min in each of them.
+        Gradients of λ_min at each radius in search of the worst motion.
     """
 
     task: str = "separable"
     samples: int | None = 12
-    readouts: tuple[str, ...] = ("last", "all")
-    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    widths: tuple[int, ...] = (64, 128, 256, 512)
     dtype: str = "float64"
-    success_widths: tuple[int, ...] = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
-    success_seeds: int = 20
-    success_readouts: tuple[str, ...] = ("last",)
     accuracy: float = 1e-3
-    success_accuracy: float = 1e-2
     patience: float = 4.0
-    success_patience: float = 100.0
-    points: int = 41
-    radii: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+    radii: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+    flip_radius: float = 1.0
     searches: int = 4
-
-    GRID: ClassVar[tuple[str, ...]] = (
-        "widths",
-        "seeds",
-        "readouts",
-        "success_widths",
-        "success_seeds",
-        "success_readouts",
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_paper(self)
-        for name in ("accuracy", "success_accuracy", "patience", "success_patience"):
+        for name in ("accuracy", "patience", "flip_radius"):
             check_number(name, getattr(self, name), above=0)
-        for name, least in (("success_seeds", 1), ("points", 3), ("searches", 1)):
-            check_integer(name, getattr(self, name), least)
-        for width in self.success_widths:
-            check_integer("success_widths", width, 1)
+        check_integer("searches", self.searches, 1)
         for radius in self.radii:
             check_number("radii", radius, above=0)
-        for readout in self.success_readouts:
-            check_choice("success_readouts", readout, ("last", "all", "mean"))
-        check_distinct("success_readouts", self.success_readouts)
-        check_distinct("success_widths", self.success_widths)
-        check_distinct("radii", self.radii)
+        if len(self.radii) < 2 or list(self.radii) != sorted(set(self.radii)):
+            refuse("radii", str(self.radii), "two or more ascending numbers", "sort them")
 
 
-GRID = Settings.GRID
 PRESETS = {
-    "fast": Settings(widths=(32, 64, 128), seeds=3, samples=6, success_widths=(2, 4, 8, 16), success_seeds=5),
+    "fast": Settings(widths=(32, 64, 128), seeds=3, samples=6),
     "default": Settings(),
-    "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024), seeds=10, samples=24, success_seeds=100),
+    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, samples=24, searches=12),
 }
 
 
 def cells(settings: Settings) -> list[dict[str, Any]]:
-    """One planted cell for every readout, width and seed, and one success cell for every narrow network."""
-    narrow = replace(
-        settings, readouts=settings.success_readouts, widths=settings.success_widths, seeds=settings.success_seeds
-    )
-    looks = {"accuracy": settings.accuracy, "points": settings.points, "searches": settings.searches}
-    looks |= {"radii": sorted(settings.radii), "patience": settings.patience, "centred": False, "part": "planted"}
-    asks = {"accuracy": settings.success_accuracy, "patience": settings.success_patience, "part": "success"}
-    own = {"success_accuracy", "success_patience", *looks} - {"centred"}
-    planted = [{**_without(cell, own), **looks} for cell in settings.cells()]
-    return planted + [{**_without(cell, own), **asks} for cell in narrow.cells()]
-
-
-def _without(cell: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in cell.items() if name not in names}
+    """One cell for every readout, width and seed."""
+    return [{**cell, "radii": list(settings.radii)} for cell in settings.cells()]
 
 
 def cost(cell: dict[str, Any]) -> Cost:
-    """Flops of a typical descent, and of the kernels and decompositions of the search."""
-    steps = round(cell["patience"] * (300 if cell["readout"] == "all" else 15))
-    if cell["part"] == "success":
-        return training_cost(cell, steps, kernels=2)
-    looks = 2 * len(cell["radii"]) * cell["searches"]
-    training = training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
-    return Cost(training.flops + looks * 20 * cell["width"] ** 3, training.bytes)
+    """Flops of a typical descent, of the kernels along it and on the spheres, and of the search's decompositions."""
+    steps = round(cell["patience"] * (500 if cell["readout"] == "all" else 30))
+    looks = len(cell["radii"]) * (3 + 3 * cell["searches"])
+    training = training_cost(cell, steps, kernels=70 + looks, copies=8)
+    return Cost(training.flops + len(cell["radii"]) * cell["searches"] * 20 * cell["width"] ** 3, training.bytes)
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One planted point beside one descent, or one narrow network's training."""
-    row = {name: cell[name] for name in ("part", "readout", "width", "seed")}
-    found, arrays = (_planted if cell["part"] == "planted" else _success)(cell)
-    return {**row, **found, "diverged": found["exit"] == "diverged"}, arrays
-
-
-def _planted(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Descend once and look at the kernel along the path, then on the spheres around the start."""
     import lab
     from lab.kernels.singular import spectral_norm
     from lab.kernels.spectrum import Spectrum
-    from lab.measures import landscape
+    from lab.learners.network import flat_targets
     from lab.measures.hitting import hitting_step
     from lab.measures.path import kernel_path
 
     task, network = build(cell)
-    inputs, targets = task.train_inputs, task.train_targets.flatten(1).to(network.W)
-    jacobian = network.jacobian(inputs)
-    spectrum, residual = Spectrum(jacobian.gram()), jacobian.outputs - targets
+    jacobian = network.jacobian(task.train_inputs)
+    spectrum = Spectrum(jacobian.gram())
+    residual = (jacobian.outputs - flat_targets(network, task)).double().numpy()
     rate = 2 * cell["critical_fraction"] / spectrum.lambda_max
-    needed = hitting_step(spectrum, residual.numpy(), min(rate, 1 / spectrum.lambda_max), cell["accuracy"]) or 1000
+    needed = hitting_step(spectrum, residual, min(rate, 1 / spectrum.lambda_max), cell["accuracy"]) or 1000
     descent = lab.Descent(max(round(cell["patience"] * needed), 10), learning_rate=rate)
     path = kernel_path(network, task, descent, cell["accuracy"])
-    bad = landscape.planted_motion(network, inputs)
-    good = None if path.exit == "diverged" else (path.network.trained["W"] - network.W).detach()
-    constant = 0.5 * float((targets - targets.mean(0)).square().sum())
-    lines, arrays = _lines(cell, network, inputs, targets, good, bad, constant)
-    there = landscape.moved(network, bad).jacobian(inputs)
-    gradient = there.pull(there.outputs - targets)["W"]
-    distances = _distances(spectral_norm(network.W.detach()), bad, good)
-    motion = _needed(cell, network, inputs, spectrum, residual, bad)
-    planted = {
-        "exit": path.exit,
-        "planted_gradient": float(gradient.abs().max()),
-        "planted_loss": 0.5 * float((there.outputs - targets).square().sum()) / constant,
-        "descent_loss": None if good is None else 0.5 * float(path.mse[-1]) * targets.numel() / constant,
-    }
-    return planted | lines | distances | motion, arrays
+    row = {name: cell[name] for name in ("readout", "width", "seed")}
+    row |= {"f0_share": float(jacobian.outputs.square().sum()) / float((residual**2).sum())}
+    row |= _path_row(cell, path, spectrum, residual, rate)
+    motion = None if path.exit == "diverged" else (path.network.trained["W"] - network.W).detach()
+    row["motion"] = None if motion is None else cell["width"] ** 0.5 * spectral_norm(motion)
+    around, arrays = _around(cell, task.train_inputs, network, motion, spectrum.lambda_min)
+    row |= around
+    row["motion_over_valid"] = None if row["motion"] is None else row["motion"] / row["radius_of_validity"]
+    arrays |= {name: getattr(path, name) for name in ("steps", "mse", "lambda_min", "lambda_max", "force")}
+    return {**row, "exit": path.exit, "diverged": path.exit == "diverged"}, arrays
 
 
-def _distances(initial: float, bad: Any, good: Any) -> dict[str, Any]:
-    """How far the planted point and the end of descent are from W₀."""
-    far, near = float(bad.norm()), None if good is None else float(good.norm())
-    return {
-        "planted_distance": far,
-        "planted_over_initial": far / initial,
-        "descent_distance": near,
-        "distance_ratio": None if near is None else far / near,
-    }
+def _path_row(cell: Any, path: Any, spectrum: Any, residual: np.ndarray, rate: float) -> dict[str, Any]:
+    """Extremes of the ratios along the path, and the rate in its last decade; no values after a divergence."""
+    from lab.measures.path import decay_rate
+
+    m, values = cell["width"], dict.fromkeys(("rate_over_prediction", "rate_over_linear"))
+    values["ratio_min"], values["ratio_max"] = 2 * path.lambda_min.min() / m, 2 * path.lambda_max.max() / m
+    values["ratio_kept"] = path.lambda_min.min() / spectrum.lambda_min if spectrum.lambda_min > 0 else None
+    values["path_ratio_min"], values["path_ratio_max"] = path.force.min() / m, path.force.max() / m
+    own = decay_rate(path.steps, path.mse, cell["accuracy"]) if path.exit == "reached" else None
+    linear = _linear_rate(spectrum, residual, rate, cell["accuracy"])
+    if own is not None and spectrum.lambda_min > 0:
+        values["rate_over_prediction"] = own / (2 * rate * spectrum.lambda_min)
+        values["rate_over_linear"] = None if linear is None else own / linear
+    fixed = {"learning_rate": rate, "lambda_min": spectrum.lambda_min, "lambda_max": spectrum.lambda_max}
+    values["final_mse"] = path.mse[-1]
+    if path.exit == "diverged":
+        values = dict.fromkeys(values)
+    numbers = {**fixed, **values}
+    return {name: None if value is None else _exponents.finite(float(value)) for name, value in numbers.items()}
 
 
-def _lines(
-    cell: Any, network: Any, inputs: Any, targets: Any, good: Any, bad: Any, constant: float
+def _linear_rate(spectrum: Any, residual: np.ndarray, rate: float, accuracy: float) -> float | None:
+    """The linear model's rate in the same decade of its own error, from its closed form."""
+    from lab.measures.hitting import hitting_step, linear_mse
+    from lab.measures.path import decay_rate
+
+    if rate * spectrum.lambda_max >= 2:
+        return None
+    ends = [hitting_step(spectrum, residual, rate, level) for level in (10 * accuracy, accuracy)]
+    if ends[0] is None or ends[1] is None:
+        return None
+    steps = np.unique(np.linspace(ends[0], ends[1], 100).round().astype(int))
+    return decay_rate(steps, linear_mse(spectrum, residual, rate, steps), accuracy)
+
+
+def _around(
+    cell: Any, inputs: Any, network: Any, motion: Any, lambda_min: float
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Losses along the three lines in units of the best constant's, and the barriers on them."""
-    from lab.measures.landscape import barrier, losses_along
-
-    shares, start = np.linspace(0, 1, cell["points"]), 0 * bad
-    ends = {"descent": (start, good), "planted": (start, bad), "between": (good, bad)}
-    row, losses = {}, np.full((len(LINES), len(shares)), np.nan)
-    for place, (name, (one, other)) in enumerate(ends.items()):
-        row[f"barrier_{name}"] = None
-        if good is not None or name == "planted":
-            along = losses_along(network, inputs, targets, one, other, shares.tolist())
-            losses[place], row[f"barrier_{name}"] = np.array(along) / constant, barrier(along) / constant
-    return row, {"shares": shares, "losses": losses}
-
-
-def _needed(cell: Any, network: Any, inputs: Any, spectrum: Any, residual: Any, bad: Any) -> dict[str, Any]:
-    """The shortest linear motion that fits, and the radius up to which the kernel is good, as distances in W."""
-    import torch
-
+    """λ_min, flips and remainders on the spheres; without gradient descent's own direction after a divergence."""
     from lab.kernels.singular import spectral_norm
     from lab.measures import landscape
+    from lab.measures.motion import gate_flips
+
+    lines = {"gaussian": landscape.gaussian_direction(network, cell["seed"])}
+    lines |= {"planted": landscape.planted_motion(network, inputs)} | ({} if motion is None else {"gd": motion})
+    lines = {name: direction / spectral_norm(direction) for name, direction in lines.items()}
+    radii, root, searches = np.array(cell["radii"]), cell["width"] ** 0.5, cell["searches"]
+    lowest = {name: landscape.lowest_along(network, inputs, line, radii / root) for name, line in lines.items()}
+    stop = QUARTER * lambda_min
+    balls = landscape.lowest_in_balls(network, inputs, radii / root, stop=stop, iterations=searches)
+    lowest["adversarial"] = balls
+    reach = cell["flip_radius"] / root
+    at = {name: reach * line for name, line in lines.items()}
+    at["adversarial"] = landscape.worst_motion(network, inputs, reach, iterations=searches)[1]
+    gates = network.gates(inputs)
+    flips = {
+        f"flips_{name}": gate_flips(gates, landscape.moved(network, at[name]).gates(inputs)) if name in at else None
+        for name in FREE
+    }
+    missed, slopes = _remainders(network, inputs, lines.get("gd"), radii)
+    shares = np.full((len(DIRECTIONS), len(radii)), np.nan)
+    for place, name in enumerate(DIRECTIONS):
+        shares[place, : len(lowest.get(name, ()))] = np.array(lowest.get(name, ())) / lambda_min
+    row = _radii(radii, dict(zip(DIRECTIONS, shares, strict=True))) | flips | slopes
+    return row, {"radii": radii, "shares": shares, "remainders": missed}
+
+
+def _radii(radii: np.ndarray, shares: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Where each curve falls through a quarter, and the smallest of these places: value and censoring."""
     from lab.measures.thresholds import falls_through
 
-    radii = np.array(cell["radii"]) / cell["width"] ** 0.5
-    start, stop = spectrum.lambda_min, QUARTER * spectrum.lambda_min
-    balls = landscape.lowest_in_balls(network, inputs, radii, stop=stop, iterations=cell["searches"])
-    line = landscape.lowest_along(network, inputs, bad / float(bad.norm()), radii)
-    places = [falls_through(radii[: len(curve)], np.array(curve), stop) for curve in (balls, line) if start > 0]
-    inside = [place for place in places if place.censored != "right"]
-    valid = min(inside or places, key=lambda place: place.value, default=None)
-    solved = spectrum.vectors @ (spectrum.limit() * (spectrum.vectors.T @ residual.numpy().ravel()))
-    motion = network.jacobian(inputs).pull(torch.from_numpy(solved).to(residual).view_as(residual))["W"]
-    full = spectrum.lambda_min > spectrum.tolerance  # otherwise the linear model cannot fit
-    norms = {"needed": float(motion.norm()), "needed_spectral": spectral_norm(motion)}
-    row: dict[str, Any] = {name: value if full else None for name, value in norms.items()}
-    row |= {"valid": None if valid is None else valid.value, "valid_censored": valid.censored if valid else None}
-    for name, ratio in (("needed", "needed_over_valid"), ("needed_spectral", "needed_over_valid_spectral")):
-        row[ratio] = None if valid is None or row[name] is None else row[name] / valid.value
+    seen = {name: np.isfinite(curve) for name, curve in shares.items()}
+    found = {
+        name: falls_through(radii[seen[name]], curve[seen[name]], QUARTER)
+        for name, curve in shares.items()
+        if seen[name].any()
+    }
+    inside = [place for place in found.values() if place.censored != "right"]
+    found["of_validity"] = min(inside or found.values(), key=lambda place: place.value)
+    row: dict[str, Any] = {}
+    for name in ("of_validity", *DIRECTIONS):
+        row[f"radius_{name}"] = found[name].value if name in found else None
+        row[f"censored_{name}"] = found[name].censored if name in found else None
     return row
 
 
-def _success(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Train one narrow network until it succeeds or its budget is spent, and say what stopped it."""
-    import torch
+def _remainders(network: Any, inputs: Any, line: Any, radii: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Remainders (3, R) along gradient descent's motion, and their slopes at small radii."""
+    from lab.measures.landscape import remainder
 
-    import lab
-    from lab.kernels.spectrum import Spectrum
-    from lab.measures.hitting import hitting_step
-
-    task, network = build(cell)
-    jacobian, targets = network.jacobian(task.train_inputs), task.train_targets.flatten(1)
-    limit = Spectrum(lab.infinite_ntk(getattr(network, "network", network), task.train_inputs).double())
-    residual = (jacobian.outputs - targets.to(jacobian.outputs)).double().numpy()
-    pace, goal = 2 * min(cell["critical_fraction"], 0.5) / limit.lambda_max, cell["accuracy"]
-    budget = max(round(cell["patience"] * (hitting_step(limit, residual, pace, goal) or 1000)), 10)
-    kernel = jacobian.gram()
-    row = {"exit": "stuck", "budget": budget, "steps": 0, "final_mse": float((residual**2).mean()), "pace": 0.0}
-    if not bool(torch.count_nonzero(kernel)):
-        return row, {}  # no gate on any path is open: there is no gradient at all
-    rate = 2 * cell["critical_fraction"] / Spectrum(kernel).lambda_max
-    path = lab.descend(network, task, lab.Descent(budget, learning_rate=rate))
-    for snapshot in path:
-        mse = 2 * snapshot.loss / targets.numel()
-        row |= {"steps": snapshot.step, "final_mse": _exponents.finite(mse)}
-        if mse < goal:
-            break
-        left = snapshot.jacobian.outputs - targets.to(snapshot.jacobian.outputs)
-        force = float(snapshot.jacobian.pull(left)["W"].double().square().sum()) / snapshot.loss
-        row["pace"] = _exponents.finite(rate * force)
-    row["exit"] = "success" if mse < goal else "slow"
-    if path.diverged_at is not None:
-        row |= {"exit": "diverged", "final_mse": None, "pace": None}
-    elif row["exit"] == "slow" and row["pace"] * budget < STUCK:
-        row["exit"] = "stuck"
-    return row, {}
+    slopes: dict[str, Any] = {f"slope_{name}": None for name in PARTS}
+    if line is None:
+        return np.full((len(PARTS), len(radii)), np.nan), slopes
+    found = [remainder(network, inputs, radius / network.width**0.5 * line) for radius in radii]
+    table = np.array([[getattr(each, name) for each in found] for name in PARTS])
+    for name, curve in zip(PARTS, table, strict=True):
+        good = (radii <= SMALL) & (curve > 0)
+        if good.sum() > 1:
+            slopes[f"slope_{name}"] = float(np.polyfit(np.log(radii[good]), np.log(curve[good]), 1)[0])
+    return table, slopes
 
 
 def conclude(table: pd.DataFrame) -> Conclusion:
@@ -308,174 +282,220 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     sentences = []
     for place, readout in enumerate(_exponents.readouts(table)):
         arm = table[table["readout"] == readout]
-        planted, narrow = arm[arm["part"] == "planted"], arm[arm["part"] == "success"]
-        found = (_planted_numbers(planted) if len(planted) else {}) | (_success_numbers(narrow) if len(narrow) else {})
+        found = _numbers(arm)
         numbers |= {f"{name}.{readout}" if place else name: value for name, value in found.items()}
-        sentences.append(_sentence(found, readout, planted))
+        sentences.append(_sentence(found, readout, sorted(arm["width"].unique().tolist())))
     return Conclusion(numbers, " ".join(sentences))
 
 
-def _planted_numbers(arm: pd.DataFrame) -> dict[str, Number]:
+def _numbers(arm: pd.DataFrame) -> dict[str, Number]:
+    """The numbers of one readout; runs that diverged are in none but those of the spheres."""
     found: dict[str, Number] = {}
-    done, seeds = arm[arm["exit"] != "diverged"], int(arm["seed"].nunique())
-    found["planted_gradient"] = Number(float(arm["planted_gradient"].max()), None, seeds)
-    widest = arm[arm["width"] == arm["width"].max()]
-    for name in ("planted_loss", "descent_loss"):
-        found[name] = Number.geometric(widest.loc[widest["exit"] != "diverged", name])
+    done = arm[arm["exit"] != "diverged"]
     for width, rows in arm.groupby("width"):
-        kept = done[done["width"] == width]
-        found |= {f"{name}.{width}": Number.geometric(kept[name]) for name in LEVELS}
-        found |= {f"barrier.{name}.{width}": Number.mean(kept[f"barrier_{name}"]) for name in LINES}
-        seen = rows.dropna(subset=["valid"])
-        found[f"valid.{width}"] = _exponents.threshold(seen["valid"], seen["valid_censored"])
-    for name in ("distance_ratio", "needed"):
+        found |= {f"{name}.{width}": Number.geometric(done.loc[done["width"] == width, name]) for name in LEVELS}
+        keys = {"of_validity": "radius_of_validity"} | {name: f"radius.{name}" for name in DIRECTIONS}
+        for name, key in keys.items():
+            seen = rows.dropna(subset=[f"radius_{name}"])
+            found[f"{key}.{width}"] = _exponents.threshold(seen[f"radius_{name}"], seen[f"censored_{name}"])
+    for name in ("ratio_min", "ratio_max", "motion"):
         found[f"exponent.{name}"] = _exponents.number(_exponents.fit(arm, name))
-    found["exponent.valid"] = _exponents.threshold_degree(arm.dropna(subset=["valid"]), "valid", "valid_censored")
-    found["needed_is_valid_from"] = _exponents.crossing(arm, "needed_over_valid", 1.0)
+    degree = _exponents.threshold_degree(arm, "radius_of_validity", "censored_of_validity")
+    found["exponent.radius_of_validity"] = degree
+    for name in FREE:
+        found[f"exponent.flips.{name}"] = _exponents.number(_exponents.fit(arm, f"flips_{name}"))
+    found["exponent.flips"] = found["exponent.flips.gd"]
+    widest = done[done["width"] == arm["width"].max()]
+    for name in PARTS:
+        found["exponent.remainder" + ("" if name == "total" else f".{name}")] = Number.mean(widest[f"slope_{name}"])
+    found["motion_within_from"] = _exponents.crossing(done, "motion_over_valid", 1.0)
+    found["f0_share"] = Number.mean(widest["f0_share"])
+    found["reached"] = Number(float((arm["exit"] == "reached").mean()), None, int(arm["seed"].nunique()))
     return found
 
 
-def _success_numbers(arm: pd.DataFrame) -> dict[str, Number]:
-    from lab.measures.thresholds import success_place
-
-    shares = arm.groupby("width")["exit"].value_counts(normalize=True).unstack(fill_value=0.0)
-    trials = arm.groupby("width").size()
-    found = {
-        f"{name}.{width}": Number(float(shares[name].get(width, 0.0)) if name in shares else 0.0, None, int(count))
-        for name in EXITS
-        for width, count in trials.items()
-    }
-    won = (arm["exit"] == "success").groupby(arm["width"]).sum()
-    place = success_place(won.index, won, trials)
-    found["width_for_90_percent"] = Number(place.value, place.interval, int(trials.max()), place.reason)
-    return found
+def _sentence(found: dict[str, Number], readout: str, widths: list[int]) -> str:
+    """What one readout's numbers say: the band along the path, the radius against the motion, the rate."""
+    high = widths[-1]
+    start = f"Readout {_exponents.READS[readout]}, widths {widths[0]} to {high}:"
+    return f"{start} {_band(found, high)}; {_reach(found, high)}; {_rate(found, high)}."
 
 
-def _sentence(found: dict[str, Number], readout: str, planted: pd.DataFrame) -> str:
-    """What one readout's numbers say of the planted point, of training narrow networks, and of why width helps."""
-    parts = [_told_planted(found, int(planted["width"].max())), _told_why(found)] if len(planted) else []
-    parts += [_told_success(found)] if "width_for_90_percent" in found else []
-    return f"Readout {_exponents.READS[readout]}: " + "; ".join(parts) + "."
+def _band(found: dict[str, Number], high: int) -> str:
+    kept, exponent = found[f"ratio_kept.{high}"], found["exponent.ratio_min"]
+    if kept.value is None:
+        return f"the band along descent has no value ({kept.reason})"
+    trend = "and no trend in m can be told"
+    if exponent.interval is not None and exponent.interval[0] <= 0 <= exponent.interval[1]:
+        trend = "with no visible trend in m, as Theorem 3 has it"
+    elif exponent.interval is not None:
+        trend = f"and {'rises' if exponent.interval[0] > 0 else 'falls'} as m^{exponent}, where Theorem 3 has none"
+    lower = found[f"ratio_min.{high}"]
+    return f"along descent λ_min stays at {kept} of its start at width {high}, where 2λ_min/m is {lower}, {trend}"
 
 
-def _told_planted(found: dict[str, Number], high: int) -> str:
-    gradient, loss = found["planted_gradient"].value, found["planted_loss"]
-    ratio, exponent = found[f"distance_ratio.{high}"], found["exponent.distance_ratio"]
-    exact = "exactly 0" if gradient == 0 else f"at most {gradient:.2g}, not 0"
-    growth = f", growing as m^{exponent}" if exponent.interval and exponent.interval[0] > 0 else ""
+def _reach(found: dict[str, Number], high: int) -> str:
+    valid, motion = found[f"radius_of_validity.{high}"], found[f"motion.{high}"]
+    degree, whole = found["exponent.radius_of_validity"], found["motion_within_from"]
+    if valid.value is None or motion.value is None:
+        return f"the radius of validity and the motion cannot be compared there ({valid.reason or motion.reason})"
+    growth = f"as m^{degree}" if degree.value is not None else f"with no exponent ({degree.reason})"
+    since = f"from width {whole} on" if whole.value is not None else f"at some widths or none ({whole.reason})"
     return (
-        f"worse minima exist at every width (a planted one has a gradient of {exact} and {loss} times the best "
-        f"constant's loss), but at width {high} it is {ratio} times as far away as where descent ends{growth}"
+        f"in the worst direction found λ_min is down to a quarter at ‖W − W₀‖₂ = τ/√m with τ = {valid}, which goes "
+        f"{growth}, while descent moves by τ = {motion}: the whole ball of its size is good {since}"
     )
 
 
-def _told_why(found: dict[str, Number]) -> str:
-    place, needed, valid = (found[name] for name in ("needed_is_valid_from", "exponent.needed", "exponent.valid"))
-    where = (
-        f"falls below it at width {place}" if place.value is not None else f"does not cross it here ({place.reason})"
-    )
-    return (
-        f"the motion needed to fit the data goes as m^{needed}, the radius in which the kernel stays good as m^{valid}, "
-        f"and the first {where}"
-    )
-
-
-def _told_success(found: dict[str, Number]) -> str:
-    place = found["width_for_90_percent"]
-    stuck = {
-        name.split(".")[1]: value.value for name, value in found.items() if name.startswith("stuck.") and value.value
-    }
-    told = ", ".join(f"{100 * share:.0f} % at width {width}" for width, share in stuck.items()) or "never"
-    where = f"from width {place} on" if place.value is not None else f"at no width found ({place.reason})"
-    return f"nine of ten narrow networks succeed {where}, and they get stuck {told}"
+def _rate(found: dict[str, Number], high: int) -> str:
+    rate, linear = found[f"rate_over_prediction.{high}"], found[f"rate_over_linear.{high}"]
+    if rate.value is None or linear.value is None:
+        return f"no rate ({rate.reason or linear.reason})"
+    return f"the error falls at {rate} of the rate 2ηλ_min(K₀), and {linear} of the linear model's own"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
-    """The intuition (needed against valid), the distances, the lines, and how narrow networks end."""
+    """The band along the path, λ_min on the spheres, radius and motion against width, flips and remainders, rates."""
     table = results.table
-    planted, narrow = table[table["part"] == "planted"], table[table["part"] == "success"]
-    figures = {"success": _draw_success(narrow, conclusion)} if len(narrow) else {}
-    if len(planted):
-        figures |= {"intuition": _draw_pair(planted, INTUITION, "Why width helps: two lengths that cross")}
-        figures |= {"distance": _draw_pair(planted, DISTANCES, "How far away is a worse minimum?")}
-        figures |= {"lines": _draw_lines(results, planted)}
-    return figures
+    return {
+        "spheres": _draw_spheres(results),
+        "radius": _draw_radius(table),
+        "band": _draw_lines(table, BAND, "Theorem 3's two constants along descent", r"$\|\nabla f\|^2/(m f)$"),
+        "flips": _draw_flips(results),
+        "rate": _draw_rate(results),
+    }
 
 
-INTUITION = {
-    "needed": ("motion needed to fit the data", "#0072B2"),
-    "valid": ("radius in which the kernel stays good", "#D55E00"),
+BAND = {
+    "ratio_max": (r"highest, any target: $2\lambda_{\max}(K)/m$", "#D55E00"),
+    "path_ratio_max": ("highest, this residual", "#E69F00"),
+    "path_ratio_min": ("lowest, this residual", "#56B4E9"),
+    "ratio_min": (r"lowest, any target: $2\lambda_{\min}(K)/m$", "#0072B2"),
 }
-DISTANCES = {
-    "planted_distance": ("to the planted minimum", "#D55E00"),
-    "descent_distance": ("to where descent ends", "#0072B2"),
-}
+COLORS = {"gaussian": "#009E73", "gd": "#0072B2", "adversarial": "#D55E00", "planted": "#CC79A7"}
 
 
-def _draw_pair(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: str) -> Figure:
+def _draw_lines(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: str, label: str) -> Figure:
     from lab.figures import style
 
     arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.2, 4.4), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.0, 4.8), sharey=True)
     for ax, readout in zip(axes[0], arms, strict=True):
         for name, (what, color) in lines.items():
             _exponents.draw(ax, table[table["readout"] == readout], name, color, what)
         ax.set_title(f"readout: {_exponents.READS[readout]}")
         style.legend_below(ax)
-    axes[0, 0].set_ylabel("distance from W₀")
+    axes[0, 0].set_ylabel(label)
     style.headline(figure, title)
     return figure
 
 
-def _draw_lines(results: Any, planted: pd.DataFrame) -> Figure:
+def _draw_radius(table: pd.DataFrame) -> Figure:
+    lines = {
+        "radius_of_validity": ("radius of validity, worst direction", COLORS["adversarial"]),
+        "motion": (r"gradient descent: $\sqrt{m}\,\|W_T-W_0\|_2$", COLORS["gd"]),
+    }
+    return _draw_lines(table, lines, question, r"$\tau=\sqrt{m}\,\|W-W_0\|_2$")
+
+
+def _cells(results: Any, readout: str, width: int) -> list[tuple[Any, dict[str, np.ndarray]]]:
+    table = results.table
+    rows = table[(table["readout"] == readout) & (table["width"] == width)]
+    return [(row, results.arrays(readout=readout, width=width, seed=int(row["seed"]))) for _, row in rows.iterrows()]
+
+
+def _draw_spheres(results: Any) -> Figure:
     from lab.figures import style
 
-    arms, widths = _exponents.readouts(planted), sorted(planted["width"].unique())
-    figure, axes = style.panels(len(LINES), len(arms), size=(4.0, 3.4), sharey="row")
-    for row, readout in enumerate(arms):
-        for ax, (place, what) in zip(axes[row], enumerate(LINES.values()), strict=True):
-            for width, color in zip(dict.fromkeys((widths[0], widths[-1])), ("#E69F00", "#0072B2"), strict=False):
-                rows = planted[(planted["readout"] == readout) & (planted["width"] == width)]
-                found = [
-                    results.arrays(part="planted", readout=readout, width=int(width), seed=int(seed))
-                    for seed in rows["seed"]
-                ]
-                _losses(ax, found, place, color, f"width {width}")
-            ax.axhline(1, color=style.GREY, linestyle="--", label="best constant")
-            ax.set(yscale="log", title=what if row == 0 else None, xlabel="share of the way")
-        axes[row, 0].set_ylabel(f"loss over the best constant's\n(readout: {_exponents.READS[readout]})")
-    style.legend_below(axes[-1, 1], columns=3)
-    style.headline(figure, "The loss along straight lines")
+    arms, width = _exponents.readouts(results.table), int(results.table["width"].max())
+    figure, axes = style.panels(len(arms), size=(5.2, 4.6), sharey=True)
+    for ax, readout in zip(axes[0], arms, strict=True):
+        found = _cells(results, readout, width)
+        shares = np.stack([arrays["shares"] for _, arrays in found])
+        for place, (name, what) in enumerate(DIRECTIONS.items()):
+            _seeds(ax, found[0][1]["radii"], shares[:, place], COLORS[name], what)
+        motion = np.nanmean([row["motion"] for row, _ in found])
+        ax.axvline(motion, color=COLORS["gd"], linewidth=1, linestyle=(0, (1, 1.6)), label="where descent ends (mean)")
+        ax.axhline(QUARTER, color=style.GREY, linestyle="--", label="a quarter: the bound's edge here")
+        ax.set(xscale="log", ylim=(0, 1.6), xlabel=r"$\tau=\sqrt{m}\,\|W-W_0\|_2$")
+        ax.set_title(f"readout: {_exponents.READS[readout]}")
+        style.legend_below(ax, columns=2)
+    axes[0, 0].set_ylabel(r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$")
+    style.headline(figure, f"The smallest kernel eigenvalue around an initialization, width {width}")
     return figure
 
 
-def _losses(ax: Axes, found: list[dict[str, np.ndarray]], place: int, color: str, label: str) -> Axes:
-    """Losses along one line: seeds as faint curves and their geometric mean."""
-    for arrays in found:
-        ax.plot(arrays["shares"], arrays["losses"][place], color=color, alpha=0.3, linewidth=0.8)
-    middle = np.exp(np.log([arrays["losses"][place] for arrays in found]).mean(0))
-    ax.plot(found[0]["shares"], middle, color=color, linewidth=2.2, label=label)
+def _seeds(ax: Axes, x: np.ndarray, lines: np.ndarray, color: str, label: str) -> Axes:
+    """Seeds (seeds, k) as faint lines and their median, where more than half of them go on."""
+    for line in lines:
+        ax.plot(x, line, color=color, alpha=0.25, linewidth=0.8)
+    goes_on = np.isfinite(lines).mean(0) > 0.5
+    if goes_on.any():
+        middle = np.nanmedian(lines[:, goes_on], 0)
+        ax.plot(x[goes_on], middle, "o-", color=color, markersize=4, linewidth=2, label=label)
     return ax
 
 
-def _draw_success(narrow: pd.DataFrame, conclusion: Conclusion) -> Figure:
+def _draw_flips(results: Any) -> Figure:
     from lab.figures import style
 
-    arms = _exponents.readouts(narrow)
-    figure, axes = style.panels(len(arms), size=(5.0, 4.4), sharey=True)
-    for ax, readout in zip(axes[0], arms, strict=True):
-        arm = narrow[narrow["readout"] == readout]
-        shares = arm.groupby("width")["exit"].value_counts(normalize=True).unstack(fill_value=0.0)
-        floor, places = np.zeros(len(shares)), np.arange(len(shares))
-        for name, color in EXITS.items():
-            height = shares[name].to_numpy() if name in shares else np.zeros(len(shares))
-            ax.bar(places, height, bottom=floor, color=color, label=name, width=0.8)
-            floor = floor + height
-        ax.set_xticks(places, labels=[str(width) for width in shares.index])
-        place = conclusion.numbers["width_for_90_percent" + ("" if readout == arms[0] else f".{readout}")]
-        ax.set(xlabel="width m (hidden units)", title=f"readout: {_exponents.READS[readout]}\n90 % at m = {place}")
-        ax.axhline(0.9, color="white", linestyle="--", linewidth=1)
-        style.legend_below(ax, columns=4)
-    axes[0, 0].set_ylabel("share of initializations")
-    style.headline(figure, "How training of narrow networks ends")
+    table = results.table
+    readout, width = _exponents.readouts(table)[0], int(table["width"].max())
+    arm = table[table["readout"] == readout]
+    figure, axes = style.panels(2, size=(5.2, 4.6))
+    for name, what in list(DIRECTIONS.items())[:3]:
+        _exponents.draw(axes[0, 0], arm, f"flips_{name}", COLORS[name], what)
+    axes[0, 0].set(ylabel="share of gates that differ", title="at a fixed τ, against width")
+    found = _cells(results, readout, width)
+    missed = np.stack([arrays["remainders"] for _, arrays in found])
+    radii = found[0][1]["radii"]
+    near = radii <= 8 * SMALL
+    for place, (what, color) in enumerate(zip(PARTS.values(), ("#000000", "#D55E00", "#0072B2"), strict=True)):
+        _seeds(axes[0, 1], radii[near], np.where(missed > 0, missed, np.nan)[:, place, near], color, what)
+    guide = np.nanmedian(missed[:, 2, near], 0)[-1] * (radii[near] / radii[near][-1]) ** 2
+    axes[0, 1].plot(radii[near], guide, "--", color=style.GREY, label="slope 2")
+    axes[0, 1].set(xscale="log", yscale="log", xlabel=r"$\tau=\sqrt{m}\,\|W-W_0\|_2$")
+    axes[0, 1].set(ylabel="RMS of f(W) − f₀ − J₀(W − W₀)", title=f"what the linearization misses, width {width}")
+    for ax in axes[0]:
+        style.legend_below(ax)
+    style.headline(figure, f"Gates that flip around an initialization (readout: {_exponents.READS[readout]})")
+    return figure
+
+
+def _draw_rate(results: Any) -> Figure:
+    from lab.figures import curves, style
+
+    table = results.table
+    arms, width = _exponents.readouts(table), int(table["width"].max())
+    figure, axes = style.panels(len(arms) + 1, size=(4.8, 4.4))
+    for ax, readout in zip(axes[0], arms, strict=False):
+        for place, (row, path) in enumerate(_cells(results, readout, width)):
+            ax.plot(
+                path["steps"], path["mse"], color=COLORS["gd"], linewidth=1.4, label="network" if not place else None
+            )
+            bound = path["mse"][0] * np.exp(-2 * row["learning_rate"] * row["lambda_min"] * path["steps"])
+            label = r"$\exp(-2\eta\lambda_{\min}(K_0)\,t)$" if not place else None
+            ax.plot(path["steps"], bound, "--", color=style.GREY, linewidth=1, label=label)
+        ax.set(yscale="log", xlabel="gradient step t", title=f"readout: {_exponents.READS[readout]}, width {width}")
+        ax.set_ylim(bottom=0.3 * max(np.nanmin(table["final_mse"].to_numpy(float)), 1e-12))
+        style.legend_below(ax, columns=2)
+    axes[0, 0].set_ylabel("mean square error on the training set")
+    last = axes[0, -1]
+    for readout, color in zip(arms, style.QUANTITIES, strict=False):
+        rows = table[table["readout"] == readout].dropna(subset=["rate_over_prediction"])
+        means = rows.groupby("width")[["rate_over_prediction", "rate_over_linear"]].mean()
+        what = _exponents.READS[readout]
+        last.plot(
+            means.index,
+            means["rate_over_prediction"],
+            "o-",
+            color=color,
+            label=f"{what}: over $2\\eta\\lambda_{{\\min}}$",
+        )
+        last.plot(means.index, means["rate_over_linear"], "s:", color=color, label=f"{what}: over the linear model's")
+    last.axhline(1, color=style.GREY, linestyle="--", label="as predicted")
+    curves.width_axis(last, np.array(sorted(table["width"].unique()), dtype=float))
+    last.set(title="rate in the last decade (mean over seeds)", ylabel="rate, measured over predicted")
+    style.legend_below(last)
+    style.headline(figure, "Linear convergence, measured against the predicted rate")
     return figure

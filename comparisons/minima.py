@@ -28,7 +28,8 @@ success.<m>, stuck.<m>, slow.<m>, diverged.<m>
     Shares of the narrow networks by how training ended: mse < ``success_accuracy`` within ``success_patience`` times
     what the infinitely wide network's linear learner needs at the same critical fraction; *stuck* if at the end of
     this budget the gradient is so small that another whole budget at this pace, η‖∇f‖²/f per step, would not take a
-    tenth off the loss; otherwise slow. Only stuck bears on minima. Networks with m² < n·o weights cannot fit in general.
+    tenth off the loss; otherwise slow. Only stuck bears on minima. With m² < n·o weights a
+    network cannot fit in general.
 width_for_90_percent
     Where the success share reaches 0.9: logistic in log m, over all seeds (not monotone in m, so no bisection).
 needed.<m>, valid.<m>, needed_over_valid.<m>, needed_is_valid_from
