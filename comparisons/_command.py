@@ -9,7 +9,7 @@ import sys
 import tomllib
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +34,7 @@ from lab.sweeps import (
 from lab.sweeps.cells import label
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+EVERY = "all"  # stands for every comparison's name
 DESCRIPTION = "Full recurrent network, its linearization and its tangent-kernel regressor, side by side."
 
 
@@ -100,7 +101,33 @@ class Run:
 
     def __call__(self) -> int:
         """Run, then write and print what came of it."""
-        return _run(self.name, load(self.name), self.settings, self.options)
+        return _run(_plan(self.name, load(self.name), self.settings, self.options), self.options.dry_run)
+
+
+@dataclass(frozen=True)
+class RunAll:
+    """Every comparison in one preset, each in a directory of its own; what is there already is resumed."""
+
+    options: RunOptions
+
+    def __call__(self) -> int:
+        """Refuse first, for all of them, then run one after the other; a failed cell does not stop the others."""
+        plans = [_plan(name, load(name), self._settings(name), self._at(name)) for name in names()]
+        for plan in plans:
+            plan.claim(write=False)
+        statuses = []
+        for plan in plans:
+            print(f"\n{plan.name}: {plan.comparison.question}", flush=True)
+            statuses.append(_run(plan, self.options.dry_run))
+            if statuses[-1] == INTERRUPTED:
+                break
+        return max(statuses)
+
+    def _settings(self, name: str) -> Any:
+        return load(name).PRESETS[self.options.preset]
+
+    def _at(self, name: str) -> RunOptions:
+        return replace(self.options, out=(self.options.out or Path("runs")) / name)
 
 
 @dataclass(frozen=True)
@@ -211,12 +238,14 @@ def _understand(arguments: list[str]) -> Callable[[], int]:
     _refuse_blank_paths(arguments)
     if arguments[:1] == ["--version"]:
         return _print_version
+    if arguments[:2] == ["run", EVERY]:
+        return _understand_all(arguments)
     if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
         return _understand_run(arguments)
     if arguments[:1] == ["run"] and len(arguments) > 1 and arguments[1] not in ("-h", "--help"):
         fix = "write `lazylab run width --preset fast`"
         raise LabError("NAME", repr(arguments[1]), "a comparison right after `run`, options behind it", fix)
-    command: Callable[[], int] = _parse(arguments, _run_type(None, names()))
+    command: Callable[[], int] = _parse(arguments, _run_type(None, [EVERY, *names()]))
     return command
 
 
@@ -245,6 +274,15 @@ def _understand_run(arguments: list[str]) -> Run:
     return Run(asked.name, settings, asked.run)
 
 
+def _understand_all(arguments: list[str]) -> RunAll:
+    """Run options alone: settings belong to one comparison."""
+    options = _parse(arguments, _run_type(None, [EVERY])).run
+    if options.config is not None:
+        fix = "run that comparison by its name"
+        raise LabError("config", f"{str(options.config)!r} for all comparisons", "a preset", fix)
+    return RunAll(options)
+
+
 def _parse(arguments: list[str], run: type[Any]) -> Any:
     """One of the commands. A further one is a dataclass that can be called, and an entry here."""
     commands = {"list": List, "run": run, "show": Show, "status": Status, "report": Report}
@@ -267,7 +305,7 @@ def _run_type(settings: Any, choices: Sequence[str]) -> type[Any]:
 
 
 def _named(choices: Sequence[str]) -> Any:
-    return tyro.conf.arg(metavar="NAME", help=f"One of {', '.join(choices)}.")
+    return tyro.conf.arg(metavar="NAME", help=f"{'One of ' if len(choices) > 1 else ''}{', '.join(choices)}.")
 
 
 def _unchecked(settings: Any) -> Any:
@@ -295,39 +333,47 @@ def _print_version() -> int:
     return DONE
 
 
-def _run(name: str, comparison: Comparison, settings: Any, options: RunOptions) -> int:
-    crew = _crew(options)
-    shard = Shard.parse(options.shard) if options.shard is not None else Shard(1, 1)
-    cells = [_tasks.stamped(cell) for cell in comparison.cells(settings)]
-    costs = [comparison.cost(cell) for cell in cells]
-    store = Store(options.out or Path("runs") / name)
-    claim = functools.partial(store.claim, name, comparison.version, as_json(settings), comparison.GRID, cells)
-    mine = shard.chosen(costs)
-    plan = _Plan(name, comparison, store, crew, shard, cells, [cells[i] for i in mine], [costs[i] for i in mine])
-    if options.dry_run:
-        claim(write=False)
-        return _tell_plan(plan)
-    try:
-        claim()
-        return _carry_out(plan)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        return _tell_full(store, cells, error)
-
-
 @dataclass(frozen=True)
 class _Plan:
     """A run that is ready to begin: all cells that are asked for, those of this shard, and what these cost."""
 
     name: str
     comparison: Comparison
+    settings: Any
     store: Store
     crew: Crew
     shard: Shard
     cells: Sequence[Cell]
     mine: Sequence[Cell]
     costs: Sequence[Cost]
+
+    def claim(self, write: bool = True) -> None:
+        """Take the run directory, or refuse one that holds another run; without ``write`` only look."""
+        name, version, settings = self.name, self.comparison.version, as_json(self.settings)
+        self.store.claim(name, version, settings, self.comparison.GRID, self.cells, write=write)
+
+
+def _plan(name: str, comparison: Comparison, settings: Any, options: RunOptions) -> _Plan:
+    crew = _crew(options)
+    shard = Shard.parse(options.shard) if options.shard is not None else Shard(1, 1)
+    cells = [_tasks.stamped(cell) for cell in comparison.cells(settings)]
+    costs = [comparison.cost(cell) for cell in cells]
+    store, mine = Store(options.out or Path("runs") / name), shard.chosen(costs)
+    chosen = [cells[i] for i in mine], [costs[i] for i in mine]
+    return _Plan(name, comparison, settings, store, crew, shard, cells, *chosen)
+
+
+def _run(plan: _Plan, dry_run: bool) -> int:
+    if dry_run:
+        plan.claim(write=False)
+        return _tell_plan(plan)
+    try:
+        plan.claim()
+        return _carry_out(plan)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return _tell_full(plan.store, plan.cells, error)
 
 
 def _carry_out(plan: _Plan) -> int:
