@@ -193,3 +193,18 @@ def _plain(label: str) -> str:
         return f"{float(label):g}" if np.isfinite(float(label)) else ""
     except ValueError:
         return label.strip()
+
+
+def shorten(series: Array, longest: int) -> Array:
+    """Series (n, L, p) averaged over neighbouring steps, so that there are at most ``longest`` of them.
+
+    NaN, where a series has not begun, is left out of the averages.
+    """
+    check_integer("longest", longest, 1)
+    if series.shape[1] <= longest:
+        return series
+    there = np.isfinite(series)
+    stretches = np.linspace(0, series.shape[1], longest + 1).astype(int)[:-1]
+    totals = np.add.reduceat(np.where(there, series, 0.0), stretches, axis=1)
+    counts = np.add.reduceat(there, stretches, axis=1, dtype=np.int64)
+    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
