@@ -71,6 +71,7 @@ WATCHED = 200  # steps for which a phase one beyond the edge is watched for its 
 BEYOND = 1.1  # times the edge of a random matrix
 MISSING = 0.2  # share of seeds that may be without phase two
 WHICH = ("readout", "width", "seed", "first", "residual")
+ENDS = ("phase_two_length", "small_step", "final_mse", "noise")
 AT_INIT = ("lambda_min_init", "lambda_max_init", "gradient_ratio_init")
 MEANS = ("gap_from_init", "gap_from_phase_one", "kernel_distance", "spectrum_kept", "spectrum_top", "capped")
 SCALES = ("lambda_min_phase_one", "lambda_max_phase_one", "gradient_ratio_phase_one")  # averaged in logs
@@ -166,7 +167,7 @@ def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]
     before = lab.KernelRegressor.at(network, task)
     length, path, caught, diverged = _phase_one(cell, network, task, before)
     row = {name: cell[name] for name in WHICH}
-    row |= {**dict.fromkeys((*MEANS, *SCALES, "final_mse", "noise")), "phase_one_length": length, "peak": max(path)}
+    row |= {**dict.fromkeys((*MEANS, *SCALES, *ENDS)), "phase_one_length": length, "peak": max(path)}
     row |= _kernel_columns(before, cell["width"], "init")
     row["f0_share"] = float(before.outputs.square().sum() / (before.targets - before.outputs).square().sum())
     if caught is None:
