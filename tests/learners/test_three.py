@@ -6,7 +6,7 @@ import torch
 
 import lab
 from lab.jacobians.dual import DualJacobian
-from lab.learners.linearized import LinearizedNetwork, train_linearized
+from lab.learners.linearized import LinearizedNetwork, taylor_trajectory, train_linearized
 from tests.references import Allocations, dense_jacobian
 from tests.tolerances import EXACT, relative
 
@@ -375,3 +375,17 @@ def test_cotangents_and_tangents_are_cast():
     assert jacobian.push({"W": torch.ones(24, 24)}).dtype == torch.float64
     with pytest.raises(lab.LabError, match="another network"):
         jacobian.gram(lab.ElmanRNN.like(task, 8).jacobian(task.train_inputs))
+
+
+@pytest.mark.parametrize("all_steps", [False, True])
+def test_the_linear_model_around_any_weights_in_weight_space_and_in_closed_form(all_steps):
+    task, descent = small_task(all_steps), lab.Descent(30, 0.5)
+    result = lab.side_by_side(small_network(task), task, descent)
+    again = taylor_trajectory(small_network(task), task, descent, result.learning_rate)
+    closed = lab.KernelRegressor.at(small_network(task), task).trajectory(descent, result.learning_rate)
+    for split in ("train", "test"):
+        assert relative(getattr(again, split), getattr(result.linearized, split)) < EXACT
+        assert relative(getattr(closed, split), getattr(result.kernel, split)) < EXACT
+    alone = lab.tasks.Task(task.train_inputs, task.train_targets, name="alone")
+    assert taylor_trajectory(small_network(task), alone, descent, result.learning_rate).test is None
+    assert lab.KernelRegressor.at(small_network(task), alone).test_kernel is None

@@ -221,3 +221,24 @@ def test_a_slope_of_success_says_why_there_is_none(z, won, reason):
     found = success_slope(z, [2, 4, 2, 4], won, [0, 0, 0, 0])
     assert found.value is None
     assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("marks", "up_to", "hit"),
+    [
+        ([1, 1, 0, 1], Threshold(2.0), Threshold(1.0, "left")),
+        ([0, 1, 1, 1], Threshold(1.0, "left"), Threshold(2.0)),
+        ([1, 1, 1, 1], Threshold(8.0, "right"), Threshold(1.0, "left")),
+        ([0, 0, 0, 0], Threshold(1.0, "left"), Threshold(8.0, "right")),
+    ],
+)
+def test_places_of_yes_and_no(marks, up_to, hit):
+    places = [1.0, 2.0, 4.0, 8.0]
+    assert thresholds.holds_up_to(places, marks) == up_to
+    assert thresholds.first_hit(places, marks) == hit
+
+
+@pytest.mark.parametrize("places", [[2.0, 1.0], [1.0], [0.0, 1.0], [[1.0, 2.0]]])
+def test_places_that_do_not_ascend_are_refused(places):
+    with pytest.raises(LabError, match="ascending"):
+        thresholds.holds_up_to(places, [True, False])
