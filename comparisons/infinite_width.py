@@ -16,8 +16,18 @@ exponent.output_error
     The same for RMS(network − predictor) over the test set at kernel time τ = ηtλ_max(K∞)/2, in units of RMS(y − f₀).
 exponent.tracking_error, exponent.limit_error
     Its two parts: network − own linearization, and own linearization − predictor.
+exponent.kernel_distance_over_lambda_min
+    The same for ‖K₀ − K∞‖₂/λ_min(K∞), both in the spectral norm of the training set's kernel. A ratio below 1 keeps
+    the finite kernel positive definite; proofs that go from infinite to finite width ask for ¼ or less.
 exponent.<quantity>.<readout>
     The same for a further readout.
+width_for_kernel, width_for_kernel.<readout>
+    Smallest width at which that ratio is at most ¼ for 90 % of the seeds: a logistic fit of success on log(width),
+    with its interval. None where it lies outside the widths that were measured.
+width_for_kernel_extrapolated, width_for_kernel_extrapolated.<readout>
+    Where the ratio's power law, fitted per seed and averaged, passes ¼; its interval is that of the exponent alone. It
+    stands for a typical seed, not for 90 % of them, and may lie far outside the measured widths: an extrapolation,
+    right only if the power law holds on. None unless the exponent's interval lies below 0.
 kernel_error.<width>, output_error.<width>
     Means at the smallest and the largest width.
 kernel_time, f0_share
@@ -26,6 +36,7 @@ kernel_time, f0_share
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +54,7 @@ if TYPE_CHECKING:
 
 question = "How far is a network of finite width from the infinitely wide one?"
 asked_by = "R3 [Jacot, Gabriel, Hongler]"
-version = 1
+version = 2
 GRID = NetworkSettings.GRID
 
 QUANTITIES = {
@@ -52,6 +63,9 @@ QUANTITIES = {
     "tracking_error": "network − own linearization",
     "limit_error": "own linearization − predictor",
 }
+RATIO = "kernel_distance_over_lambda_min"
+ENOUGH = 0.25  # of λ_min(K∞)
+SHARE = 0.9  # of the seeds
 THEORY = -0.5
 
 
@@ -101,24 +115,45 @@ def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]
     from lab.kernels.spectrum import Spectrum
 
     task, network = build(cell)
-    limit = lab.infinite_ntk(network, task.train_inputs)
-    cross = lab.infinite_ntk(network, task.test_inputs, task.train_inputs)
-    kernel = lab.empirical_ntk(network, task.train_inputs)
-    spectrum = Spectrum(limit.double())
+    limit, cross = _limits(cell, task)
+    kernel = lab.empirical_ntk(network, task.train_inputs).to(limit)
+    spectrum = Spectrum(limit)
     learning_rate = 2 * cell["critical_fraction"] / spectrum.lambda_max
     descent = lab.Descent(_steps(cell), learning_rate=learning_rate)
     with torch.no_grad():
         train, test = (network(inputs).flatten(1) for inputs in (task.train_inputs, task.test_inputs))
-    predictor = lab.KernelRegressor(
-        limit.double(), train, task.train_targets.flatten(1), cross, test, spectrum=spectrum
-    )
+    predictor = lab.KernelRegressor(limit, train, task.train_targets.flatten(1), cross, test, spectrum=spectrum)
     result = lab.side_by_side(network, task, descent)
     predicted = predictor.trajectory(descent, learning_rate)
-    error = float(torch.linalg.vector_norm(kernel - limit) / torch.linalg.vector_norm(limit))
-    return _row(cell, result, predicted, error), _arrays(result, predicted)
+    distances = _distances(kernel, limit, spectrum)
+    return _row(cell, result, predicted, distances), _arrays(result, predicted)
 
 
-def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float) -> dict[str, Any]:
+def _limits(cell: dict[str, Any], task: Any) -> tuple[Any, Any]:
+    """K∞ of the training set, and between test and training set, in float64: λ_min of the paper's loss needs it."""
+    import lab
+
+    choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained")}
+    limit = lab.ElmanRNN.like(task, cell["width"], device="meta", **choices)
+    return lab.infinite_ntk(limit, task.train_inputs), lab.infinite_ntk(limit, task.test_inputs, task.train_inputs)
+
+
+def _distances(kernel: Any, limit: Any, spectrum: Any) -> dict[str, Any]:
+    """Relative Frobenius distance of two kernels (n, o, n, o), and spectral distance over the limit's λ_min."""
+    import torch
+
+    difference = (kernel - limit).reshape(len(spectrum.values), -1)
+    spectral = float(torch.linalg.matrix_norm(difference, ord=2))
+    defined = spectrum.lambda_min > spectrum.tolerance
+    return {
+        "kernel_error": float(torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(limit)),
+        RATIO: spectral / spectrum.lambda_min if defined else None,
+        "limit_lambda_min": spectrum.lambda_min,
+        "reasons": "" if defined else f"{RATIO}: λ_min(K∞) is 0 up to rounding",
+    }
+
+
+def _row(cell: dict[str, Any], result: Any, predicted: Any, distances: dict[str, Any]) -> dict[str, Any]:
     from lab.measures.gap import tracking_gap
 
     ends = {"network": result.network.test, "linearized": result.linearized.test, "predictor": predicted.test}
@@ -132,7 +167,7 @@ def _row(cell: dict[str, Any], result: Any, predicted: Any, kernel_error: float)
         "readout": cell["readout"],
         "width": cell["width"],
         "seed": cell["seed"],
-        "kernel_error": kernel_error,
+        **distances,
         **errors,
         "learning_rate": result.learning_rate,
         "lambda_max": result.lambda_max,
@@ -156,7 +191,11 @@ def _arrays(result: Any, predicted: Any) -> dict[str, np.ndarray]:
 
 def conclude(table: pd.DataFrame) -> Conclusion:
     """Exponents of every readout, levels at the ends, and a verdict on the first readout."""
-    numbers = _exponents.numbers(table, QUANTITIES)
+    numbers = _exponents.numbers(table, (*QUANTITIES, RATIO))
+    for place, readout in enumerate(_exponents.readouts(table)):
+        arm, end = table[table["readout"] == readout], f".{readout}" if place else ""
+        numbers[f"width_for_kernel{end}"] = _width_for_kernel(arm)
+        numbers[f"width_for_kernel_extrapolated{end}"] = _extrapolated(arm)
     main = table[table["readout"] == _exponents.readouts(table)[0]]
     for width in sorted({main["width"].min(), main["width"].max()}):
         for name in ("kernel_error", "output_error"):
@@ -164,6 +203,31 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     numbers["kernel_time"] = Number.mean(main.groupby("seed")["kernel_time"].mean())
     numbers["f0_share"] = Number.mean(main.loc[main["width"] == main["width"].max(), "f0_share"])
     return Conclusion(numbers, verdict(numbers, main))
+
+
+def _width_for_kernel(arm: pd.DataFrame) -> Number:
+    """Where the share of seeds with a small enough ratio reaches 90 %."""
+    from lab.measures.thresholds import success_place
+
+    rows = arm.dropna(subset=[RATIO])
+    if rows.empty:
+        return Number.none("λ_min(K∞) is 0 up to rounding for every seed", arm["seed"].nunique())
+    counts = (rows[RATIO].astype(float) <= ENOUGH).groupby(rows["width"]).agg(["sum", "count"])
+    found = success_place(counts.index.to_numpy(float), counts["sum"], counts["count"], SHARE)
+    return Number(found.value, found.interval, rows["seed"].nunique(), found.reason)
+
+
+def _extrapolated(arm: pd.DataFrame) -> Number:
+    """Where the mean power law of the ratio passes the level, through the middle of the widths that entered."""
+    exponent = _exponents.fit(arm, RATIO)
+    if exponent.value is None or exponent.log_intercept is None:
+        return Number.none(exponent.reason or "no power law", exponent.seeds)
+    if exponent.interval is None or exponent.interval[1] >= 0:
+        return Number.none("the ratio does not surely fall with the width", exponent.seeds)
+    middle = float(np.log(exponent.widths).mean())
+    height = exponent.log_intercept + exponent.value * middle - math.log(ENOUGH)
+    value, *ends = (math.exp(middle - height / slope) for slope in (exponent.value, *exponent.interval))
+    return Number(value, (min(ends), max(ends)), exponent.seeds, exponent.reason)
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
@@ -182,7 +246,28 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
         else:
             judged = _exponents.judge(exponent, THEORY)
             sentences.append(f"{what} is {share} away from its limit, as m^{exponent}: {judged}")
-    return f"From width {low} to {high}, " + "; ".join(sentences) + "."
+    return f"From width {low} to {high}, " + "; ".join([*sentences, _said_of_kernel(numbers, low, high)]) + "."
+
+
+def _said_of_kernel(numbers: dict[str, Number], low: int, high: int) -> str:
+    """From which width on the finite kernel is as good as positive definite."""
+    found, further = numbers["width_for_kernel"], numbers["width_for_kernel_extrapolated"]
+    close = f"the kernel is within a quarter of λ_min(K∞), for {100 * SHARE:.0f} % of the seeds,"
+    if found.value is not None:
+        return f"{close} from width {found} on"
+    if found.reason == f"left censored at {low:g}":
+        return f"{close} at every one of these widths"
+    if not str(found.reason).startswith("right censored"):
+        return f"{close} at no width that can be told: {found.reason}"
+    if further.value is None:
+        return f"{close} at none of these widths, and {further.reason}"
+    return f"{close} at none of these widths (the ratio's power law, extrapolated, gets there at {_rounded(further)})"
+
+
+def _rounded(width: Number) -> str:
+    """A width with its interval in powers of ten where it is large."""
+    ends = "" if width.interval is None else f" ({width.interval[0]:.2g} to {width.interval[1]:.2g})"
+    return f"width {width.value:.2g}{ends}"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -193,12 +278,22 @@ def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
 def _draw_kernel(table: pd.DataFrame) -> Figure:
     from lab.figures import style
 
-    figure, axes = style.panels(1, size=(5.4, 4.6))
-    for place, (readout, color) in enumerate(zip(_exponents.readouts(table), style.QUANTITIES, strict=False)):
-        arm, what = table[table["readout"] == readout], _exponents.READS[readout]
-        _exponents.draw(axes[0, 0], arm, "kernel_error", color, what, 1.03**place)
+    figure, axes = style.panels(2, size=(5.4, 4.6))
+    titles = {"kernel_error": "the whole kernel", RATIO: "against its smallest eigenvalue"}
+    for ax, (name, title) in zip(axes[0], titles.items(), strict=True):
+        for place, (readout, color) in enumerate(zip(_exponents.readouts(table), style.QUANTITIES, strict=False)):
+            arm, what = table[table["readout"] == readout], _exponents.READS[readout]
+            if arm[name].notna().any():
+                _exponents.draw(ax, arm, name, color, what, 1.03**place)
+        ax.set_title(title)
+        style.legend_below(ax)
     axes[0, 0].set_ylabel(QUANTITIES["kernel_error"])
-    style.legend_below(axes[0, 0])
+    axes[0, 1].set_ylabel(r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")
+    axes[0, 1].axhline(ENOUGH, color=style.GREY, linestyle="--", linewidth=1)
+    axes[0, 1].text(
+        1, ENOUGH, "¼: close enough ", color=style.GREY, fontsize="small", ha="right", va="bottom",
+        transform=axes[0, 1].get_yaxis_transform(),
+    )  # fmt: skip
     style.headline(figure, "The kernel at initialization and its limit")
     return figure
 

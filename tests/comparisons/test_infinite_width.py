@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -14,8 +16,15 @@ from tests.tolerances import relative
 SETTINGS = infinite_width.Settings(widths=(16,), seeds=1, kernel_time=10.0, samples=8, dtype="float64")
 
 
-def made_up(slope, **options):
-    return power_law(infinite_width.QUANTITIES, slope, kernel_time=50.0, f0_share=0.5, **options)
+RATIO = infinite_width.RATIO
+
+
+def made_up(slope, ratio=None, **options):
+    """Errors with this slope; the ratio ‖K−K∞‖₂/λ_min goes as ``ratio`` (level, slope), or as the errors do."""
+    table = power_law(infinite_width.QUANTITIES, slope, kernel_time=50.0, f0_share=0.5, **options)
+    level, power = ratio or (1.0, slope)
+    apart = table["kernel_error"] / table["width"] ** slope  # by seed
+    return table.assign(**{RATIO: level * table["width"] ** power * apart})
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,43 @@ def test_the_verdict_follows_the_numbers(slope, text):
     conclusion = infinite_width.conclude(made_up(slope))
     assert conclusion.verdict.count(text) == 2
     assert conclusion.numbers["exponent.kernel_error"].value == pytest.approx(slope, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text", "key"),
+    [
+        ((3.2, -0.5), "% of the seeds, from width ", (128, 512)),
+        ((100.0, -0.5), "at none of these widths (the ratio's power law, extrapolated", None),
+        ((0.1, -0.5), "at every one of these widths", None),
+        ((100.0, 0.0), "at none of these widths, and the ratio does not surely fall", None),
+    ],
+)
+def test_the_width_for_the_kernel(ratio, text, key):
+    """3.2 m^(−½) passes ¼ at 164, 100 m^(−½) at 160,000."""
+    conclusion = infinite_width.conclude(made_up(-0.5, ratio))
+    assert text in conclusion.verdict
+    found, further = (conclusion.numbers[f"width_for_kernel{end}"] for end in ("", "_extrapolated"))
+    assert (found.value is None) == (key is None)
+    if key:
+        assert key[0] < found.value < key[1]
+        assert found.interval[0] <= found.value <= found.interval[1]
+    if ratio == (100.0, -0.5):
+        assert further.interval[0] < 160_000 < further.interval[1]
+        assert found.reason == "right censored at 512"
+    if ratio[1] == 0:
+        assert further.value is None
+
+
+def test_the_width_for_the_kernel_without_some_rows():
+    table = made_up(-0.5, (4.0, -0.5))
+    assert infinite_width.conclude(table.iloc[2:-1]).numbers["width_for_kernel"].value > 0
+    conclusion = infinite_width.conclude(table.assign(**{RATIO: np.nan}, reasons=f"{RATIO}: λ_min(K∞) is 0"))
+    assert conclusion.numbers["width_for_kernel"].value is None
+    assert conclusion.numbers[f"exponent.{RATIO}"].reason == "λ_min(K∞) is 0"
+    assert "at no width that can be told" in conclusion.verdict
+    both = infinite_width.conclude(pd.concat([table, made_up(-0.5, (100.0, -0.5)).assign(readout="all")]))
+    assert both.numbers["width_for_kernel.all"].reason == "right censored at 512"
+    assert both.numbers["width_for_kernel"].value > 0
 
 
 def test_the_verdict_names_what_is_missing():
@@ -57,6 +103,21 @@ def test_a_cell_compares_with_the_predictor_written_out(readout):
     assert row["learning_rate"] == pytest.approx(rate)
     empirical = lab.empirical_ntk(network, task.train_inputs).reshape(size, size).detach().numpy()
     assert row["kernel_error"] == pytest.approx(np.linalg.norm(empirical - K) / np.linalg.norm(K))
+    apart = np.abs(np.linalg.eigvalsh(empirical - K)).max() / np.linalg.eigvalsh(K)[0]
+    assert row[RATIO] == pytest.approx(apart, rel=1e-6)
+
+
+def test_a_singular_limit_has_no_ratio(monkeypatch):
+    """Two equal sequences make λ_min(K∞) = 0."""
+    cell = infinite_width.cells(SETTINGS)[0]
+    task, network = build(cell)
+    inputs = task.train_inputs.clone()
+    inputs[1] = inputs[0]
+    twice = replace(task, train_inputs=inputs)
+    monkeypatch.setattr(infinite_width, "build", lambda _: (twice, network))
+    row, _ = infinite_width.measure(cell)
+    assert row[RATIO] is None
+    assert "up to rounding" in row["reasons"]
 
 
 def test_bad_settings_name_themselves():

@@ -133,6 +133,13 @@ def test_a_target_among_the_features_is_fitted_exactly():
     assert fit.coefficients(3) == pytest.approx([0, 0, 2], abs=1e-6)
 
 
+def test_features_without_biases_are_homogeneous_and_cannot_fit_a_wave():
+    wave = triangle_wave(2, 1.0)
+    free, shifted = (PopulationFit(random_neurons(60, 2, bias_spread=spread), wave) for spread in (0.0, 1.0))
+    assert free.errors[-1] > 0.5 * wave.affine_error
+    assert shifted.errors[-1] < 0.2 * wave.affine_error
+
+
 def test_fewer_features_are_the_first_of_more():
     few, many = random_neurons(3, 5, seed=1), random_neurons(8, 5, seed=1)
     assert np.array_equal(few.directions, many.directions[:3])

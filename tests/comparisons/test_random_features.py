@@ -1,0 +1,237 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import lab
+from comparisons import _one_neuron, random_features
+from lab.errors import LabError
+
+SMALL = random_features.Settings(
+    dimensions=(2, 4), seeds=1, features=48, length=2, samples=24, test=30, width=12, steps=20
+)  # fmt: skip
+DIMENSIONS = (2, 4, 8, 16)
+LIMIT = 1024
+LAWS = {"power": lambda d: 3 * d**2.0, "exponential": lambda d: 3 * np.exp(0.4 * d), "neither": lambda d: 3 * d**2.0}
+ERRORS = {"features": 1.2, "features_infinite": 0.3, "kernel": 0.45, "network_w": 0.9, "network_wb": 0.4}
+
+
+def made_up(law="power", *, seeds=5, spread=0.02, network=0.1, reach=16, hard=4, errors=ERRORS):
+    """One neuron by this law up to ``reach``, theorem and wave exponential up to ``hard``; all errors by name."""
+    generator, rows = np.random.default_rng(0), []
+    for seed in range(seeds):
+        for target in ("neuron", "wave"):
+            for d in DIMENSIONS:
+                row = {"part": "population", "target": target, "dimension": d, "seed": seed, "limit": LIMIT}
+                noise = np.exp(generator.normal(0, 1.0 if law == "neither" else spread))
+                cases = ["wave"] if target == "wave" else ["neuron_20", "neuron_10", "theorem"]
+                for case in cases:
+                    hard_one = case in ("wave", "theorem")
+                    size = (np.exp(0.9 * d) if hard_one else LAWS[law](d)) * noise
+                    there = d <= (hard if hard_one else reach)
+                    row |= {
+                        f"{name}_{case}": size if there else None for name in ("features", "product", "wide_product")
+                    }
+                rows.append({**row, "diverged": False, "reasons": ""})
+        made = {
+            name: error * np.exp(generator.normal(0, 0.1)) for name, error in {**errors, "network": network}.items()
+        }
+        motion = {f"motion_{name}": 0.2 for name in _one_neuron.NETWORKS}
+        rows.append(
+            {"part": "samples", "target": "neuron", "dimension": 16, "seed": seed, "diverged": False, "reasons": ""}
+            | {f"error_{name}": value for name, value in made.items()} | motion
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        ({}, ["a power law and not exponential here", "better than the tangent kernel"]),
+        ({"law": "exponential"}, ["exponential and no power law"]),
+        ({"law": "neither"}, ["undecided at this size"]),
+        ({"network": 2.0}, ["worse than the tangent kernel"]),
+        ({"network": 0.45}, ["not told apart from the tangent kernel"]),
+        ({"seeds": 2}, ["needs three seeds", "not compared with the tangent kernel"]),
+        ({"reach": 4}, ["no law can be told (fewer than 3 dimensions"]),
+        ({"hard": 8}, ["and the same product grows as"]),
+        ({"hard": 0}, ["takes more than there were for some seed at d = 2, 4, 8, 16"]),
+        ({}, ["features at d = 4 and more than there were for some seed at d = 8, 16;"]),
+    ],
+)
+def test_the_verdict_follows_the_numbers(table, texts):
+    said = random_features.conclude(made_up(**table)).verdict
+    for text in texts:
+        assert text in said
+
+
+def test_slopes_and_their_keys():
+    numbers = random_features.conclude(made_up(hard=8)).numbers
+    assert numbers["log_coefficient_slope.log_d"].value == pytest.approx(2, abs=0.05)
+    assert numbers["wide_coefficient_slope.log_d"].value == pytest.approx(2, abs=0.05)
+    assert numbers["log_coefficient_slope.d.wave"].value == pytest.approx(0.9, abs=0.05)
+    assert numbers["log_coefficient_slope.d.theorem"].details == {"dimensions": [2, 4, 8]}
+    assert numbers["log_coefficient_slope.d.theorem"].reason == "left out: 16"
+    assert numbers["wide_aic_difference"].interval[1] < 0 < numbers["aic_difference.wave"].interval[0]
+    assert numbers["features.4"].value == pytest.approx(48, rel=0.05)
+    assert numbers["features.16.wave"].value is None
+    assert "right censored at 1024 for 5 of 5 seeds" in numbers["features.16.wave"].reason
+    assert {"features.2.neuron_10", "aic_difference.theorem", "motion.network"} <= set(numbers)
+    assert {f"error.{name}" for name in random_features.LEARNERS} <= set(numbers)
+
+
+def test_ratios_are_paired():
+    table = made_up()
+    scale = np.exp(np.random.default_rng(1).normal(0, 2, 5))
+    for name in random_features.LEARNERS:
+        table.loc[table["part"] == "samples", f"error_{name}"] *= scale  # hard and easy draws, alike for all
+    numbers = random_features.conclude(table).numbers
+    assert numbers["error_ratio.kernel"].interval[1] < 0.5
+    assert numbers["error.network"].interval[1] > 0.5
+
+
+def test_a_diverged_run_enters_no_mean():
+    table = made_up()
+    last = table.index[-1]
+    table.loc[last, ["error_network", "motion_network"]] = np.nan
+    table.loc[last, "diverged"] = True
+    numbers = random_features.conclude(table).numbers
+    assert (numbers["error.network"].seeds, numbers["error.kernel"].seeds) == (4, 5)
+    assert numbers["error.network"].reason == "without 1 diverged runs"
+    assert numbers["error_ratio.kernel"].seeds == 4
+    table.loc[table["part"] == "samples", "error_network"] = np.nan
+    conclusion = random_features.conclude(table)
+    assert conclusion.numbers["error.network"].value is None
+    assert "has no test error" in conclusion.verdict
+
+
+def test_rows_may_be_missing():
+    table = made_up()
+    whole = random_features.conclude(table.drop(index=[0, len(table) - 1]))
+    assert whole.numbers["features.2"].seeds == 4
+    assert whole.numbers["log_coefficient_slope.log_d"].details == {"dimensions": [4, 8, 16]}
+    assert "has no test error" in random_features.conclude(table[table["part"] == "population"]).verdict
+    assert "Nothing was fitted" in random_features.conclude(
+        table[table["part"] == "samples"].dropna(axis=1, how="all")
+    ).verdict  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return [random_features.measure(cell) for cell in random_features.cells(SMALL)]
+
+
+def test_cells_measure_what_the_contract_names(measured):
+    cells = random_features.cells(SMALL)
+    assert json.loads(json.dumps(cells)) == cells
+    for row, _ in measured:
+        json.dumps(row, allow_nan=False)
+    (neuron, arrays), (sampled, curves) = measured[0], measured[-1]
+    assert arrays["errors"][-1] == pytest.approx(neuron["error_at_limit"])
+    assert neuron["features_neuron_20"] <= neuron["features_neuron_10"] <= neuron["features_theorem"]
+    assert set(curves) == set(_one_neuron.NETWORKS)
+    assert {f"error_{name}" for name in random_features.LEARNERS} <= set(sampled)
+    conclusion = random_features.conclude(pd.DataFrame([row for row, _ in measured]))
+    assert "needs three seeds" not in conclusion.verdict.split(":")[0]
+
+
+def test_the_theorems_accuracy_is_absolute(measured):
+    """Of d² relu(x_1), to 1/50: as of relu(x_1), to 1/(50 d⁴), with coefficients d² times as large."""
+    from lab.measures.population import PopulationFit, random_neurons, single_neuron
+
+    row = measured[0][0]
+    fit = PopulationFit(random_neurons(48, 2, seed=0), single_neuron(2))
+    count = row["features_theorem"]
+    assert fit.errors[count - 1] <= 1 / (50 * 2**4) < fit.errors[count - 2]
+    assert row["product_theorem"] == pytest.approx(count * 4 * np.abs(fit.coefficients(count)).max())
+
+
+def test_what_is_out_of_reach_has_a_reason():
+    cell = {**random_features.cells(SMALL)[2], "dimension": 12}
+    row, _ = random_features.measure(cell)
+    assert row["features_wave"] is None
+    assert row["reasons"] == "features_wave: right censored at 48"
+
+
+def test_samples_are_one_neuron_of_the_sequence():
+    cell = random_features.cells(SMALL)[-1]
+    task, affine = _one_neuron.build(cell)
+    assert task.train_inputs.shape == (24, 2, 2)
+    assert task.test_inputs.shape == (54, 2, 2)
+    inputs, targets = (
+        torch.cat(pair) for pair in ((task.train_inputs, task.test_inputs), (task.train_targets, task.test_targets))
+    )
+    active = targets[:, 0] > 0
+    direction = torch.linalg.lstsq(inputs.flatten(1)[active], targets[active]).solution
+    assert float(direction.norm()) == pytest.approx(1)
+    assert torch.allclose(torch.relu(inputs.flatten(1) @ direction), targets)
+    from sklearn.linear_model import LinearRegression
+
+    plane = LinearRegression().fit(task.train_inputs.flatten(1), task.train_targets)
+    left = task.test_targets[24:].numpy() - plane.predict(task.test_inputs[24:].flatten(1))
+    assert affine == pytest.approx(float((left**2).mean()))
+
+
+def test_learners_choose_on_validation_and_are_judged_on_the_test():
+    cell = random_features.cells(SMALL)[-1]
+    task, _ = _one_neuron.build(cell)
+    found, curve = _one_neuron.train(cell, task, "network")
+    best = curve[1].argmin()
+    assert (found["stopped_at"], found["error"]) == (curve[0, best], curve[2, best])
+    network = _one_neuron.network(cell, task, "network")
+    assert float(network(task.test_inputs).detach().abs().max()) == 0
+    assert curve[2, 0] == pytest.approx(float(task.test_targets[24:].square().mean()))
+    frozen = lab.ElmanRNN.like(task, 12, parametrization="ntk", trained=("B",), seed=0)
+    kernels = (
+        lab.empirical_ntk(frozen, task.train_inputs),
+        lab.empirical_ntk(frozen, task.test_inputs, task.train_inputs),
+    )
+    K, cross = (kernel.flatten(2).flatten(0, 1).detach() for kernel in kernels)
+    top = torch.linalg.eigvalsh(K)[-1]
+    outputs = [
+        cross @ torch.linalg.solve(K + top * p * torch.eye(24), task.train_targets) for p in _one_neuron.PENALTIES
+    ]
+    squares = [(each - task.test_targets).square() for each in outputs]
+    choice = min(squares, key=lambda each: float(each[:24].mean()))
+    assert _one_neuron.learn_linearly(cell, task)["features"] == pytest.approx(float(choice[24:].mean()), rel=1e-4)
+
+
+def test_a_diverging_network_has_a_reason():
+    cell = {**random_features.cells(SMALL)[-1], "critical_fraction": 50.0}
+    row, _ = random_features.measure(cell)
+    json.dumps(row, allow_nan=False)
+    assert row["diverged"]
+    assert row["error_network"] is None
+    assert "error_network: diverged" in row["reasons"]
+    assert row["error_kernel"] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"dimensions": (1,)}, "dimensions"),
+        ({"dimensions": (4, 4)}, "dimensions"),
+        ({"dimensions": (4, 7)}, "length"),
+        ({"tolerances": (1.5,)}, "tolerances"),
+        ({"tolerances": (0.2, 0.2)}, "tolerances"),
+        ({"samples": 16}, "samples"),
+        ({"features": 0}, "features"),
+        ({"bias_spread": -1.0}, "bias_spread"),
+        ({"wave_spacing": 0.0}, "wave_spacing"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"seeds": 0}, "seeds"),
+        ({"bias": float("nan")}, "bias"),
+    ],
+)
+def test_bad_settings_name_themselves(settings, name):
+    with pytest.raises(LabError) as caught:
+        random_features.Settings(**settings)
+    assert caught.value.argument == name
+
+
+def test_cost_grows_with_features_and_width():
+    first, last = random_features.cells(SMALL)[0], random_features.cells(SMALL)[-1]
+    assert random_features.cost({**first, "features": 960}).flops > 400 * random_features.cost(first).flops
+    assert random_features.cost({**last, "width": 120}).flops > 40 * random_features.cost(last).flops
