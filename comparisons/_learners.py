@@ -21,6 +21,7 @@ from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.network import descend
 from lab.networks.elman import ElmanRNN
+from lab.networks.parametrization import Parametrization
 from lab.networks.scaled import Scaled
 
 CANDIDATES = 8
@@ -138,7 +139,8 @@ def _linearized(data: Data, cell: Mapping[str, Any]) -> Candidates:
 
 
 def _kernel(data: Data, cell: Mapping[str, Any], *, ridge: bool = False) -> Candidates:
-    network, inputs = _elman(data, cell, 1, device="meta"), data.learnt[0]
+    one = Parametrization(sigma_v=data.targets.shape[1] ** -0.5)  # outputs are alike, each with Var B = 1/q
+    network, inputs = _elman(data, cell, 1, device="meta", parametrization=one), data.learnt[0]
     pair = infinite_ntk(network, inputs), infinite_ntk(network, data.held_out, inputs)
     return _ridges(data, *pair) if ridge else _stopped(data, cell, *pair)
 

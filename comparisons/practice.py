@@ -8,7 +8,7 @@ chooses among 8 candidates, by fewest validation mistakes and then by the smalle
 without another fit. No learner has more choice than another:
 
 network
-    The Elman network of Allen-Zhu, Li, Song 2019, centred; W, A and B trained by heavy ball with momentum β at c = 0.25,
+    The Elman network of Allen-Zhu, Li, Song 2019, centred; W, A and B trained by heavy ball with momentum β, c = 0.25,
     η = 2c(1 + β)/λ_max(K₀). 8 stopping times, in kernel time τ = c·steps·(1 + β)/(1 − β), a factor 32 from end to end.
 network_large_step
     The same at c = 2, beyond the edge of the linear model, at the same kernel times.
@@ -31,7 +31,8 @@ Numbers
 error.<learner>.<set>
     Share of test mistakes at the largest n of the set.
 difference.<learner>.<set>
-    Paired by seed: error of the learner − error of ``kernel``; below 0 the learner does better than the theory's.
+    Paired by seed: error of the learner − error of ``kernel``; below 0 the learner does better than the theory's. The
+    verdict judges by ``joint_interval``, which is wide enough for all its networks and sets at once (Bonferroni).
 gain.<network>.<set>
     Paired by seed: error of ``linearized`` − error of the network; above 0 what lies beyond the linearization helps.
 learning_exponent.<learner>
@@ -43,7 +44,7 @@ samples.<set>
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -279,34 +280,43 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     for name in dict.fromkeys(good["set"]):
         arm = good[good["set"] == name]
         largest = arm[arm["samples"] == arm["samples"].max()]
-        numbers |= _levels(str(name), largest)
+        numbers |= _levels(str(name), largest, pairs=len(NETWORKS) * good["set"].nunique())
     if len(good):
         numbers |= _learning(good[good["set"] == good["set"].iloc[0]])
     return Conclusion(numbers, verdict(numbers, table))
 
 
-def _levels(name: str, arm: pd.DataFrame) -> dict[str, Number]:
-    """What is measured at one n of one set."""
+def _levels(name: str, arm: pd.DataFrame, pairs: int) -> dict[str, Number]:
+    """What is measured at one n of one set; ``pairs`` is how many networks and sets the verdict judges together."""
     grid = arm.pivot(index="seed", columns="learner", values="error").astype(float)
     there = [learner for learner in LEARNERS if learner in grid]
     asked = {learner: arm.loc[arm["learner"] == learner, "seed"] for learner in there}
     numbers = {f"error.{learner}.{name}": Number.mean(grid.loc[asked[learner], learner]) for learner in there}
     numbers |= {
-        f"difference.{learner}.{name}": _paired(grid, asked, learner, "kernel")
+        f"difference.{learner}.{name}": _paired(grid, asked, (learner, "kernel"), pairs)
         for learner in there
         if learner != "kernel" and "kernel" in there
     }
     numbers |= {
-        f"gain.{learner}.{name}": _paired(grid, asked, "linearized", learner)
+        f"gain.{learner}.{name}": _paired(grid, asked, ("linearized", learner), pairs)
         for learner in NETWORKS
         if learner in there and "linearized" in there
     }
     return numbers | {f"samples.{name}": Number(float(arm["samples"].max()), None, len(grid))}
 
 
-def _paired(grid: pd.DataFrame, asked: dict[str, Any], one: str, other: str) -> Number:
+def _paired(grid: pd.DataFrame, asked: dict[str, Any], learners: tuple[str, str], pairs: int) -> Number:
+    """Mean difference over shared seeds, with the interval that holds for all ``pairs`` at once (Bonferroni)."""
+    from lab.measures.exponents import mean_interval
+
+    one, other = learners
     seeds = sorted(set(asked[one]) & set(asked[other]))
-    return Number.mean(grid.loc[seeds, one] - grid.loc[seeds, other])
+    differences = grid.loc[seeds, one] - grid.loc[seeds, other]
+    number = Number.mean(differences)
+    if number.interval is None:
+        return number
+    joint = mean_interval(differences, 1 - 0.05 / pairs)[1]
+    return replace(number, details={"joint_interval": list(joint or ())})
 
 
 def _learning(arm: pd.DataFrame) -> dict[str, Number]:
@@ -345,13 +355,13 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
 
 
 def _judged(numbers: dict[str, Number], what: str, sets: list[str]) -> dict[str, list[str]]:
-    """Networks and sets by what the interval of a number says: below 0, above 0, around 0, or nothing."""
+    """Networks and sets by what the joint interval of a number says: below 0, above 0, around 0, or nothing."""
     found: dict[str, list[str]] = {"below": [], "above": [], "around": [], "none": []}
     for learner in NETWORKS:
         for name in sets:
             number = numbers.get(f"{what}.{learner}.{name}", Number.none("missing"))
-            low, high = number.interval or (None, None)
-            side = "none" if low is None or high is None else "below" if high < 0 else "above" if low > 0 else "around"
+            low, high = number.details.get("joint_interval", (np.nan, np.nan))
+            side = "none" if np.isnan(low) else "below" if high < 0 else "above" if low > 0 else "around"
             found[side].append(f"{name} ({LEARNERS[learner]})")
     return found
 
@@ -363,7 +373,7 @@ def _against_kernel(numbers: dict[str, Number], sets: list[str]) -> str:
     found = _judged(numbers, "difference", sets)
     parts = [f"{side}: {_listed(found[key])}" for key, side in (("below", "fewer"), ("above", "more")) if found[key]]
     parts += [f"undecided in {len(found['around'])} cases"] if found["around"] else []
-    parts += [f"no interval in {len(found['none'])} cases"] if found["none"] else []
+    parts += [f"no interval for {_listed(found['none'])}"] if found["none"] else []
     enough = (
         "The infinite-width kernel is not sufficient here: some network does better"
         if found["below"]
