@@ -1,0 +1,221 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from comparisons import minima
+from comparisons._settings import build
+from lab.errors import LabError
+from lab.measures.landscape import moved, planted_motion
+from tests.references import dense_jacobian
+from tests.tolerances import EXACT
+
+SMALL = {"widths": (24,), "seeds": 1, "samples": 4, "readouts": ("last",), "points": 5, "searches": 2}
+SMALL |= {"success_widths": (2, 16), "success_seeds": 2}
+SETTINGS = minima.Settings(**SMALL)
+
+
+def planted_rows(gradient=0.0, ratio=0.5, needed=-0.5, level=2.0, seeds=4):
+    """Power laws in m: distance ratio and needed motion, which is level times the radius at m = 64."""
+    noise, rows = np.random.default_rng(0).normal(0, 0.02, seeds), []
+    for m in (64, 128, 256, 512):
+        for seed in range(seeds):
+            x, wobble = m / 64, np.exp(noise[seed])
+            row = {"part": "planted", "readout": "last", "width": m, "seed": seed, "exit": "reached"}
+            row |= {"planted_gradient": gradient, "planted_loss": 1.2 * wobble, "descent_loss": 1e-3 * wobble}
+            row |= {"distance_ratio": 10 * x ** (ratio + noise[seed]), "planted_distance": 7.0 * wobble}
+            row |= {"planted_over_initial": 2.5 * wobble, "descent_distance": 0.7 * x**-ratio, "valid": 0.2 * wobble}
+            row |= {"valid_censored": None, "needed": 0.2 * level * x ** (needed + noise[seed])}
+            row |= {f"barrier_{name}": 0.1 for name in minima.LINES}
+            row |= {name: row["needed"] / row["valid"] for name in ("needed_over_valid", "needed_over_valid_spectral")}
+            rows.append(row)
+    return rows
+
+
+def success_rows(exits):
+    """Twenty seeds at each width, with how many of them end in which way."""
+    return [
+        {"part": "success", "readout": "last", "width": width, "seed": seed, "exit": name}
+        for width, counts in exits.items()
+        for seed, name in enumerate(name for name, count in counts.items() for _ in range(count))
+    ]
+
+
+GOOD = {2: {"stuck": 20}, 4: {"success": 10, "stuck": 6, "slow": 4}, 8: {"success": 19, "diverged": 1}}
+GOOD |= {16: {"success": 20}}
+
+
+def table(exits=GOOD, **change):
+    return pd.DataFrame([*planted_rows(**change), *success_rows(exits)])
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({}, "gradient of exactly 0"),
+        ({"gradient": 1e-12}, "at most 1e-12, not 0"),
+        ({"ratio": 0.5}, "growing as m^0.5"),
+        ({"ratio": 0.0}, "times as far away as where descent ends; the motion"),
+        ({"level": 2.0}, "the first falls below it at width 2"),
+        ({"level": 0.5}, "left censored at 64"),
+        ({"needed": 0.0, "level": 5.0}, "right censored at 512"),
+        ({}, "they get stuck 100 % at width 2, 30 % at width 4"),
+        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "at no width found (right censored at 4)"),
+        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "they get stuck never"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(change, text):
+    assert text in minima.conclude(table(**change)).verdict
+
+
+def test_keys_and_values():
+    numbers = minima.conclude(table()).numbers
+    assert numbers["exponent.distance_ratio"].value == pytest.approx(0.5, abs=0.05)
+    assert numbers["exponent.needed"].value == pytest.approx(-0.5, abs=0.05)
+    assert numbers["exponent.valid"].value == pytest.approx(0.0, abs=EXACT)
+    assert numbers["needed_over_valid.64"].value == pytest.approx(2.0, rel=0.1)
+    assert numbers["needed_is_valid_from"].value == pytest.approx(256, rel=0.15)
+    assert {"barrier.descent.512", "barrier.between.64", "planted_over_initial.128"} <= set(numbers)
+    assert [numbers[f"{name}.4"].value for name in minima.EXITS] == [0.5, 0.2, 0.3, 0.0]
+    assert 4 < numbers["width_for_90_percent"].value < 16
+
+
+def test_each_part_may_be_missing_and_so_may_rows():
+    assert "narrow networks" not in minima.conclude(pd.DataFrame(planted_rows())).verdict
+    assert "worse minima" not in minima.conclude(pd.DataFrame(success_rows(GOOD))).verdict
+    rows = table()
+    assert minima.conclude(rows[rows["width"] != 512]).numbers["distance_ratio.256"].value is not None
+
+
+def test_a_diverged_descent_enters_no_mean():
+    rows = table()
+    gone = (rows["part"] == "planted") & (rows["width"] == 512) & (rows["seed"] == 0)
+    rows.loc[gone, "exit"] = "diverged"
+    rows.loc[gone, ["distance_ratio", "descent_loss", "barrier_descent"]] = np.nan
+    numbers = minima.conclude(rows).numbers
+    assert numbers["distance_ratio.512"].seeds == 3
+    assert numbers["descent_loss"].value == pytest.approx(1e-3, rel=0.1)
+
+
+def test_a_censored_radius_is_no_number():
+    rows = table()
+    rows["valid_censored"] = "right"
+    numbers = minima.conclude(rows).numbers
+    assert numbers["valid.64"].value is None
+    assert numbers["exponent.valid"].value is None
+
+
+@pytest.mark.parametrize("readout", ["last", "all"])
+def test_a_planted_cell_against_dense_algebra(readout):
+    cell = minima.cells(minima.Settings(**{**SMALL, "readouts": (readout,), "accuracy": 1e-2}))[0]
+    row, arrays = minima.measure(cell)
+    json.dumps([cell, row], allow_nan=False)
+    assert set(pd.DataFrame(planted_rows()).columns) <= set(row)
+    assert row["planted_gradient"] == 0.0
+    task, network = build(cell)
+    targets = task.train_targets.flatten(1)
+    constant = 0.5 * float((targets - targets.mean(0)).square().sum())
+    bad = moved(network, planted_motion(network, task.train_inputs))
+    loss = 0.5 * (bad(task.train_inputs).flatten(1) - targets).square().sum()
+    loss.backward()
+    assert float(bad.W.grad.abs().max()) == 0.0
+    assert row["planted_loss"] == pytest.approx(float(loss.detach()) / constant, rel=EXACT)
+    assert row["descent_loss"] < 0.05 < row["planted_loss"]
+    J = dense_jacobian(network, task.train_inputs)["W"].flatten(0, 1)
+    with torch.no_grad():
+        residual = (network(task.train_inputs).flatten(1) - targets).flatten()
+    shortest = torch.linalg.lstsq(J, residual, driver="gelsd").solution  # J v = r₀ of least norm
+    assert row["needed"] == pytest.approx(float(shortest.norm()), rel=1e-6)
+    assert row["needed_spectral"] == pytest.approx(float(torch.linalg.svdvals(shortest.view(24, 24))[0]), rel=1e-6)
+    assert row["needed_over_valid"] == row["needed"] / row["valid"]
+    first = float(residual.square().sum()) / 2 / constant
+    assert arrays["losses"][:2, 0] == pytest.approx(first, rel=EXACT)
+    assert arrays["losses"][1:, -1] == pytest.approx(row["planted_loss"], rel=EXACT)
+    assert arrays["losses"][0, -1] == pytest.approx(row["descent_loss"], rel=1e-6)
+
+
+def test_a_diverged_descent_leaves_empty_cells():
+    cell = {**minima.cells(SETTINGS)[0], "critical_fraction": 200.0}
+    row, _ = minima.measure(cell)
+    json.dumps(row, allow_nan=False)
+    assert row["diverged"]
+    assert all(row[name] is None for name in ("distance_ratio", "descent_loss", "barrier_descent", "barrier_between"))
+    assert row["planted_gradient"] == 0.0
+    assert row["needed"] > 0
+
+
+def success_cell(**change):
+    return {**next(cell for cell in minima.cells(SETTINGS) if cell["part"] == "success"), **change}
+
+
+def test_narrow_networks_end_in_four_ways():
+    assert minima.measure(success_cell(width=48))[0]["exit"] == "success"
+    assert minima.measure(success_cell(width=48, critical_fraction=200.0))[0]["exit"] == "diverged"
+    assert minima.measure(success_cell(width=48, accuracy=1e-8, patience=1.0))[0]["exit"] == "slow"
+    stuck = minima.measure(success_cell(width=1, seed=0))[0]
+    assert stuck["exit"] == "stuck"
+    assert stuck["final_mse"] > 0.01
+
+
+def test_without_open_gates_there_is_no_gradient():
+    """A unit that is dead at every step: the kernel is 0 and the run is stuck where it starts."""
+    rows = [minima.measure(success_cell(width=1, seed=seed, patience=1.0))[0] for seed in range(12)]
+    dead = [row for row in rows if row["steps"] == 0]
+    assert dead
+    assert all(row["exit"] == "stuck" and row["final_mse"] == pytest.approx(1.0) for row in dead)
+
+
+def test_cells_keep_only_the_settings_of_their_part():
+    cells = minima.cells(SETTINGS)
+    assert len(cells) == 1 + 2 * 2
+    planted, success = cells[0], cells[-1]
+    assert (planted["centred"], success["centred"]) == (False, True)
+    assert (planted["accuracy"], success["accuracy"]) == (1e-3, 1e-2)
+    assert (planted["patience"], success["patience"]) == (4.0, 100.0)
+    assert "radii" not in success
+    assert not {"success_widths", "success_seeds", "success_patience"} & (set(planted) | set(success))
+    assert json.loads(json.dumps(cells)) == cells
+    assert minima.cost({**planted, "width": 128}).flops > 6 * minima.cost({**planted, "width": 32}).flops
+
+
+def test_figures_are_drawn_from_measured_results():
+    cells = [{**cell, "width": m} for cell in minima.cells(SETTINGS)[:1] for m in (16, 24)]
+    cells += minima.cells(SETTINGS)[1:]
+    rows, arrays = zip(*(minima.measure(cell) for cell in cells), strict=True)
+
+    class Results:
+        table = pd.DataFrame(rows)
+
+        @staticmethod
+        def arrays(width, **_):
+            return arrays[(16, 24).index(width)]
+
+    figures = minima.draw(Results, minima.conclude(Results.table))
+    assert set(figures) == {"intuition", "distance", "lines", "success"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"accuracy": 0.0}, "accuracy"),
+        ({"success_accuracy": 0.0}, "success_accuracy"),
+        ({"patience": 0.0}, "patience"),
+        ({"success_patience": 0.0}, "success_patience"),
+        ({"success_widths": (0,)}, "success_widths"),
+        ({"success_widths": (4, 4)}, "success_widths"),
+        ({"success_seeds": 0}, "success_seeds"),
+        ({"success_readouts": ("first",)}, "success_readouts"),
+        ({"points": 2}, "points"),
+        ({"searches": 0}, "searches"),
+        ({"radii": ()}, "radii"),
+        ({"radii": (-1.0,)}, "radii"),
+        ({"activation": "erf"}, "activation"),
+        ({"trained": ("A",)}, "trained"),
+    ],
+)
+def test_bad_settings_name_themselves(settings, name):
+    with pytest.raises(LabError) as caught:
+        minima.Settings(**settings)
+    assert caught.value.argument == name
