@@ -73,7 +73,7 @@ COLORS = {
 
 
 _START_LABELS = {
-    "path": "gradient descent, each seed",
+    "path": "gradient descent from step 1 on, each seed",
     "end": "trained",
     "line": "straight to another random draw",
     "draw": "another random draw",
@@ -370,22 +370,28 @@ def _sign(number: Number) -> str:
 def _judge_start(numbers: dict[str, Number]) -> str:
     """Near in distance, far in loss, or not."""
     init, end, distance = (numbers.get(name) for name in ("loss_init", "loss_end", "distance_over_random"))
-    if init is None or init.value is None or end is None or end.value is None or distance is None:
+    if init is None or end is None or distance is None or None in (init.value, end.value, distance.value):
         return ""
-    near = f"training moves W by {100 * (distance.value or 0.0):.2g} % of the distance between two random draws"
+    fall = numbers["exponent.distance_over_random"]
+    trend = "" if fall.value is None else f", a share that goes as m^{fall}"
+    near = f"training moves W by {100 * distance.value:.2g} % of the distance between two random draws{trend}"
     far = f"takes the mse from {init} to {end} times that of predicting 0"
-    good = end.value < 0.5 * init.value
-    judged = (
-        "so random weights are near a solution and are none"
-        if good and init.value > 1
-        else "so they were not far in loss"
-    )
-    judged = judged if good or init.value <= 1 else "so descent has not arrived"
     control = numbers.get("distance_over_random.random")
     beside = ""
-    if control is not None and control.value is not None and distance.value:
+    if control is not None and control.value is not None:
         beside = f" Random labels take {control.value / distance.value:.2g} times the distance."
-    return f"Uncentred, {near} and {far}, {judged}.{beside}"
+    return f"Uncentred, {near}, and {far}: {_near_or_far(init, end)}.{beside}"
+
+
+def _near_or_far(init: Number, end: Number) -> str:
+    """Whether the loss at random weights is above that of predicting 0, and apart from the trained one."""
+    if init.interval is None or end.interval is None:
+        return "one interval needs three seeds or more"
+    if end.interval[1] >= init.interval[0]:
+        return "over these seeds the two cannot be told apart"
+    if init.interval[0] > 1:
+        return "random weights are near a solution, and worse than predicting 0 themselves"
+    return "random weights are near a solution, and are none themselves"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -482,10 +488,10 @@ def _draw_start(results: Any) -> Figure:
         ax.axhline(1, color=style.GREY, linewidth=0.8)
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_xlabel(r"distance from the start  $\|W-W_0\|_F\,/\,\|W_0'-W_0\|_F$")
+        ax.set_xlabel("distance from the start, ‖W − W₀‖ over ‖W₀′ − W₀‖")
         ax.set_title("labels of the task" if labels == "task" else "random labels")
         if ax.get_legend_handles_labels()[0]:
-            style.legend_below(ax)
+            style.legend_below(ax).get_legend().set_bbox_to_anchor((0.5, -0.2), ax.transAxes)  # below tall tick labels
     axes[0, 0].set_ylabel("training mse over that of predicting 0")
     width = results.table["width"].max()
     style.headline(figure, f"Near in distance, far in loss? From random weights to trained ones (width {width})")
