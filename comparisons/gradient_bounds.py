@@ -379,7 +379,7 @@ def _draw_lines(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: s
     from lab.figures import style
 
     arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.0, 4.8), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.6, 4.8), sharey=True)
     for ax, readout in zip(axes[0], arms, strict=True):
         for name, (what, color) in lines.items():
             _exponents.draw(ax, table[table["readout"] == readout], name, color, what)
@@ -392,8 +392,8 @@ def _draw_lines(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: s
 
 def _draw_radius(table: pd.DataFrame) -> Figure:
     lines = {
-        "radius_of_validity": ("radius of validity, worst direction", COLORS["adversarial"]),
-        "motion": (r"gradient descent: $\sqrt{m}\,\|W_T-W_0\|_2$", COLORS["gd"]),
+        "radius_of_validity": ("valid, worst direction", COLORS["adversarial"]),
+        "motion": ("where descent ends", COLORS["gd"]),
     }
     return _draw_lines(table, lines, question, r"$\tau=\sqrt{m}\,\|W-W_0\|_2$")
 
@@ -408,15 +408,15 @@ def _draw_spheres(results: Any) -> Figure:
     from lab.figures import style
 
     arms, width = _exponents.readouts(results.table), int(results.table["width"].max())
-    figure, axes = style.panels(len(arms), size=(5.2, 4.6), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.6, 4.8), sharey=True)
     for ax, readout in zip(axes[0], arms, strict=True):
         found = _cells(results, readout, width)
         shares = np.stack([arrays["shares"] for _, arrays in found])
         for place, (name, what) in enumerate(DIRECTIONS.items()):
             _seeds(ax, found[0][1]["radii"], shares[:, place], COLORS[name], what)
         motion = np.nanmean([row["motion"] for row, _ in found])
-        ax.axvline(motion, color=COLORS["gd"], linewidth=1, linestyle=(0, (1, 1.6)), label="where descent ends (mean)")
-        ax.axhline(QUARTER, color=style.GREY, linestyle="--", label="a quarter: the bound's edge here")
+        ax.axvline(motion, color=COLORS["gd"], linewidth=1, linestyle=(0, (1, 1.6)), label="descent ends (mean)")
+        ax.axhline(QUARTER, color=style.GREY, linestyle="--", label="a quarter")
         ax.set(xscale="log", ylim=(0, 1.6), xlabel=r"$\tau=\sqrt{m}\,\|W-W_0\|_2$")
         ax.set_title(f"readout: {_exponents.READS[readout]}")
         style.legend_below(ax, columns=2)
@@ -445,7 +445,7 @@ def _draw_flips(results: Any) -> Figure:
     figure, axes = style.panels(2, size=(5.2, 4.6))
     for name, what in list(DIRECTIONS.items())[:3]:
         _exponents.draw(axes[0, 0], arm, f"flips_{name}", COLORS[name], what)
-    axes[0, 0].set(ylabel="share of gates that differ", title="at a fixed τ, against width")
+    axes[0, 0].set(ylabel="share of gates that differ", title="at one fixed τ, against width")
     found = _cells(results, readout, width)
     missed = np.stack([arrays["remainders"] for _, arrays in found])
     radii = found[0][1]["radii"]
@@ -495,6 +495,7 @@ def _draw_rate(results: Any) -> Figure:
         last.plot(means.index, means["rate_over_linear"], "s:", color=color, label=f"{what}: over the linear model's")
     last.axhline(1, color=style.GREY, linestyle="--", label="as predicted")
     curves.width_axis(last, np.array(sorted(table["width"].unique()), dtype=float))
+    last.set(yscale="linear", ylim=(0, None))
     last.set(title="rate in the last decade (mean over seeds)", ylabel="rate, measured over predicted")
     style.legend_below(last)
     style.headline(figure, "Linear convergence, measured against the predicted rate")

@@ -68,7 +68,8 @@ def gaussian_direction(network: ElmanRNN, seed: int) -> Tensor:
     """A motion with independent normal entries and spectral norm 1."""
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(network.W.shape, generator=generator, dtype=torch.float64)
-    return (direction / torch.linalg.matrix_norm(direction, ord=2)).to(network.W)
+    unit: Tensor = direction / torch.linalg.matrix_norm(direction, ord=2)
+    return unit.to(network.W)
 
 
 def eigenvalue_gradient(network: ElmanRNN, inputs: Tensor) -> tuple[float, Tensor]:
@@ -230,7 +231,8 @@ def _fall(network: ElmanRNN, motion: Tensor, inputs: Tensor) -> Tensor:
     gradient = eigenvalue_gradient(moved(network, motion), inputs)[1]
     left, values, right = torch.linalg.svd(gradient, full_matrices=False)
     live = values > _RANK * values[0]
-    return left[:, live] @ right[live]
+    fall: Tensor = left[:, live] @ right[live]
+    return fall
 
 
 def _projected(network: ElmanRNN, unrolled: Unrolled) -> Tensor:
@@ -243,7 +245,8 @@ def _normalised_mean(states: Tensor) -> Tensor:
     """Mean of the normalised states (…, m), normalised."""
     lengths = torch.linalg.vector_norm(states, dim=-1, keepdim=True).clamp(min=torch.finfo(states.dtype).tiny)
     mean = (states / lengths).flatten(0, 1).mean(0)
-    return mean / torch.linalg.vector_norm(mean).clamp(min=torch.finfo(mean.dtype).tiny)
+    unit: Tensor = mean / torch.linalg.vector_norm(mean).clamp(min=torch.finfo(mean.dtype).tiny)
+    return unit
 
 
 def _rms(values: Tensor) -> float:

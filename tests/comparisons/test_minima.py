@@ -29,7 +29,7 @@ def planted_rows(gradient=0.0, ratio=0.5, needed=-0.5, level=2.0, seeds=4):
             row |= {"planted_over_initial": 2.5 * wobble, "descent_distance": 0.7 * x**-ratio, "valid": 0.2 * wobble}
             row |= {"valid_censored": None, "needed": 0.2 * level * x ** (needed + noise[seed])}
             row |= {f"barrier_{name}": 0.1 for name in minima.LINES}
-            row |= {name: row["needed"] / row["valid"] for name in ("needed_over_valid", "needed_over_valid_spectral")}
+            row |= dict.fromkeys(("needed_over_valid", "needed_over_valid_spectral"), row["needed"] / row["valid"])
             rows.append(row)
     return rows
 
