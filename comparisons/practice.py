@@ -379,7 +379,7 @@ def _against_kernel(numbers: dict[str, Number], sets: list[str]) -> str:
         if found["below"]
         else "No network is seen to do better than its infinite-width kernel here"
     )
-    return f"{enough} (test error of the kernel {level}); mistakes of networks against it: {'; '.join(parts)}."
+    return f"{enough} (test error of the kernel {level}); mistakes of networks against it, all judged together at 95 %: {'; '.join(parts)}."
 
 
 def _listed(names: list[str]) -> str:
@@ -422,7 +422,7 @@ COLORS = {
     "kernel_ridge": "#000000",
     "features": "#009E73",
     "ridge": "#6b6b6b",
-    "neighbours": "#6b6b6b",
+    "neighbours": "#CC79A7",
 }
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
 
@@ -431,7 +431,7 @@ def _draw_errors(table: pd.DataFrame, numbers: Any) -> Figure:
     from lab.figures import curves, style
 
     sets = [name.removeprefix("samples.") for name in numbers if name.startswith("samples.")]
-    figure, axes = style.panels(len(sets), size=(3.6, 3.9), sharey=True)
+    figure, axes = style.panels(len(sets), size=(3.4 if len(sets) > 1 else 5.6, 4.2), sharey=True)
     for ax, name in zip(axes[0], sets, strict=True):
         arm = table[(table["set"] == name) & (table["samples"] == numbers[f"samples.{name}"].value)]
         there = [learner for learner in LEARNERS if (arm["learner"] == learner).any()]
@@ -440,10 +440,12 @@ def _draw_errors(table: pd.DataFrame, numbers: Any) -> Figure:
         colors = [COLORS[learner] for learner in there]
         curves.levels(ax, [LEARNERS[each] for each in there], 100 * grid.to_numpy(), 100 * np.array(ends), colors)
         classes = int(arm["classes"].iloc[0])
-        ax.axvline(100 * (1 - 1 / classes), color=style.GREY, linestyle="--", linewidth=1)
-        ax.set_title(f"{name}: n = {arm['samples'].iloc[0]:.0f}, {classes} classes")
-        ax.set_xlabel("test error (%); dashed: chance")
-        ax.set_xlim(left=0)
+        chance = 100 * (1 - 1 / classes)
+        ax.axvline(chance, color=style.GREY, linestyle="--", linewidth=1)
+        ax.text(chance, len(there) - 0.6, "chance ", color=style.GREY, ha="right", fontsize="small")
+        ax.set_title(f"{name}:\nn = {arm['samples'].iloc[0]:.0f}, {classes} classes")
+        ax.set_xlabel("test error (%)")
+        ax.set_xlim(0, 1.08 * chance)
     style.headline(figure, question)
     return figure
 
@@ -455,7 +457,7 @@ def _draw_learning(arm: pd.DataFrame) -> Figure:
     groups += [
         ("Infinite width and learners without it", ("kernel", "kernel_ridge", "features", "ridge", "neighbours"))
     ]
-    figure, axes = style.panels(2, size=(5.2, 3.9), sharey=True)
+    figure, axes = style.panels(2, size=(5.2, 5.0), sharey=True)
     for ax, (title, learners) in zip(axes[0], groups, strict=True):
         for learner in [name for name in learners if (arm["learner"] == name).any()]:
             own = arm[arm["learner"] == learner].assign(percent=lambda part: 100 * part["error"].astype(float))
