@@ -379,7 +379,8 @@ def _against_kernel(numbers: dict[str, Number], sets: list[str]) -> str:
         if found["below"]
         else "No network is seen to do better than its infinite-width kernel here"
     )
-    return f"{enough} (test error of the kernel {level}); mistakes of networks against it, all judged together at 95 %: {'; '.join(parts)}."
+    against = f"mistakes of networks against it, all judged together at 95 %: {'; '.join(parts)}"
+    return f"{enough} (test error of the kernel {level}); {against}."
 
 
 def _listed(names: list[str]) -> str:
