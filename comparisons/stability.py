@@ -503,7 +503,7 @@ def _draw_products(table: pd.DataFrame) -> Figure:
     ax.set_ylabel(r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at c = 2")
     if ax.get_legend_handles_labels()[0]:
         style.legend_below(ax)
-    style.headline(figure, "The worst direction through the product, at the paper's variance (thin: single seeds)")
+    style.headline(figure, "The worst direction through the product (thin: single seeds)")
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -261,8 +262,8 @@ def _draw_weight(ax: Axes, plan: _Plan, weight: str, start: Point, end: Point, s
     color, upright = plan.color(weight), start[0] == end[0]
     _arrow(ax, start, end, color, 2.6 if weight in plan.trained else 1.6)
     x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    name = {"ha": "right", "va": "center"} if upright else {"ha": "center", "va": "bottom"}
-    shape = {"ha": "left", "va": "center"} if upright else {"ha": "center", "va": "top"}
+    name: dict[str, Any] = {"ha": "right", "va": "center"} if upright else {"ha": "center", "va": "bottom"}
+    shape: dict[str, Any] = {"ha": "left", "va": "center"} if upright else {"ha": "center", "va": "top"}
     dx, dy = (0.14, 0.0) if upright else (0.0, 0.14)
     ax.text(x - dx, y + dy, weight, color=color, fontweight="bold", **name)
     ax.text(x + dx, y - dy, plan.shapes[weight] if shaped else "", color=color, fontsize=_small(), **shape)
@@ -275,7 +276,7 @@ def _arrow(ax: Axes, start: Point, end: Point, color: str, width: float = 1.4) -
     cut = (_RADIUS + 0.04) / size
     tail = (start[0] + cut * across, start[1] + cut * along)
     head = (end[0] - cut * across, end[1] - cut * along)
-    shape = {"arrowstyle": "-|>", "mutation_scale": 1.2 * _type(), "shrinkA": 0, "shrinkB": 0}
+    shape: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 1.2 * _type(), "shrinkA": 0, "shrinkB": 0}
     ax.add_patch(FancyArrowPatch(tail, head, color=color, linewidth=width * _type() / 10, zorder=2, **shape))
 
 
@@ -289,7 +290,7 @@ def _node(ax: Axes, place: Point, text: str, *, square: bool = False, filled: bo
 
 
 def _box(ax: Axes, corner: Point, width: float, height: float) -> None:
-    shape = {"boxstyle": "round,pad=0,rounding_size=0.14", "facecolor": "#f5f5f5", "edgecolor": INK}
+    shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.14", "facecolor": "#f5f5f5", "edgecolor": INK}
     ax.add_patch(FancyBboxPatch(corner, width, height, linewidth=0.13 * _type(), zorder=3, **shape))
 
 
