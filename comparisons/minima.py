@@ -397,15 +397,21 @@ def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
     planted, narrow = table[table["part"] == "planted"], table[table["part"] == "success"]
     figures = {"success": _draw_success(narrow, conclusion)} if len(narrow) else {}
     if len(planted):
-        figures |= {"intuition": _draw_pair(planted, INTUITION, "Why width helps: two lengths that cross")}
+        figures |= {
+            "intuition": _draw_pair(
+                planted,
+                INTUITION,
+                "Why width helps: the motion that is needed, and the radius in which the kernel stays good",
+            )
+        }
         figures |= {"distance": _draw_pair(planted, DISTANCES, "How far away is a worse minimum?")}
         figures |= {"lines": _draw_lines(results, planted)}
     return figures
 
 
 INTUITION = {
-    "needed": ("motion needed to fit the data", "#0072B2"),
-    "valid": ("radius in which the kernel stays good", "#D55E00"),
+    "needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"),
+    "valid": (r"kernel good within, $\|\cdot\|_2$", "#D55E00"),
 }
 DISTANCES = {
     "planted_distance": ("to the planted minimum", "#D55E00"),
@@ -417,7 +423,7 @@ def _draw_pair(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: st
     from lab.figures import style
 
     arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.2, 4.4), sharey=True)
+    figure, axes = style.panels(len(arms), size=(5.6, 4.6), sharey=True)
     for ax, readout in zip(axes[0], arms, strict=True):
         for name, (what, color) in lines.items():
             _exponents.draw(ax, table[table["readout"] == readout], name, color, what)
