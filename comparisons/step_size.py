@@ -12,6 +12,8 @@ tracking_limit
     Largest c up to which the largest test gap |network − linearized| of τ ≤ 40 stays within 1.25 times that of the
     smallest c, at the largest width; ``tracking_limit.<width>`` at each. All limits are places on the grid, one per
     seed, averaged in logs.
+gap_smallest_step, gap_smallest_step.<width>
+    That gap at the smallest c, in units of RMS(y − f₀) on the training set.
 linear_limit, linear_limit.<width>
     Smallest c at which the linear model's mean squared error exceeds ten times its first value within 10,000 steps. A
     self-check: it is the first c above 1, since the error along the top eigenvector grows as (2c − 1)^(2t).
@@ -69,6 +71,7 @@ REACHED = 0.1  # of the first mean squared error
 TRACKS = 1.25  # times the gap at the smallest step
 EXPLODES = 10.0  # times the linear model's first mean squared error
 LINEAR_STEPS = 10_000  # in which it may
+EDGE = 0.6  # share of linear_limit from which tracking ends where the linear model does: one or two places of the grid
 VAGUE = 1.0  # length of an interval of an exponent beyond which it says nothing
 REFERENCE, NEAR_LIMIT = 0.25, 0.8  # c, and share of network_limit, between which weight motion is compared
 
@@ -266,13 +269,14 @@ def _row(cell: dict[str, Any], run: _Run, regressor: Any, rate: float) -> dict[s
 def _infinite_step(network: Any, task: Any) -> float | None:
     """2m/λ_max of the infinitely wide network, where its kernel has a closed form."""
     import lab
+    from lab.kernels.spectrum import Spectrum
 
     inner = getattr(network, "network", network)
     try:
         limit = lab.infinite_ntk(inner, task.train_inputs)
     except lab.LabError:
         return None
-    return 2 * inner.width / float(lab.kernels.spectrum.Spectrum(limit).lambda_max)
+    return 2 * inner.width / Spectrum(limit).lambda_max
 
 
 def _lambda_max(network: Any, task: Any) -> float:
@@ -349,6 +353,7 @@ def _at_width(arm: pd.DataFrame) -> dict[str, Number]:
     return {
         **limits,
         **{name: Number.mean(values) if complete else missing for name, values in catapults.items()},
+        "gap_smallest_step": Number.mean(firsts["gap_test"]),
         "live_gates_start": Number.mean(firsts["live_gates_start"]),
         "catapult_peak": Number.geometric([each.at_limit["peak_mse"] for each in flown]) if complete else missing,
         "weight_motion_ratio": Number.geometric([each.motion_ratio for each in seeds]),
@@ -400,8 +405,9 @@ def _motion_ratio(c: np.ndarray, motion: np.ndarray) -> float | None:
 
 def verdict(numbers: dict[str, Number], width: int) -> str:
     """The three limits in words, and the step in units of 1/m."""
-    tracking, linear, network = (numbers[f"{name}_limit"] for name in ("tracking", "linear", "network"))
-    sentences = [f"At width {width}, in units of the critical step 2/λ_max(K₀): " + _tracks(tracking, linear)]
+    linear, network = numbers["linear_limit"], numbers["network_limit"]
+    tracks = _tracks(numbers["tracking_limit"], linear, numbers["gap_smallest_step"])
+    sentences = [f"At width {width}, in units of the critical step 2/λ_max(K₀): {tracks}"]
     if network.value is None:
         sentences.append(f"Where the network gives up is not inside this grid ({network.reason}).")
     elif linear.value is not None and network.value <= linear.value:
@@ -428,15 +434,16 @@ def _law(numbers: dict[str, Number], width: int) -> str:
     return f"{said}: the step is {'compatible with' if flat else 'at odds with'} the theorem's 1/m."
 
 
-def _tracks(tracking: Number, linear: Number) -> str:
+def _tracks(tracking: Number, linear: Number, gap: Number) -> str:
     """Where tracking breaks, beside where the linear model diverges."""
-    edge = "never diverges here" if linear.value is None else f"diverges from {linear} on"
+    size = "" if gap.value is None else f" (a gap of {100 * gap.value:.0f} % of the initial residual)"
+    edge = "never diverges here" if linear.value is None else f"diverges from {linear.value:.3g} on"
     if tracking.value is None:
         return f"tracking does not break inside this grid ({tracking.reason}); the linear model {edge}."
-    small = "smaller steps track no better"
-    if linear.value is not None and tracking.value >= 0.6 * linear.value:
-        return f"the network tracks its linear model up to {tracking}, {small}, and the linear model {edge}."
-    return f"tracking breaks at {tracking}, well before the linear model, which {edge}."
+    close = "stays as near to its linear model as with the smallest step"
+    if linear.value is not None and tracking.value >= EDGE * linear.value:
+        return f"the network {close}{size} up to {tracking}, and the linear model {edge}."
+    return f"tracking breaks at {tracking}{size}, well before the linear model, which {edge}."
 
 
 def _catapult(numbers: dict[str, Number]) -> str:
@@ -484,20 +491,22 @@ def _draw_limits(table: pd.DataFrame, conclusion: Conclusion) -> Figure:
 
 def _gap_curve(ax: Any, arm: pd.DataFrame, color: str, label: str) -> None:
     """Gaps of the seeds as points, and their geometric mean, up to the first c at which a model diverged in time."""
+    from lab.figures import curves
+
     grid = arm.pivot(index="seed", columns="fraction", values="gap_test").astype(float)
     whole = grid.notna().all().to_numpy()
     good = grid.loc[:, np.logical_and.accumulate(whole)]
     for row in good.to_numpy():
         ax.plot(good.columns, row, "o", color=color, alpha=0.25, markersize=3)
-    ax.plot(good.columns, np.exp(np.log(good).mean()), "-", color=color, label=label)
-    ax.set_yscale("log")
+    curves.log_band(ax, good.columns.to_numpy(float), np.log(good.to_numpy()), color=color, label=label)
 
 
 def _mark_limits(axes: Any, conclusion: Conclusion) -> None:
-    """The three limits of the largest width as lines through both panels, the catapult window shaded."""
+    """The three limits of the largest width through both panels, with their intervals; the catapult window shaded."""
     from lab.figures.style import GREY
 
-    found = {name: conclusion.numbers[f"{name}_limit"].value for name in ("tracking", "linear", "network")}
+    limits = {name: conclusion.numbers[f"{name}_limit"] for name in ("tracking", "linear", "network")}
+    found = {name: limit.value for name, limit in limits.items()}
     words = {"tracking": "tracking\nends", "linear": "linear model\ndiverges", "network": "network\ngives up"}
     for ax in axes:
         ax.set_xscale("log")
@@ -512,6 +521,8 @@ def _mark_limits(axes: Any, conclusion: Conclusion) -> None:
             shift = (-5 if side == "right" else 5, 0)
             place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "ha": side, "va": "center"}
             axes[0].annotate(words[name], (value, 0.5), shift, color=GREY, **place)
+            across = axes[0].get_xaxis_transform()
+            axes[0].plot(limits[name].interval or [value] * 2, [0.39] * 2, color=GREY, linewidth=2.5, transform=across)
     if found["linear"] and found["network"] and found["network"] > found["linear"]:
         middle = math.sqrt(found["linear"] * found["network"])
         axes[1].annotate("catapult", (middle, 0.5), xycoords=("data", "axes fraction"), ha="center", color=GREY)

@@ -142,6 +142,8 @@ def test_a_cell_is_side_by_side_with_an_exit(fraction):
         gradients.append(gradient.flatten())
     top = torch.linalg.matrix_norm(torch.stack(gradients), ord=2) ** 2
     assert row["sharpness"] == pytest.approx(float(row["learning_rate"] * top / 2), rel=1e-8)
+    limit = lab.infinite_ntk(network.network, task.train_inputs).reshape(8, 8).numpy()
+    assert row["critical_step_infinite"] == pytest.approx(2 * 16 / np.linalg.eigvalsh(limit)[-1])
     assert row["live_gates"] == pytest.approx(float(trained.gates(task.train_inputs).double().mean()))
 
 
