@@ -1,8 +1,8 @@
 """How wide a network has to be: one ladder of widths for one task and seed, in two senses of "enough".
 
 *train*: gradient descent at η = 2c/λ_max(K₀) brings the mean square residual below ε within ``budget`` times the
-kernel time that the infinitely wide linear learner takes for that, at the same c on the same data. *lazy*: over the same
-kernel time the test gap between network and linearization stays below a level.
+kernel time that the infinitely wide linear learner takes for that, at the same c on the same data. *lazy*: over the
+same kernel time the test gap between network and linearization stays below a level.
 
 Outputs are centred, f(θ) − f(θ₀), by adding f₀ to the targets: residuals and gaps are then those of `lab.Scaled` with
 α = 1, without a second forward pass in every step.
@@ -105,13 +105,24 @@ def largest_gap(net: Any, task: SequenceTask, steps: int, critical_fraction: flo
 
 
 def train_ladder(
-    task: SequenceTask, grid: Sequence[int], *, start: int, streak: int, budget: float, accuracy: float, **choices: Any
+    task: SequenceTask,
+    grid: Sequence[int],
+    *,
+    start: int,
+    streak: int,
+    budget: float,
+    accuracy: float,
+    clock: SequenceTask | None = None,
+    **choices: Any,
 ) -> dict[str, Any]:
-    """Columns of a cell: ``exit_<m>`` at every width that was tried, the linear learner's steps, what diverged."""
+    """Columns of a cell: ``exit_<m>`` at every width that was tried, the linear learner's steps, what diverged.
+
+    ``clock`` is a task on which the linear learner's time is taken instead.
+    """
     from lab.measures.thresholds import climb
 
     fraction = choices.pop("critical_fraction")
-    linear = linear_steps(task, accuracy, fraction)
+    linear = linear_steps(clock or task, accuracy, fraction)
     exits: dict[int, str] = {}
 
     def passes(width: int) -> bool:
@@ -124,31 +135,41 @@ def train_ladder(
 
 
 def lazy_ladder(
-    task: SequenceTask, grid: Sequence[int], *, level: float, budget: float, accuracy: float, **choices: Any
+    task: SequenceTask,
+    grid: Sequence[int],
+    *,
+    start: int,
+    streak: int,
+    level: float,
+    budget: float,
+    accuracy: float,
+    **choices: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Columns of a cell, the width at which the largest gap falls through ``level``; and the gaps behind it.
 
-    The ladder is climbed until two gaps in a row are below the level.
+    The search goes up from ``start`` until ``streak`` gaps in a row are below the level, down until as many are above:
+    far below, a network with hardly an open gate cannot move, and would count as lazy.
     """
     import numpy as np
 
-    from lab.measures.thresholds import falls_through
+    from lab.measures.thresholds import climb, falls_through
 
     fraction = choices.pop("critical_fraction")
     linear = linear_steps(task, accuracy, fraction)
-    gaps: list[float] = []
-    floors: list[float] = []
-    for width in grid:
-        gap, floor = largest_gap(network(task, width, **choices), task, round(budget * linear), fraction)
-        gaps.append(gap)
-        floors.append(floor)
-        if len(gaps) > 1 and max(gaps[-2:]) < level:
-            break
-    tried = list(grid[: len(gaps)])
-    found = falls_through(tried, gaps, level)
-    gone = [width for width, gap in zip(tried, gaps, strict=True) if not np.isfinite(gap)]
-    row = {"linear_steps": linear, "width": found.value, "censored": found.censored, "noise_floor": max(floors)}
-    return {**row, **_told(gone)}, {"widths": np.array(tried), "gaps": np.array(gaps)}
+    gaps: dict[int, float] = {}
+    floors: dict[int, float] = {}
+
+    def passes(width: int) -> bool:
+        net = network(task, width, **choices)
+        gaps[width], floors[width] = largest_gap(net, task, round(budget * linear), fraction)
+        return gaps[width] < level
+
+    tried = list(climb(passes, grid, start, streak))
+    found = falls_through(tried, [gaps[width] for width in tried], level)
+    gone = [width for width in tried if not np.isfinite(gaps[width])]
+    row = {"linear_steps": linear, "width": found.value, "censored": found.censored}
+    row |= {"noise_floor": max(floors.values()), **_told(gone)}
+    return row, {"widths": np.array(tried), "gaps": np.array([gaps[width] for width in tried])}
 
 
 def _told(gone: Sequence[int]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ Interval = tuple[float, float]
 _WIDEST = 12.0  # a profile interval is looked for up to this far (in logs) from the estimate
 _GROUPS_FOR_AN_INTERVAL = 3
 _SCORINGS = 200  # of which a logistic fit takes about ten
+_INNER = (1e-3, 1e-4)  # accuracy in place and cost of a minimum over what a profile is not about
 _FLATTEST = 1e-3  # a standard deviation (in logs) that a censored fit does not go below
 
 
@@ -182,7 +183,8 @@ def censored_slope(x: ArrayLike, thresholds: Sequence[Threshold]) -> Estimate:
     def cost(level: float, log_spread: float, slope: float) -> float:
         spread = math.exp(log_spread) + _FLATTEST
         z = (height - level - slope * (place - centre)) / spread
-        terms = np.where(side == 0, scipy.stats.norm.logpdf(z) - math.log(spread), scipy.stats.norm.logcdf(-side * z))
+        density = -0.5 * z**2 - math.log(spread * math.sqrt(2 * math.pi))
+        terms = np.where(side == 0, density, scipy.special.log_ndtr(-side * z))
         return -float(terms.sum())
 
     slope, level = np.polyfit(place[seen] - centre, height[seen], 1)
@@ -464,13 +466,13 @@ def _logistic_cost(x: Array, won: Array, asked: Array, target: float) -> Callabl
 
 def _profile(cost: Callable[..., float], nuisance: list[float], start: float) -> Estimate:
     """Minimum of cost(*nuisance, parameter) over all, and the parameter's 95 % profile-likelihood interval."""
-    options = {"method": "Nelder-Mead", "options": {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000}}
-    best = scipy.optimize.minimize(lambda v: cost(*v), [*nuisance, start], **options)
-    best = scipy.optimize.minimize(lambda v: cost(*v), best.x, **options)
+    fine, coarse = ({"method": "Nelder-Mead", "options": {"xatol": x, "fatol": f}} for x, f in ((1e-6, 1e-9), _INNER))
+    best = scipy.optimize.minimize(lambda v: cost(*v), [*nuisance, start], **coarse)
+    best = scipy.optimize.minimize(lambda v: cost(*v), best.x, **fine)
     rise = scipy.stats.chi2.ppf(0.95, 1) / 2
 
     def excess(parameter: float) -> float:
-        inner = scipy.optimize.minimize(lambda v: cost(*v, parameter), best.x[:-1], **options)
+        inner = scipy.optimize.minimize(lambda v: cost(*v, parameter), best.x[:-1], **coarse)
         return float(inner.fun - best.fun - rise)
 
     middle = float(best.x[-1])
@@ -486,4 +488,4 @@ def _root(excess: Callable[[float], float], middle: float, sign: int) -> float |
         if step > _WIDEST:
             return None
     near, far = middle + sign * step / 2 * (step > 0.05), middle + sign * step
-    return float(scipy.optimize.brentq(excess, *sorted((near, far)), xtol=1e-4))
+    return float(scipy.optimize.brentq(excess, *sorted((near, far)), xtol=1e-3))

@@ -1,0 +1,258 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import lab
+from comparisons import _ladders, required_width
+from lab.errors import LabError
+from lab.measures.thresholds import geometric_grid
+from tests.tolerances import EXACT
+
+SMALL = required_width.Settings(
+    samples=(4, 6), lazy_samples=(4,), lengths=(2, 3), lengths_all=(2,), separations=(0.5,), lazy_separations=(),
+    accuracies=(0.3,), base_samples=4, base_length=3, features=3, seeds=1, lazy_seeds=1, widest=16, lazy_widest=16,
+    dtype="float64",
+)  # fmt: skip
+GRID = geometric_grid(2, 512, 2**0.25)
+VALUES = {
+    "samples": (8, 16, 32, 64),
+    "length": (2, 4, 8),
+    "separation": (0.25, 0.5, 1.0),
+    "accuracy": (0.1, 0.03, 0.01),
+}
+BASE = {"samples": 8, "length": 4, "separation": None, "accuracy": 0.1}
+
+
+def made_up(degrees, seeds=6, level=6.0, spread=0.1, notions=("train", "lazy")):
+    """A table in which the width of every seed is level · x^degree, a little apart by seed."""
+    rows = []
+    for notion in notions:
+        for arm, values in VALUES.items():
+            smallest = {"separation": 1.0, "accuracy": 10.0}.get(arm, values[0])
+            for value in values:
+                x = 1 / value if arm in ("separation", "accuracy") else value
+                for seed in range(seeds):
+                    noise = np.random.default_rng([seed, int(1000 * x)]).normal(0, spread)
+                    width = level * np.exp(noise) * (x / smallest) ** degrees[arm]
+                    row = {"notion": notion, "arm": arm, "readout": "last", **BASE, arm: value, "seed": seed}
+                    rows.append(row | filled(notion, width))
+    return pd.DataFrame(rows).astype({"censored": object} if "lazy" in notions else {})
+
+
+def filled(notion, width):
+    if notion == "lazy":
+        return {"width": width, "censored": None, "noise_floor": 1e-6, "diverged": False}
+    ends = {f"exit_{m}": "reached" if m >= width else "undecided" for m in GRID if width / 4 < m < 4 * width}
+    return {**ends, "diverged": False}
+
+
+DEGREES = {"samples": 0.5, "length": 1.0, "separation": 0.7, "accuracy": 0.0}
+
+
+@pytest.mark.parametrize("notion", ["train", "lazy"])
+def test_degrees_are_those_of_the_table(notion):
+    numbers = required_width.conclude(made_up(DEGREES)).numbers
+    for arm, name in required_width.ARGUMENTS.items():
+        degree = numbers[f"{notion}.degree.{name}"]
+        assert degree.value == pytest.approx(DEGREES[arm], abs=0.12), name
+        assert degree.interval[0] < DEGREES[arm] + 0.05
+        assert degree.interval[1] > DEGREES[arm] - 0.05
+    assert numbers[f"{notion}.width.n.8"].value == pytest.approx(6.0, rel=0.3)
+    assert {f"{notion}.degree.log_accuracy", f"{notion}.width.separation.0.25"} <= set(numbers)
+
+
+@pytest.mark.parametrize(
+    ("degree", "text"), [(0.5, "compatible with counting"), (1.0, "above the ½"), (0.0, "below the ½")]
+)
+def test_the_verdict_compares_with_counting_weights(degree, text):
+    said = required_width.conclude(made_up({**DEGREES, "samples": degree}, spread=0.02)).verdict
+    assert text in said
+    assert "n^24" in said
+
+
+def test_the_verdict_says_what_is_not_visible():
+    said = required_width.conclude(made_up(DEGREES)).verdict
+    flat = [part for part in said.split(";") if part.strip().startswith("1/ε")]
+    assert len(flat) == 2
+    assert all("no dependence visible" in part for part in flat)
+
+
+def test_seeds_outside_the_ladder_drop_their_setting_by_name():
+    table = made_up(DEGREES)
+    wide = (table["arm"] == "samples") & (table["samples"] == 64)
+    table.loc[wide & (table["notion"] == "lazy"), ["width", "censored"]] = [1024.0, "right"]
+    ends = [name for name in table if name.startswith("exit_")]
+    lost = table.loc[wide & (table["notion"] == "train"), ends]
+    table.loc[lost.index, ends] = lost.where(lost.isna(), "undecided")
+    numbers = required_width.conclude(table).numbers
+    for notion in ("train", "lazy"):
+        degree = numbers[f"{notion}.degree.n"]
+        assert degree.details["settings"] == [8, 16, 32]
+        assert "n = 64 (100%)" in degree.reason
+        assert degree.value == pytest.approx(0.5, abs=0.15)
+        assert "right censored" in numbers[f"{notion}.width.n.64"].reason
+
+
+def test_one_censored_seed_of_six_stays_and_counts_as_censored():
+    table = made_up({**DEGREES, "samples": 1.0}, spread=0.02, notions=("lazy",))
+    one = table.index[(table["arm"] == "samples") & (table["samples"] == 64)][0]
+    table.loc[one, ["width", "censored"]] = [20.0, "right"]  # true: 48
+    degree = required_width.conclude(table).numbers["lazy.degree.n"]
+    assert degree.reason is None
+    assert degree.value == pytest.approx(1.0, abs=0.05)
+
+
+def test_without_three_settings_there_is_no_degree():
+    table = made_up(DEGREES)
+    conclusion = required_width.conclude(table[(table["arm"] != "samples") | (table["samples"] < 32)])
+    assert conclusion.numbers["train.degree.n"].value is None
+    assert "fewer than 3 settings" in conclusion.verdict
+    assert "n^24" not in conclusion.verdict
+    table["censored"] = table["censored"].mask(table["notion"] == "lazy", "left")
+    conclusion = required_width.conclude(table[table["notion"] == "lazy"])
+    assert all(n.value is None for key, n in conclusion.numbers.items() if "degree" in key or "width" in key)
+
+
+def test_a_diverged_run_is_no_success():
+    table = made_up(DEGREES, notions=("train",))
+    ends = [name for name in table if name.startswith("exit_")]
+    gone = table.copy()
+    gone[ends] = gone[ends].replace("undecided", "diverged")
+    assert required_width.conclude(gone) == required_width.conclude(table)
+
+
+def test_missing_rows_and_one_notion_alone_still_conclude():
+    table = made_up(DEGREES).sample(frac=0.7, random_state=0)
+    assert required_width.conclude(table).numbers["lazy.degree.n"].value == pytest.approx(0.5, abs=0.15)
+    said = required_width.conclude(table[table["notion"] == "lazy"]).verdict
+    assert "stay lazy" in said
+    assert "9 of 10" not in said
+    two = required_width.conclude(made_up(DEGREES, seeds=2))
+    assert two.numbers["train.degree.n"].interval is None
+    assert "three seeds" in two.verdict
+
+
+@pytest.fixture
+def task():
+    return lab.tasks.separable(4, 4, 3, 3, seed=1)
+
+
+def test_the_linear_learner_is_iterated_until_it_arrives(task):
+    kernel = lab.infinite_ntk(lab.ElmanRNN.like(task, 7, device="meta"), task.train_inputs)[:, 0, :, 0].numpy()
+    residual, rate = -task.train_targets[:, 0].numpy(), 1 / np.linalg.eigvalsh(kernel)[-1]
+    steps = 0
+    while (residual**2).mean() >= 0.03:
+        residual, steps = residual - rate * kernel @ residual, steps + 1
+    assert _ladders.linear_steps(task, 0.03, 0.5) == steps
+
+
+@pytest.mark.parametrize(("width", "seed"), [(4, 0), (8, 1), (16, 2), (32, 3)])
+def test_a_run_ends_as_autograd_says(task, width, seed):
+    """Centred by a second network and trained by torch's own gradients, at η = 2c/λ_max(K₀)."""
+    network = _ladders.network(task, width, seed=seed)
+    jacobian = torch.func.jacrev(lambda W: torch.func.functional_call(network, {"W": W}, task.train_inputs))(network.W)
+    rows = jacobian.detach().reshape(4, -1)
+    rate, start = 1 / float(torch.linalg.eigvalsh(rows @ rows.T)[-1]), network(task.train_inputs).detach()
+    optimizer, arrived = torch.optim.SGD([network.W], lr=rate), None
+    for step in range(31):
+        residual = network(task.train_inputs) - start - task.train_targets
+        if arrived is None and float((residual.detach() ** 2).mean()) < 0.1:
+            arrived = step
+        optimizer.zero_grad()
+        (0.5 * residual.square().sum()).backward()
+        optimizer.step()
+    ends = [_ladders.exit_of(_ladders.network(task, width, seed=seed), task, steps, 0.1, 0.5) for steps in range(1, 31)]
+    assert ends == ["reached" if arrived is not None and arrived <= steps else "undecided" for steps in range(1, 31)]
+
+
+def test_a_network_that_cannot_move_is_undecided(task):
+    network = _ladders.network(task, 8)
+    with torch.no_grad():
+        network.B.zero_()
+    assert _ladders.exit_of(network, task, 5, 0.1, 0.5) == "undecided"
+
+
+def test_a_run_that_blows_up_has_diverged(task):
+    assert _ladders.exit_of(_ladders.network(task, 64), task, 300, 1e-9, 40.0) == "diverged"
+
+
+def test_the_gap_is_that_of_the_centred_network(task):
+    network = _ladders.network(task, 16)
+    gap, floor = _ladders.largest_gap(network, task, 10, 0.5)
+    result = lab.side_by_side(lab.Scaled(network, 1.0), task, lab.Descent(10, 0.5))
+    assert gap == pytest.approx(result.gap("test").max(), rel=EXACT)
+    assert floor < EXACT
+
+
+@pytest.mark.parametrize("cell", required_width.cells(SMALL), ids=lambda cell: f"{cell['notion']}-{cell['arm']}")
+def test_every_cell_measures_what_its_notion_asks(cell):
+    row, arrays = required_width.measure(cell)
+    json.dumps(row, allow_nan=False)
+    assert row[row["arm"]] == cell[cell["arm"]]
+    if cell["notion"] == "train":
+        ends = _ladders.exits(pd.Series(row))
+        assert set(ends.values()) <= {"reached", "diverged", "undecided"}
+        assert set(ends) <= set(geometric_grid(cell["narrowest"], cell["widest"], 2**0.25))
+    else:
+        below = arrays["gaps"] < cell["level"]
+        assert (row["censored"] == "left") == (row["width"] == arrays["widths"][0] and below[0])
+        assert arrays["widths"].min() <= row["width"] <= arrays["widths"].max()
+    assert required_width.cost(cell).flops > 0
+
+
+def test_two_time_steps_have_one_loss():
+    last, every = (
+        next(c for c in required_width.cells(SMALL) if c["arm"] == "length" and (c["length"], c["readout"]) == (2, r))
+        for r in ("last", "all")
+    )
+    both = [{**required_width.measure(cell)[0], "readout": None} for cell in (last, every)]
+    assert both[0] == both[1]
+
+
+def test_digits_vary_samples_and_accuracy():
+    cells = required_width.cells(required_width.Settings(task="digits"))
+    assert {cell["arm"] for cell in cells} == {"samples", "accuracy"}
+    assert json.loads(json.dumps(cells)) == cells
+    settings = required_width.Settings(
+        task="digits", samples=(6,), accuracies=(), notions=("train",), seeds=1, widest=8
+    )
+    assert required_width.measure(required_width.cells(settings)[0])[0]["linear_steps"] > 0
+
+
+def test_what_the_linear_learner_cannot_reach_is_refused():
+    inputs = np.ones((2, 3, 2))
+    twins = lab.SequenceTask(inputs, np.array([[1.0], [-1.0]]), inputs, np.ones((2, 1)))
+    with pytest.raises(LabError) as caught:
+        _ladders.linear_steps(twins, 0.1, 0.5)
+    assert caught.value.argument == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"task": "digit"}, "task"),
+        ({"notions": ("lasy",)}, "notions"),
+        ({"samples": (1,)}, "samples"),
+        ({"task": "digits", "samples": (500,)}, "samples"),
+        ({"lengths": (1,)}, "lengths"),
+        ({"lengths": (4, 4)}, "lengths"),
+        ({"separations": (1.5,)}, "separations"),
+        ({"accuracies": (0.0,)}, "accuracies"),
+        ({"base_samples": 9}, "base_samples"),
+        ({"base_accuracy": 1.0}, "base_accuracy"),
+        ({"widest": 1}, "widest"),
+        ({"lazy_widest": 2}, "lazy_widest"),
+        ({"critical_fraction": 1.0}, "critical_fraction"),
+        ({"budget": 0.0}, "budget"),
+        ({"level": 0.0}, "level"),
+        ({"seeds": 0}, "seeds"),
+        ({"dtype": "float16"}, "dtype"),
+    ],
+)
+def test_bad_settings_name_themselves(settings, name):
+    with pytest.raises(LabError) as caught:
+        required_width.Settings(**settings)
+    assert caught.value.argument == name
