@@ -226,7 +226,10 @@ def _extrapolated(arm: pd.DataFrame) -> Number:
         return Number.none("the ratio does not surely fall with the width", exponent.seeds)
     middle = float(np.log(exponent.widths).mean())
     height = exponent.log_intercept + exponent.value * middle - math.log(ENOUGH)
-    value, *ends = (math.exp(middle - height / slope) for slope in (exponent.value, *exponent.interval))
+    with np.errstate(over="ignore"):  # a slope next to 0 gets there nowhere
+        value, *ends = np.exp(middle - height / np.array([exponent.value, *exponent.interval])).tolist()
+    if not math.isfinite(value):
+        return Number.none("the ratio falls too slowly for a power law to name a width", exponent.seeds)
     return Number(value, (min(ends), max(ends)), exponent.seeds, exponent.reason)
 
 
@@ -266,7 +269,9 @@ def _said_of_kernel(numbers: dict[str, Number], low: int, high: int) -> str:
 
 def _rounded(width: Number) -> str:
     """A width with its interval in powers of ten where it is large."""
-    ends = "" if width.interval is None else f" ({width.interval[0]:.2g} to {width.interval[1]:.2g})"
+    low, high = width.interval or (math.nan, math.nan)
+    ends = f"{low:.2g} to {high:.2g}" if math.isfinite(high) else f"{low:.2g} or more"
+    ends = f" ({ends})" if width.interval else ""
     return f"width {width.value:.2g}{ends}"
 
 

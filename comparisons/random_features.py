@@ -452,13 +452,13 @@ def _draw_growth(fits: pd.DataFrame) -> Figure:
         ax.set_xlabel(f"input dimension d ({scale})")
     axes[0, 0].set_ylabel("features needed,  r*")
     axes[1, 0].set_ylabel("features × largest coefficient\n(smallest found)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center")
     style.headline(figure, "What random features pay for one neuron, as the dimension grows")
     return figure
 
 
 def _draw_panel(ax: Any, fits: pd.DataFrame, column: str, log: bool) -> None:
-    """All cases on one scale; where a case ends before the axis does, the dimension that was out of reach."""
+    """All cases on one scale; the legend says where a case ended because its next dimension was out of reach."""
     from lab.figures import levels, style
 
     for place, (case, color) in enumerate(zip(_cases_of(fits), style.QUANTITIES, strict=False)):
@@ -466,13 +466,10 @@ def _draw_panel(ax: Any, fits: pd.DataFrame, column: str, log: bool) -> None:
         if not len(d):
             continue
         options = {"log": log, "line": len(d) >= FEWEST, "shift": (0.03 if log else 0.15) * (place - 1)}
-        levels.growth(ax, d, values, color=color, label=_label(case), **options)
-        if beyond:
-            spot = {"xytext": (14, 0), "textcoords": "offset points", "color": color, "fontsize": "x-small"}
-            ax.annotate(f"out of reach\nat d = {beyond[0]}", (d[-1], np.exp(np.log(values).mean(0))[-1]), **spot)
+        label = _label(case) + (f" (out of reach at d = {beyond[0]})" if beyond else "")
+        levels.growth(ax, d, values, color=color, label=label, **options)
     dimensions = sorted(fits["dimension"].unique())
     ax.set_xticks(dimensions, labels=[str(d) for d in dimensions])
-    ax.set_xlim(right=dimensions[-1] * 1.25)
     ax.minorticks_off()
 
 

@@ -215,7 +215,7 @@ class PopulationFit:
 
     One Cholesky factor L of the Gram matrix serves all: the leading block of L belongs to the first r neurons, so that
     E(y − f_r)² = E y² − Σ_{i ≤ r} (L⁻¹c)_i² with c_i = E[y relu(⟨v_i, x⟩ + b_i)]. A jitter of 1e-13 of the mean
-    diagonal keeps L real; the error with it is never below the true least one.
+    diagonal (more where rounding asks for it) keeps L real; the error with it is never below the true least one.
 
     Parameters
     ----------
@@ -246,9 +246,13 @@ class PopulationFit:
 
     @cached_property
     def _factor(self) -> Array:
-        jitter = _JITTER * float(np.trace(self.gram)) / len(self.gram)
-        shifted = self.gram + jitter * np.eye(len(self.gram))
-        return np.asarray(scipy.linalg.cholesky(shifted, lower=True, check_finite=False))
+        size, jitter = float(np.trace(self.gram)) / len(self.gram), _JITTER
+        while True:
+            try:
+                shifted = self.gram + jitter * size * np.eye(len(self.gram))
+                return np.asarray(scipy.linalg.cholesky(shifted, lower=True, check_finite=False))
+            except scipy.linalg.LinAlgError:  # rounding of the entries outweighs it: thousands of features in a plane
+                jitter *= 10
 
     @cached_property
     def _spectrum(self) -> Spectrum:

@@ -61,6 +61,18 @@ def test_the_width_for_the_kernel(ratio, text, key):
         assert further.value is None
 
 
+def test_an_extrapolation_without_end_is_no_number():
+    table = made_up(-0.5, (1e30, -0.03), spread=0.004)
+    further = infinite_width.conclude(table).numbers["width_for_kernel_extrapolated"]
+    assert further.value is None
+    assert "too slowly" in further.reason
+    flat = infinite_width.conclude(made_up(-0.5, (100.0, -0.0155), spread=0.02))
+    further = flat.numbers["width_for_kernel_extrapolated"]
+    assert further.interval[1] == np.inf
+    json.dumps(further.as_json(), allow_nan=False)
+    assert "or more)" in flat.verdict
+
+
 def test_the_width_for_the_kernel_without_some_rows():
     table = made_up(-0.5, (4.0, -0.5))
     assert infinite_width.conclude(table.iloc[2:-1]).numbers["width_for_kernel"].value > 0

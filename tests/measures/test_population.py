@@ -126,6 +126,13 @@ def test_fewest_features_and_smallest_coefficients(fit):
     assert not fit.small_coefficients(2 * fit.target.second_moment).any()
 
 
+def test_more_features_than_rounding_can_tell_apart():
+    twice = random_neurons(10, 2)
+    neurons = Neurons(np.tile(twice.directions, (30, 1)), np.tile(twice.biases, 30))
+    many, few = (PopulationFit(each, single_neuron(2)) for each in (neurons, twice))
+    assert many.errors[-1] == pytest.approx(few.errors[-1], abs=1e-9)
+
+
 def test_a_target_among_the_features_is_fitted_exactly():
     neurons = random_neurons(6, 3)
     fit = PopulationFit(neurons, Target(Neurons(neurons.directions[2:3], neurons.biases[2:3]), np.array([2.0])))
