@@ -343,7 +343,9 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
     start = f"After a first phase at {c} times the critical step (width {table['width'].max()})"
     said = f"{start} the network leaves the linear model of its first kernel by {_percent(frozen)} {of}, and that of "
     said += f"the kernel found there by {_percent(gap)}: relinearizing {_helps(numbers[f'gap_ratio.{c}'])}."
-    said += f" Against a first phase at {control:g} this is {_against(numbers[f'gap_over_control.{c}'])}."
+    steady = numbers["gap_small_step_control.phase_one"]
+    here = "" if steady.value is None else f", which leaves {_percent(steady)} %,"
+    said += f" Against a first phase at {control:g}{here} this is {_against(numbers[f'gap_over_control.{c}'])}."
     return f"{said} {_theorem(numbers, c)}"
 
 
@@ -405,13 +407,13 @@ def _draw_gaps(table: pd.DataFrame) -> Figure:
     from lab.figures import groups, style
 
     residuals = sorted(table["residual"].unique(), reverse=True)
-    figure, axes = style.panels(len(residuals), size=(3.9, 4.0), sharey=True)
+    figure, axes = style.panels(len(residuals), size=(4.1, 4.0), sharey=True)
     for ax, residual in zip(axes[0], residuals, strict=True):
         arm = table[table["residual"] == residual]
         for shift, (where, (label, color, _)) in zip((-0.1, 0.1), MODELS.items(), strict=True):
             gaps = _by_first(arm, f"gap_from_{where}")
             groups.points_by_group(ax, gaps, color=color, label=label, marker="s", offset=shift)
-        ax.set_title(f"phase one until residual {residual:g}")
+        ax.set_title(f"phase one until ‖f − y‖ is {residual:g} of its first value", fontsize="medium")
         ax.set_xlabel("step of phase one, c₁ = ηλ_max(K₀)/2")
         style.legend_below(ax)
     axes[0, 0].set_ylim(bottom=0)
@@ -438,7 +440,7 @@ def _draw_phases(results: Any, table: pd.DataFrame) -> Figure:
         length = len(arrays["path"]) - 1 if np.isnan(row.phase_one_length) else int(row.phase_one_length)
         steps, path = np.arange(length + 1), arrays["path"][: length + 1]
         axes[0, 0].plot(steps, path, color=color, label=f"c₁ = {row.first:g}")
-        axes[0, 0].plot(steps[-1:], path[-1:], "o", color=color)
+        axes[0, 0].plot(steps[-1:], path[-1:], "o", color=color, clip_on=False, zorder=4)
         for where, (_, _, dash) in MODELS.items():
             if f"gap_{where}" in arrays:
                 axes[0, 1].plot(arrays["times"], arrays[f"gap_{where}"], color=color, linestyle=dash)
@@ -449,12 +451,17 @@ def _draw_phases(results: Any, table: pd.DataFrame) -> Figure:
 
 def _phase_axes(axes: Any, residual: float) -> None:
     """Axes, legends and the end of phase one."""
-    from lab.figures import style
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    from lab.figures import curves, style
 
     one, two = axes
     one.axhline(residual, color=style.GREY, linestyle="--", linewidth=1.0)
-    one.set_xscale("symlog", linthresh=1)
     one.set_yscale("log")
+    curves.step_axis(one, np.array([max(line.get_xdata().max() for line in one.get_lines()[:-1])]))
+    one.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    one.yaxis.set_major_formatter("{x:g}")
+    one.yaxis.set_minor_locator(NullLocator())
     one.set_xlabel("gradient step of phase one")
     one.set_ylabel("residual ‖f − y‖ over its first value")
     one.set_title("phase one: large steps")
@@ -474,18 +481,18 @@ def _draw_theorem(table: pd.DataFrame) -> Figure:
     main = table[table["residual"] == middle(table["residual"].unique())]
     figure, axes = style.panels(1, size=(6.6, 4.6))
     ax = axes[0, 0]
-    for shift, where, label in ((-0.12, "init", "at W₀"), (0.12, "phase_one", "at W_k, after phase one")):
+    for shift, where, label in ((-0.18, "init", "at W₀"), (0.12, "phase_one", "at W_k, after phase one")):
         color = MODELS[where][1]
         scaled = main.assign(low=2 * main[f"lambda_min_{where}"], high=2 * main[f"lambda_max_{where}"])
-        for name, what, marker in (
-            ("high", "2λ_max(K)/m", "v"),
-            (f"gradient_ratio_{where}", "‖∇f‖²/(m f)", "o"),
-            ("low", "2λ_min(K)/m", "^"),
+        for name, what, marker, aside in (
+            ("high", "2λ_max(K)/m", "v", 0.0),
+            (f"gradient_ratio_{where}", "‖∇f‖²/(m f)", "o", 0.06),
+            ("low", "2λ_min(K)/m", "^", 0.0),
         ):
-            shape = {"color": color, "label": f"{what} {label}", "marker": marker, "offset": shift}
+            shape = {"color": color, "label": f"{what} {label}", "marker": marker, "offset": shift + aside}
             groups.points_by_group(ax, _by_first(scaled, name), log=True, **shape)
     ax.set_xlabel("step of phase one, c₁ = ηλ_max(K₀)/2")
     ax.set_ylabel("squared gradient over m·loss")
     style.legend_below(ax, columns=2)
-    style.headline(figure, "Theorem 3's ratio before and after phase one lies between the two bounds for all targets")
+    style.headline(figure, "Theorem 3's ratio and its bounds for all targets, before and after phase one")
     return figure

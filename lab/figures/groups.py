@@ -41,7 +41,7 @@ def points_by_group(
             mean, bars = _mean(np.log(there) if log else there)
             bars = np.exp(bars) if log else bars
             mean = np.exp(mean) if log else mean
-            shape: dict[str, Any] = {"color": color, "capsize": 3, "markersize": 7}
+            shape: dict[str, Any] = {"color": color, "capsize": 3, "markersize": 7, "elinewidth": 1.5}
             ax.errorbar(place + offset, mean, yerr=np.abs(bars - mean)[:, None], fmt=marker, label=label, **shape)
             label = "_" + label.lstrip("_")  # one entry in the legend
     ax.set_xticks(range(len(groups)), labels=list(groups))
