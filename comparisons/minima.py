@@ -36,8 +36,9 @@ needed.<m>, valid.<m>, needed_over_valid.<m>, needed_is_valid_from
     **Why width helps.** Needed: √(r₀ᵀK₀⁻¹r₀), r₀ = f₀ − y, the shortest motion ‖W − W₀‖_F with which the linearized
     network fits the data; K₀ grows as m, so it falls as m^(−½). Valid: the spectral radius ‖W − W₀‖₂ up to which
     λ_min(K) ≥ λ_min(K₀)/4 in the worst direction found (adversarial or planted, as in `comparisons.gradient_bounds`).
-    Where needed < valid, a solution lies inside a ball without bad critical points. Both are plain distances in W. One
-    is a Frobenius norm and one a spectral radius: ‖·‖₂ ≤ ‖·‖_F, so the ratio errs on the safe side.
+    Where needed < valid, the linearized network's solution lies inside a ball in which no bad critical point was found,
+    and λ_min > 0 leaves no room for one. Both are plain distances in W, one a Frobenius norm and one a spectral radius:
+    ‖·‖₂ ≤ ‖·‖_F, so the ratio errs on the safe side (the theorems' ball is the spectral one).
     ``needed_over_valid_spectral.<m>`` has the spectral norm of the same shortest motion on top.
 exponent.needed, exponent.valid
     Slopes of both in m.
