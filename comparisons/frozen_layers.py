@@ -119,7 +119,7 @@ class Settings(CentredSettings):
 
 GRID = Settings.GRID
 PRESETS = {
-    "fast": Settings(widths=(32, 64), seeds=3, kernel_time=50.0, samples=24),
+    "fast": Settings(widths=(32, 64), seeds=3, kernel_time=50.0, samples=24, arms=(*BLOCKS, "WAB")),
     "default": Settings(),
     "full": Settings(widths=(64, 128, 256, 512, 1024), seeds=10, readouts=("last", "all")),
 }
