@@ -373,7 +373,8 @@ def _judge_start(numbers: dict[str, Number]) -> str:
     if init is None or end is None or distance is None or None in (init.value, end.value, distance.value):
         return ""
     fall = numbers["exponent.distance_over_random"]
-    trend = "" if fall.value is None else f", a share that goes as m^{fall}"
+    seen = fall.interval is not None and not fall.interval[0] <= 0 <= fall.interval[1]
+    trend = f", a share that goes as m^{fall}" if seen else " (its trend in the width is not visible at this size)"
     near = f"training moves W by {100 * distance.value:.2g} % of the distance between two random draws{trend}"
     far = f"takes the mse from {init} to {end} times that of predicting 0"
     control = numbers.get("distance_over_random.random")

@@ -45,6 +45,7 @@ def made_up(*, loss=None, init=9.0, end=0.01, least=0.5, slope=-1.0, seeds=5, sp
         ({}, ["in all seeds with W (1 %), A (2 %), WAB", "in no seed with B (40 %, would need τ = 2.5)"]),
         ({}, ["W 75 %, A 25 %", "alone is positive", "worse than predicting 0", "take 2 times the distance", "m^-1 ("]),
         ({"loss": {"A": 0.05}}, ["in some seeds with A"]),
+        ({"slope": 0.0}, ["not visible at this size"]),
         ({"least": 0.0}, ["cannot be told from 0"]),
         ({"init": 0.5}, ["and are none themselves"]),
         ({"init": 0.5, "end": 0.5}, ["cannot be told apart"]),
