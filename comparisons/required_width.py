@@ -371,7 +371,9 @@ def _loose(degree: Number, most: int) -> str:
     low, high = degree.interval
     if low <= COUNTING <= high:
         return text + ", compatible with counting weights, m² ≥ n"
-    return text + f", {'above' if low > COUNTING else 'below'} the ½ of counting weights, m² ≥ n"
+    if low > COUNTING:
+        return text + ", above the ½ of counting weights, m² ≥ n"
+    return text + ", below the ½ of counting weights, m² ≥ n: no final degree, the widths are still above that count"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -391,6 +393,10 @@ def _draw_widths(table: pd.DataFrame, conclusion: Conclusion) -> Figure:
             each for each in arms.items() if each[0][1].split(".")[0] == name
         ):
             _draw_arm(ax, notion, arm, rows, conclusion.numbers, 1.02 ** (2 * place - 1))
+        here = [_x(arm, rows) for (_, arm), rows in arms.items() if arm.split(".")[0] == name]
+        ticks = sorted({round(float(x), 4) for values in here for x in values})
+        ticks = [x for place, x in enumerate(ticks) if place == 0 or x / ticks[place - 1] > 1.3]
+        ax.set_xticks(ticks, labels=[f"{x:.4g}" if x < 100 else f"{x:.0f}" for x in ticks])
         if name == "n":
             _draw_counting(ax)
         ax.set_xlabel(labels[name])
@@ -418,7 +424,6 @@ def _draw_arm(ax: Any, notion: str, name: str, rows: pd.DataFrame, numbers: Mapp
     shape = {"color": color, "label": label, "filled": not name.endswith("all"), "slope": degree.value, "shift": shift}
     values = np.array([number.value for number in known.values()], dtype=float)
     curves.estimates(ax, np.array(list(known)), values, np.array(ends, dtype=float).reshape(-1, 2), **shape)
-    ax.set_xticks(list(found), labels=[f"{x:.3g}" for x in found])
 
 
 def _draw_counting(ax: Any) -> None:
@@ -467,12 +472,13 @@ def _draw_success(ax: Any, results: Any, n: int, rows: pd.DataFrame, color: Any)
 
 
 def _draw_gaps(ax: Any, results: Any, n: int, rows: pd.DataFrame, color: Any) -> None:
+    from lab.figures import curves
+
     for place, seed in enumerate(rows["seed"]):
         arrays = results.arrays(notion="lazy", arm="samples", samples=int(n), seed=int(seed))
         label = f"n = {n}" if place == 0 else None
         ax.plot(arrays["widths"], arrays["gaps"], color=color, linewidth=1.2, alpha=0.8, label=label)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    curves.log_ticks(ax)
     ax.set_ylabel("largest test gap (units of RMS(y − f₀))")
     ax.set_title("stays lazy: each line is a seed, the level is dashed")
     ax.axhline(results.cells[0]["level"], color="#6b6b6b", linestyle="--", linewidth=1)
