@@ -441,7 +441,8 @@ def _tracks(tracking: Number, linear: Number, gap: Number) -> str:
     if tracking.value is None:
         return f"tracking does not break inside this grid ({tracking.reason}); the linear model {edge}."
     close = "stays as near to its linear model as with the smallest step"
-    if linear.value is not None and tracking.value >= EDGE * linear.value:
+    latest = tracking.value if tracking.interval is None else tracking.interval[1]
+    if linear.value is not None and latest >= EDGE * linear.value:
         return f"the network {close}{size} up to {tracking}, and the linear model {edge}."
     return f"tracking breaks at {tracking}{size}, well before the linear model, which {edge}."
 

@@ -83,6 +83,11 @@ def test_the_verdict_follows_the_numbers(changes, texts):
         assert text in verdict, verdict
 
 
+def test_tracking_that_may_last_to_the_edge_does_not_break_well_before():
+    early = pd.DataFrame([row for seed, c in enumerate((0.2, 0.8, 0.4)) for row in seed_rows(seed, tracking=c)])
+    assert "well before" not in step_size.conclude(early).verdict
+
+
 def test_a_law_that_the_seeds_do_not_show_is_not_claimed():
     made = table()
     made["critical_step_times_width"] *= np.where(made["width"] == 128, 4.0 ** (made["seed"] - 2), 1.0)
