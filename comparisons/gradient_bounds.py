@@ -13,7 +13,7 @@ bounds ‖∇f‖²/(m f) from both sides *whatever the targets are*; since ‖�
 Descent is not centred: the theorems are about the network's own f₀. It stops at the first recorded step with a mean
 square error (f − y)² below ``accuracy``; its budget is ``patience`` times what the linear model needs, in closed form.
 
-Numbers (a further readout has its name behind each key)
+Numbers
 -------
 ratio_min.<m>, ratio_max.<m>
     Smallest 2λ_min(K)/m and largest 2λ_max(K)/m along the path: Theorem 3's constants. exponent.ratio_min and
@@ -46,6 +46,8 @@ rate_over_linear.<m>
     direction, which is the linear model's too, is taken out.
 f0_share, reached
     ‖f₀‖²/‖y − f₀‖² at the largest width; share of runs that arrived.
+<key>.<readout>
+    The same for a further readout: "all" is the paper's own loss, over all time steps from the second on.
 """
 
 from __future__ import annotations

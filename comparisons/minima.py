@@ -9,7 +9,7 @@ loss, of f and not of f − f₀: with the readout "last" and even length the ne
 Whether descent gets stuck in practice is asked of narrow networks, centred by default (see `CentredSettings`), since an
 uncentred one first has to forget its own f₀.
 
-Numbers (a further readout has its name behind each key)
+Numbers
 -------
 planted_gradient
     Largest |entry| of ∇f at W_bad over all cells: 0.0, not merely small.
@@ -42,6 +42,8 @@ needed.<m>, valid.<m>, needed_over_valid.<m>, needed_is_valid_from
     ``needed_over_valid_spectral.<m>`` has the spectral norm of the same shortest motion on top.
 exponent.needed, exponent.valid
     Slopes of both in m.
+<key>.<readout>
+    The same for a further readout: "all" is the paper's own loss, over all time steps from the second on.
 """
 
 from __future__ import annotations
