@@ -27,6 +27,9 @@ train.width.<argument>.<value>, lazy.width.<argument>.<value>
 lazy.noise_floor
     Largest disagreement of the linear model computed twice, in units of the gap.
 
+The joint fit has one steepness; where success rises less steeply in the hardest settings (small δ, long L), m₉₀ climbs
+faster than the degree says, and ``slope_of_widths`` in its details, least squares through the m₉₀, shows it.
+
 A setting with more than 20 % censored seeds is dropped and named; a degree needs three settings.
 """
 
@@ -34,7 +37,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from comparisons import _ladders, _tasks
@@ -264,7 +267,8 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     """Degrees and widths of every arm, and a verdict."""
     numbers: dict[str, Number] = {}
     for (notion, name), arm in _arms(table).items():
-        numbers |= _degrees(notion, name, arm) | _widths(notion, name, arm)
+        widths = _widths(notion, name, arm)
+        numbers |= widths | _degrees(notion, name, arm, _slope(name, arm, list(widths.values())))
     if "noise_floor" in table and table["noise_floor"].notna().any():
         numbers["lazy.noise_floor"] = Number(float(table["noise_floor"].max()), None, int(table["seed"].nunique()))
     return Conclusion(numbers, verdict(numbers, table))
@@ -297,11 +301,21 @@ def _kept(notion: str, name: str, arm: pd.DataFrame) -> tuple[pd.DataFrame, str 
     return arm[~_x(name, arm).isin(dropped)], reason
 
 
-def _degrees(notion: str, name: str, arm: pd.DataFrame) -> dict[str, Number]:
+def _slope(name: str, arm: pd.DataFrame, widths: list[Number]) -> float | None:
+    """Least squares through the logs of the known widths: beside the joint fit, it shows a changing steepness."""
+    import numpy as np
+
+    x = _x(name, arm).groupby(arm[_column(name)]).first()
+    known = [(math.log(place), math.log(each.value)) for place, each in zip(x, widths, strict=True) if each.value]
+    return round(float(np.polyfit(*zip(*known, strict=True), 1)[0]), 4) if len(known) >= FEWEST else None
+
+
+def _degrees(notion: str, name: str, arm: pd.DataFrame, slope: float | None) -> dict[str, Number]:
     """The degree in the argument; for the accuracy also in its logarithm."""
     kept, reason = _kept(notion, name, arm)
     x = _x(name, kept)
-    found = {f"{notion}.degree.{name}": _degree(notion, x, kept, reason)}
+    degree = _degree(notion, x, kept, reason)
+    found = {f"{notion}.degree.{name}": replace(degree, details={**degree.details, "slope_of_widths": slope})}
     if name == "accuracy":
         import numpy as np
 
