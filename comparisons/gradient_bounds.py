@@ -331,7 +331,7 @@ def _band(found: dict[str, Number], high: int) -> str:
     if exponent.interval is not None and exponent.interval[0] <= 0 <= exponent.interval[1]:
         trend = "with no visible trend in m, as Theorem 3 has it"
     elif exponent.interval is not None:
-        trend = f"and {'rises' if exponent.interval[0] > 0 else 'falls'} as m^{exponent}, where Theorem 3 has none"
+        trend = f"and {'rises' if exponent.interval[0] > 0 else 'falls'} as m^{exponent}, where Theorem 3, for large m, has no trend"
     lower = found[f"ratio_min.{high}"]
     return f"along descent λ_min stays at {kept} of its start at width {high}, where 2λ_min/m is {lower}, {trend}"
 
@@ -342,7 +342,11 @@ def _reach(found: dict[str, Number], high: int) -> str:
     if valid.value is None or motion.value is None:
         return f"the radius of validity and the motion cannot be compared there ({valid.reason or motion.reason})"
     growth = f"as m^{degree}" if degree.value is not None else f"with no exponent ({degree.reason})"
-    since = f"from width {whole} on" if whole.value is not None else f"at some widths or none ({whole.reason})"
+    since = (
+        f"from width {whole} on"
+        if whole.value is not None
+        else f"from a width off the grid for some seeds ({whole.reason})"
+    )
     return (
         f"in the worst direction found λ_min is down to a quarter at ‖W − W₀‖₂ = τ/√m with τ = {valid}, which goes "
         f"{growth}, while descent moves by τ = {motion}: the whole ball of its size is good {since}"
