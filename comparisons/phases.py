@@ -11,11 +11,12 @@ Numbers
 -------
 gap_from_init.<c₁>, gap_from_phase_one.<c₁>
     Largest test gap of phase two, RMS(network − linear model) with K₀ or with K_k, in units of RMS(y − f(W_k)) on the
-    training set, since units of the first residual would hide everything. At the middle ρ and the largest width;
-    ``<number>.<c₁>.at.<ρ>`` at the other ρ.
+    training set, since units of the first residual would hide everything. At the middle ρ and the largest width.
+gap_from_init.<c₁>.at.<ρ>, gap_from_phase_one.<c₁>.at.<ρ>, gap_ratio.<c₁>.at.<ρ>, kernel_distance.<c₁>.at.<ρ>
+    The same at the other ρ; so are gap_over_control.<c₁>.at.<ρ> and the control's.
 gap_ratio.<c₁>
-    The second over the first, paired by seed (geometric mean): below 1, relinearizing helps. Fort et al. 2020 linearize
-    along the path in this way.
+    gap_from_phase_one over gap_from_init, paired by seed (geometric mean): below 1, relinearizing helps. Fort et al.
+    2020 linearize along the path in this way.
 gap_small_step_control.init, gap_small_step_control.phase_one
     Both gaps after the control, the smallest c₁: phase one without large steps.
 gap_over_control.<c₁>

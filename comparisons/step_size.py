@@ -8,10 +8,9 @@ At large c, τ = 40 is a handful of steps in which an unstable direction has no 
 
 Numbers
 -------
-tracking_limit
+tracking_limit, tracking_limit.<width>
     Largest c up to which the largest test gap |network − linearized| of τ ≤ 40 stays within 1.25 times that of the
-    smallest c, at the largest width; ``tracking_limit.<width>`` at each. All limits are places on the grid, one per
-    seed, averaged in logs.
+    smallest c, at the largest width and at each. All limits are places on the grid, one per seed, averaged in logs.
 gap_smallest_step, gap_smallest_step.<width>
     That gap at the smallest c, in units of RMS(y − f₀) on the training set.
 linear_limit, linear_limit.<width>
@@ -26,11 +25,11 @@ nonmonotone_seeds, nonmonotone_seeds.<width>
 sharpness_after_catapult, sharpness_after_catapult.<width>
     ηλ_max(K_T)/2 at network_limit, where that is above 1. It is the kernel's sharpness, not the Hessian's; 1 is the
     edge.
-catapult_peak
+catapult_peak, catapult_peak.<width>
     Largest mean squared error on the way there over the first one (geometric mean).
-live_gates, live_gates_start
+live_gates, live_gates_start, live_gates.<width>, live_gates_start.<width>
     Share of open ReLU gates on the training set at network_limit after training, and before.
-weight_motion_ratio
+weight_motion_ratio, weight_motion_ratio.<width>
     ‖W_t − W₀‖_F at 0.8·network_limit over that at c = ¼, both where the error passes a tenth of its first value
     (interpolated in logs, between steps and between values of c).
 critical_step_times_width.<width>, exponent.critical_step_times_width
