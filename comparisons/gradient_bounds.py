@@ -331,7 +331,8 @@ def _band(found: dict[str, Number], high: int) -> str:
     if exponent.interval is not None and exponent.interval[0] <= 0 <= exponent.interval[1]:
         trend = "with no visible trend in m, as Theorem 3 has it"
     elif exponent.interval is not None:
-        trend = f"and {'rises' if exponent.interval[0] > 0 else 'falls'} as m^{exponent}, where Theorem 3, for large m, has no trend"
+        way = "rises" if exponent.interval[0] > 0 else "falls"
+        trend = f"and {way} as m^{exponent}, where Theorem 3, for large m, has no trend"
     lower = found[f"ratio_min.{high}"]
     return f"along descent λ_min stays at {kept} of its start at width {high}, where 2λ_min/m is {lower}, {trend}"
 
