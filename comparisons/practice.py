@@ -354,13 +354,14 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
     return " ".join(sentence for sentence in (*sentences, left_out) if sentence)
 
 
-def _judged(numbers: dict[str, Number], what: str, sets: list[str]) -> dict[str, list[str]]:
-    """Networks and sets by what the joint interval of a number says: below 0, above 0, around 0, or nothing."""
+def _judged(numbers: dict[str, Number], what: str, sets: list[str], *, joint: bool = True) -> dict[str, list[str]]:
+    """Networks and sets by what the (joint) interval of a number says: below 0, above 0, around 0, or nothing."""
     found: dict[str, list[str]] = {"below": [], "above": [], "around": [], "none": []}
     for learner in NETWORKS:
         for name in sets:
             number = numbers.get(f"{what}.{learner}.{name}", Number.none("missing"))
-            low, high = number.details.get("joint_interval", (np.nan, np.nan))
+            interval = number.details.get("joint_interval") if joint else number.interval
+            low, high = interval or (np.nan, np.nan)
             side = "none" if np.isnan(low) else "below" if high < 0 else "above" if low > 0 else "around"
             found[side].append(f"{name} ({LEARNERS[learner]})")
     return found
@@ -391,9 +392,11 @@ def _against_linearization(numbers: dict[str, Number], sets: list[str]) -> str:
     found = _judged(numbers, "gain", sets)
     if not (found["above"] or found["below"] or found["around"]):
         return ""
-    better = f"better on {_listed(found['above'])}" if found["above"] else "nowhere better"
-    worse = f", worse on {_listed(found['below'])}" if found["below"] else ""
-    return f"Beside its own linearization at this width a network is {better}{worse}, else undecided."
+    joint = f"with fewer mistakes on {_listed(found['above'])}" if found["above"] else "nowhere seen to do better"
+    worse = f", with more on {_listed(found['below'])}" if found["below"] else ""
+    alone = [name for name in _judged(numbers, "gain", sets, joint=False)["above"] if name not in found["above"]]
+    also = f"; taken one at a time (95 % each) on {_listed(alone)}" if alone else ""
+    return f"Beside its own linearization at this width a network is {joint}{worse}{also}."
 
 
 def _curves(numbers: dict[str, Number], sets: list[str]) -> str:
@@ -466,9 +469,8 @@ def _draw_learning(arm: pd.DataFrame) -> Figure:
             with np.errstate(divide="ignore"):
                 logs = np.log(grid.to_numpy())
             line = {"linestyle": DASHES.get(learner, "-"), "marker": "o", "markersize": 4, "linewidth": 2}
-            curves.log_band(
-                ax, grid.columns.to_numpy(float), logs, color=COLORS[learner], label=LEARNERS[learner], **line
-            )
+            label = LEARNERS[learner] + ("" if np.isfinite(logs).all() else " (diverged in places)")
+            curves.log_band(ax, grid.columns.to_numpy(float), logs, color=COLORS[learner], label=label, **line)
         curves.width_axis(ax, np.array(sorted(arm["samples"].unique())))
         ax.set_xlabel("training samples n (¼ of them for validation)")
         ax.set_title(title, fontsize="medium")

@@ -252,9 +252,9 @@ def made_up(errors, sizes=(24, 48, 96), seeds=5, sets=("digits",), slope=-0.5):
         ({"network": 0.3}, "more: digits (network, c = 0.25)"),
         ({"network": 0.3}, "No network is seen to do better"),
         ({}, "undecided in 3 cases"),
-        ({"linearized": 0.4}, "better on digits (network, c = 0.25)"),
-        ({"network_large_step": 0.4}, "worse on digits (network, c = 2)"),
-        ({}, "nowhere better"),
+        ({"linearized": 0.4}, "with fewer mistakes on digits (network, c = 0.25)"),
+        ({"network_large_step": 0.4}, "with more on digits (network, c = 2)"),
+        ({}, "nowhere seen to do better"),
     ],
 )
 def test_the_verdict_follows_the_numbers(errors, text):
