@@ -294,7 +294,8 @@ def test_many_pairs_are_judged_together():
     conclusion = practice.conclude(table)
     assert conclusion.numbers["difference.network.A"].interval[1] < 0
     assert conclusion.numbers["difference.network.A"].details["joint_interval"][1] > 0
-    assert "A (network, c = 0.25)" not in conclusion.verdict
+    assert "fewer: A (network, c = 0.25)" not in conclusion.verdict
+    assert "taken one at a time (95 % each) on A (network, c = 0.25)" in conclusion.verdict
     alone = practice.conclude(table[table["set"] == "A"].assign(samples=96))
     assert "fewer: A (network, c = 0.25)" in alone.verdict
 
