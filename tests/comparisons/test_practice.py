@@ -223,7 +223,7 @@ def test_shortening_averages_over_neighbouring_steps():
 
 def test_the_digits_are_those_of_scikit_learn():
     data = digits.load()
-    assert data.series.shape == (1797, 8, 8)
+    assert data.series.shape == (practice.DIGITS, 8, 8)
     assert data.classes == tuple("0123456789")
 
 
