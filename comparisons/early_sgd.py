@@ -362,8 +362,10 @@ def _draw_gap(results: Any) -> Figure:
         style.legend_below(ax, columns=2)
     axes[0, 0].set_ylim(bottom=1e-3)
     axes[0, 0].set_ylabel("largest test gap so far\n(units of RMS(y − f₀))")
-    axes[0, -1].text(1.0, LEVELS[0] * 1.05, "has left", ha="left", va="bottom", color=style.GREY)
-    style.headline(figure, "How far SGD has strayed from the linear model on the same batches")
+    for level in LEVELS:
+        where = {"xycoords": axes[0, -1].get_yaxis_transform(), "va": "center", "annotation_clip": False}
+        axes[0, -1].annotate(f"{level:g}", (1.02, level), color=style.GREY, **where)
+    style.headline(figure, "How far SGD has strayed from the linear model on the same batches (dashed: it has left)")
     return figure
 
 

@@ -51,10 +51,11 @@ def relative_curvature(network: Network, inputs: Tensor, residual: Tensor, dista
     for name, value in moved.trained.items():
         value.add_(gradient[name], alpha=distance / length)
     change = size = 0.0
-    for sample in inputs.split(1):
-        before, after = network.jacobian(sample), moved.jacobian(sample)
-        for unit in torch.eye(residual.shape[1]).to(residual).split(1):
-            row, other = before.pull(unit), after.pull(unit)
+    units = torch.eye(residual.shape[1]).to(residual)
+    for place in range(len(inputs)):
+        before, after = (each.jacobian(inputs[place : place + 1]) for each in (network, moved))
+        for unit in units:
+            row, other = before.pull(unit[None]), after.pull(unit[None])
             size += sum(float(value.square().sum()) for value in row.values())
             change += sum(float((other[name] - value).square().sum()) for name, value in row.items())
     return float(torch.linalg.vector_norm(residual)) * math.sqrt(change) / (distance * size)

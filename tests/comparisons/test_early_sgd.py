@@ -1,0 +1,198 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lab
+from comparisons import early_sgd
+from comparisons._settings import build
+from lab.errors import LabError
+from tests.tolerances import EXACT
+
+SMALL = early_sgd.Settings(widths=(48,), seeds=1, samples=8, kernel_time=6.0, dtype="float64")
+
+
+def cell(batch="1", momentum=0.0, **changes):
+    found = next(c for c in early_sgd.cells(SMALL) if (c["batch"], c["momentum"]) == (batch, momentum))
+    return {**found, **changes}
+
+
+ARMS = [(batch, momentum) for batch in ("1", "4", "full") for momentum in (0.0, 0.9)]
+
+
+@pytest.mark.parametrize(("batch", "momentum"), ARMS)
+def test_every_arm_runs_to_the_same_kernel_time(batch, momentum):
+    row, arrays = early_sgd.measure(cell(batch, momentum))
+    json.dumps(row, allow_nan=False)
+    assert row["kernel_time"] == pytest.approx(6.0)
+    assert row["gap_at_10"] is None  # the run ends before
+    before = arrays["kernel_time"] <= 1 + 1e-9
+    assert row["gap_at_1"] == arrays["gap_test"][before].max()
+    share = 1 if batch == "full" else int(batch) / 8
+    assert row["learning_rate"] == pytest.approx(2 * 0.5 * (1 - momentum) / row["lambda_max"])
+    assert np.diff(arrays["kernel_time"]).max() <= 0.12 + 0.5 * share + 1e-9
+
+
+@pytest.mark.parametrize(("batch", "momentum"), ARMS)
+def test_a_network_that_is_linear_in_what_it_trains_never_leaves(batch, momentum):
+    """B alone is trained: both learners are one model, if they get the same batches."""
+    row, arrays = early_sgd.measure(cell(batch, momentum, trained=["B"]))
+    assert arrays["gap_test"].max() < EXACT
+    assert (row["leaves_0.05"], row["censored_0.05"]) == (pytest.approx(6.0), "right")
+    assert row["mse_0.1"] is None
+    assert arrays["mse"][0, -1] < 0.9 * arrays["mse"][0, 0]
+
+
+@pytest.mark.parametrize("batch", ["4", "full"])
+def test_the_gap_is_that_of_the_linear_network_in_weight_space(batch):
+    asked = cell(batch, 0.9)
+    row, arrays = early_sgd.measure(asked)
+    task, network = build(asked)
+    per_step = 0.5 * (1 if batch == "full" else int(batch) / 8)
+    steps = np.rint(arrays["kernel_time"] / per_step).astype(int)
+    size = None if batch == "full" else int(batch)
+    rate = {"learning_rate": row["learning_rate"], "momentum": 0.9, "batch_size": size, "seed": 0}
+    result = lab.side_by_side(network, task, lab.Descent(int(steps[-1]), record=steps, **rate))
+    assert result.linearized_in == "weights"
+    np.testing.assert_allclose(arrays["gap_test"], result.gap("test"), atol=EXACT)
+    after = int(np.argmax(arrays["gap_test"] > 0.05))
+    assert arrays["kernel_time"][after - 1] <= row["leaves_0.05"] <= arrays["kernel_time"][after]
+
+
+def test_a_diverged_run_is_empty():
+    row, _ = early_sgd.measure(cell("full", critical_fraction=40.0, width=4))
+    json.dumps(row, allow_nan=False)
+    assert row["diverged"]
+    assert row["gap_at_1"] is row["leaves_0.1"] is row["censored_0.1"] is row["mse_0.1"] is None
+
+
+def test_looks_are_fine_early_and_end_with_the_run():
+    looks = np.array(early_sgd._looks({"kernel_time": 50.0, "critical_fraction": 0.5}, 1 / 24))
+    times = looks * 0.5 / 24
+    assert times[0] == 0
+    assert times[-1] == pytest.approx(50)
+    assert np.diff(times[times <= 5]).max() <= 0.1 + 0.5 / 24
+    assert (np.diff(times) / times[1:]).min() > 0
+    assert len(looks) < 200
+
+
+def test_cells_are_json():
+    cells = early_sgd.cells(early_sgd.PRESETS["default"])
+    assert json.loads(json.dumps(cells)) == cells
+    assert len(cells) == 2 * 3 * 4 * 5
+    assert early_sgd.cost(cell("1")).flops > early_sgd.cost(cell("4")).flops / 2 > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"batches": ("5",)}, "batches"),
+        ({"batches": ("24",)}, "batches"),
+        ({"batches": ("0",)}, "batches"),
+        ({"batches": ("-1",)}, "batches"),
+        ({"batches": ("all",)}, "batches"),
+        ({"batches": ("1", "1")}, "batches"),
+        ({"batches": ()}, "batches"),
+        ({"momenta": (1.0,)}, "momenta"),
+        ({"momenta": ()}, "momenta"),
+        ({"kernel_time": 0.0}, "kernel_time"),
+        ({"widths": (0,)}, "widths"),
+    ],
+)
+def test_bad_settings_name_themselves(settings, name):
+    with pytest.raises(LabError) as caught:
+        early_sgd.Settings(**settings)
+    assert caught.value.argument == name
+
+
+def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, spread=0.02):
+    """Times that grow as m^growth, gaps as m^gap; with batches of 1 the gap is ``noise`` times the full one."""
+    generator, rows = np.random.default_rng(0), []
+    for momentum in (0.0, 0.9):
+        for batch in ("1", "4", "full"):
+            for width in (64, 128, 256, 512):
+                for seed in range(seeds):
+                    own = np.exp(spread * generator.standard_normal())
+                    time = level * (width / 64) ** growth * own
+                    row = {"readout": "last", "momentum": momentum, "batch": batch, "width": width, "seed": seed}
+                    for threshold, factor in (("0.1", 1.0), ("0.05", 0.5)):
+                        late = factor * time > end
+                        row[f"leaves_{threshold}"] = min(factor * time, end)
+                        row[f"censored_{threshold}"] = "right" if late else None
+                        row[f"mse_{threshold}"] = None if late else 0.2
+                    size = 0.3 * (width / 64) ** gap * own * (noise if batch == "1" else 1.0)
+                    rows.append({**row, **{f"gap_at_{tau}": size for tau in (1, 10, 50)}, "diverged": False})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({}, "grows with the width as m^"),
+        ({"growth": 0.0}, "No growth of the time with the width is visible"),
+        ({"gap": -0.5}, "compatible with the theory"),
+        ({"gap": -1.0}, "faster than the theory"),
+        ({"gap": 0.0}, "no trend is visible"),
+        ({"noise": 2.0}, "the noise adds to it"),
+        ({"noise": 0.5}, "the noise takes from it"),
+        ({"noise": 1.0}, "no difference is visible"),
+        ({"level": 1000.0}, "in no median run (none of 5 came)"),
+    ],
+)
+def test_the_verdict_follows_the_numbers(options, text):
+    assert text in early_sgd.conclude(made_up(**options)).verdict
+
+
+def test_keys_are_those_that_the_question_names():
+    numbers = early_sgd.conclude(made_up()).numbers
+    for end in ("1", "4", "full", "1.momentum_0.9", "4.momentum_0.9", "full.momentum_0.9"):
+        names = ["time_to_leave", "time_to_leave.0.05", "exponent.time_to_leave", "exponent.time_to_leave.0.05"]
+        names += ["mse_when_leaving", *(f"gap_at_tau.{tau}" for tau in (1, 10, 50))]
+        assert {f"{name}.{end}" for name in names} <= set(numbers)
+        assert ("gap_over_full.10." + end in numbers) == ("full" not in end)
+    assert {f"exponent.gap_at_tau.{tau}{end}" for tau in (1, 10, 50) for end in ("", ".4", ".full")} <= set(numbers)
+    assert numbers["time_to_leave.1"].value == pytest.approx(8, rel=0.05)
+    assert numbers["time_to_leave.1"].details["medians"]["64"] == pytest.approx(1, rel=0.05)
+    assert numbers["exponent.time_to_leave.1"].value == pytest.approx(1, abs=0.05)
+    assert numbers["exponent.gap_at_tau.10"].value == pytest.approx(-0.5, abs=0.05)
+    assert numbers["mse_when_leaving.full"].value == pytest.approx(0.2)
+
+
+def test_widths_that_mostly_never_leave_enter_no_exponent():
+    numbers = early_sgd.conclude(made_up(level=10.0)).numbers  # 10, 20, 40, 80
+    assert "512" in numbers["exponent.time_to_leave.1"].reason
+    assert numbers["exponent.time_to_leave.1"].details["widths"] == [64, 128, 256]
+    assert numbers["time_to_leave.1"].value is None
+    assert numbers["time_to_leave.0.05.1"].value == pytest.approx(40, rel=0.05)
+    assert numbers["mse_when_leaving.1"].value is None
+    assert "fewer than three" in early_sgd.conclude(made_up(level=30.0)).numbers["exponent.time_to_leave.1"].reason
+
+
+def test_missing_and_diverged_rows_are_left_out():
+    table = made_up()
+    diverged = (table["batch"] == "1") & (table["width"] == 512)
+    table.loc[diverged, [name for name in table if name.startswith(("leaves", "gap", "mse"))]] = np.nan
+    conclusion = early_sgd.conclude(table)
+    assert conclusion.numbers["time_to_leave.1"].reason == "every run at the largest width diverged"
+    assert conclusion.numbers["exponent.time_to_leave.1"].value == pytest.approx(1, abs=0.05)
+    assert conclusion.numbers["gap_over_full.10.1"].value is None
+    assert "every run at the largest width diverged" in conclusion.verdict
+    few = early_sgd.conclude(made_up()[lambda rows: (rows["batch"] != "full") & (rows["width"] == 64)])
+    assert few.numbers["gap_over_full.10.1"].value is None
+    assert few.verdict
+
+
+def test_times_that_the_runs_did_not_see_say_so():
+    table = made_up().assign(gap_at_50=np.nan)
+    found = early_sgd.conclude(table).numbers
+    assert "no run got to kernel time 50" in found["exponent.gap_at_tau.50"].reason
+    assert "no run got to kernel time 50" in found["gap_at_tau.50.4"].reason
+    assert early_sgd.conclude(made_up(seeds=2)).numbers["exponent.gap_at_tau.10"].interval is None
+
+
+def test_a_table_read_from_a_file_gives_the_same_numbers(tmp_path):
+    table = made_up()[lambda rows: rows["batch"] != "full"]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    again = early_sgd.conclude(pd.read_csv(tmp_path / "table.csv"))
+    assert again.verdict == early_sgd.conclude(table).verdict
