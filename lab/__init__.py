@@ -52,7 +52,7 @@ _HOMES = {
     "SequenceTask": "lab.tasks.task",
     "Task": "lab.tasks.task",
 }
-_ROOMS = ("figures", "kernels", "measures", "sweeps", "tasks")
+_ROOMS = ("estimators", "figures", "kernels", "measures", "sweeps", "tasks")
 
 __version__ = _version("lazylab")
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "as_network",
     "descend",
     "empirical_ntk",
+    "estimators",
     "figures",
     "fit_exponent",
     "infinite_nngp",

@@ -1,0 +1,413 @@
+"""Network, linearized network and tangent kernel as scikit-learn regressors and classifiers of series.
+
+All six fit targets minus their mean with outputs that start from 0 (`lab.Scaled`), so that none of them first has to
+forget its own f₀. Classifiers fit ±1 by squared loss: one output for two classes, one per class for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor
+
+from lab.errors import check_choice, check_integer, check_number, refuse
+from lab.estimators.series import check_fit, check_predict
+from lab.kernels.infinite import infinite_nngp, infinite_ntk
+from lab.kernels.spectrum import Spectrum
+from lab.learners.descent import Descent, follow
+from lab.learners.linearized import LinearizedNetwork
+from lab.learners.network import descend
+from lab.networks.elman import ElmanRNN
+from lab.networks.parametrization import Parametrization
+from lab.networks.scaled import Scaled
+
+Array = NDArray[np.float64]
+
+_ROWS = 256  # series answered at once
+ALL = ("W", "A", "B")
+
+
+class _Series(BaseEstimator):  # type: ignore[misc]
+    """What the estimators share: series in, centred targets, answers in blocks."""
+
+    series_shape_: tuple[int, int]
+    intercept_: Array
+    scale_: Array
+    initial_: dict[str, Tensor]  # weights at initialization, where they are read
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit to series X, (n, L), (n, L, p) or flattened, and targets y; returns itself.
+
+        Raises
+        ------
+        LabError
+            Input that is no finite array of these shapes, parameters out of range, or training that diverged.
+        """
+        series, targets = self._checked(X, y)
+        self.intercept_, self.scale_ = targets.mean(0), self._scale(targets)
+        self._learn(series, torch.from_numpy((targets - self.intercept_) / self.scale_))
+        return self
+
+    def _outputs(self, X: ArrayLike) -> Array:
+        """Outputs (n, q)."""
+        check_is_fitted(self)
+        series = check_predict(self, X)
+        with torch.no_grad():
+            blocks = [self._respond(block).double().cpu().numpy() for block in torch.split(series, _ROWS)]
+        return np.concatenate(blocks) * self.scale_ + self.intercept_
+
+    def _scale(self, targets: Array) -> Array:
+        """Units (q,) in which targets are learnt: a network's motion, unlike a linear model's, depends on them."""
+        return np.ones(targets.shape[1])
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
+        raise NotImplementedError
+
+    def _learn(self, series: Tensor, targets: Tensor) -> None:
+        raise NotImplementedError
+
+    def _respond(self, series: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class _Regression(MultiOutputMixin, RegressorMixin, _Series):  # type: ignore[misc]
+    """Targets (n,) or (n, q), learnt in units of their standard deviations."""
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predictions for series X, shaped as the targets were: (n,) or (n, q)."""
+        outputs = self._outputs(X)
+        return outputs if self.several_ else outputs[:, 0]
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
+        series, targets = check_fit(self, X, y, multi_output=True, y_numeric=True)
+        self.several_ = targets.ndim == 2
+        return series, targets.reshape(len(targets), -1).astype(np.float64)
+
+    def _scale(self, targets: Array) -> Array:
+        spread = targets.std(0)
+        return np.asarray(np.where(spread > 0, spread, 1.0))
+
+
+class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
+    """Labels of any kind, as ±1 in one column for two classes and in one column each for more."""
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Labels (n,) of the largest output."""
+        scores = self.decision_function(X)
+        places = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
+        return np.asarray(self.classes_[places])
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Outputs: (n,) for two classes, positive for the second of ``classes_``; (n, classes) for more."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if len(self.classes_) == 2 else outputs
+
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
+        series, labels = check_fit(self, X, y)
+        check_classification_targets(labels)
+        self.classes_, places = np.unique(column_or_1d(labels, warn=True), return_inverse=True)
+        if len(self.classes_) < 2:
+            refuse("y", f"one class, {self.classes_[0]!r}", "labels of at least two classes", "add samples of another")
+        columns = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
+        return series, 2.0 * (places[:, None] == columns) - 1.0
+
+
+class _Elman(_Series):
+    """An Elman network at initialization, as the parameters describe it."""
+
+    def _network(self, inputs: int, outputs: int, device: str = "cpu") -> ElmanRNN:
+        names = ("readout", "activation", "trained", "parametrization")
+        check_choice("readout", self.readout, ("last", "mean"))
+        choices = {name: getattr(self, name) for name in names}
+        return ElmanRNN(self.width, inputs, outputs, seed=_seed(self.random_state), device=device, **choices)
+
+
+class _Descending(_Elman):
+    """Learners that descend step by step."""
+
+    def __init__(
+        self,
+        width: int = 256,
+        steps: int = 300,
+        critical_fraction: float = 0.25,
+        *,
+        momentum: float = 0.0,
+        batch_size: int | None = None,
+        output_scale: float = 1.0,
+        activation: str = "relu",
+        readout: str = "last",
+        trained: Collection[str] = ALL,
+        parametrization: str | Parametrization = "ntk",
+        length: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.width, self.steps, self.critical_fraction = width, steps, critical_fraction
+        self.momentum, self.batch_size, self.output_scale = momentum, batch_size, output_scale
+        self.activation, self.readout, self.trained = activation, readout, trained
+        self.parametrization, self.length, self.random_state = parametrization, length, random_state
+
+    def _start(self, series: Tensor, targets: Tensor) -> tuple[Scaled, Descent]:
+        """The centred network at initialization, and the descent at its critical fraction."""
+        network = self._network(series.shape[2], targets.shape[1])
+        self.initial_ = weights_of(network)
+        descent = Descent(
+            self.steps,
+            self.critical_fraction,
+            momentum=self.momentum,
+            batch_size=self.batch_size,
+            seed=network.seed,
+            record=(self.steps,),
+        )
+        return Scaled(network, self.output_scale), descent
+
+    def _check_reached(self, diverged_at: int | None) -> None:
+        self.n_iter_ = self.steps
+        if diverged_at is not None:
+            came = f"{self.critical_fraction} with which training diverged at step {diverged_at}"
+            refuse("critical_fraction", came, "a step at which descent converges", "lower it, or scale X and y down")
+
+
+class _Full(_Descending):
+    """The full network."""
+
+    def _learn(self, series: Tensor, targets: Tensor) -> None:
+        network, descent = self._start(series, targets)
+        path = descend(network, (series, targets), descent, in_place=True)
+        for snapshot in path:
+            self.loss_ = snapshot.loss
+        self._check_reached(path.diverged_at)
+        self.network_ = network
+
+    def _respond(self, series: Tensor) -> Tensor:
+        return self.network_(series)
+
+
+class _Linearized(_Descending):
+    """The first-order Taylor model of the network around its initialization."""
+
+    def _learn(self, series: Tensor, targets: Tensor) -> None:
+        network, descent = self._start(series, targets)
+        jacobian = network.jacobian(series)
+        rate = descent.rate(Spectrum(jacobian.gram()).lambda_max)
+        model = LinearizedNetwork(jacobian.keep(), network.trained)
+        visits = follow(model, targets, descent, rate)
+        for visit in visits:
+            self.loss_ = visit.loss
+        self._check_reached(visits.diverged_at)
+        self.network_, self.motion_ = network, dict(model.motion)
+
+    def _respond(self, series: Tensor) -> Tensor:
+        jacobian = self.network_.jacobian(series)
+        return jacobian.outputs + jacobian.push(self.motion_)
+
+
+class _Kernel(_Elman):
+    """Kernel regression with a tangent kernel: the whole of training in closed form."""
+
+    def __init__(
+        self,
+        kernel: str = "infinite",
+        penalty: float = 0.0,
+        steps: int | None = None,
+        critical_fraction: float = 0.5,
+        *,
+        width: int = 256,
+        activation: str = "relu",
+        readout: str = "last",
+        trained: Collection[str] = ALL,
+        parametrization: str | Parametrization = "ntk",
+        length: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.kernel, self.penalty, self.steps, self.critical_fraction = kernel, penalty, steps, critical_fraction
+        self.width, self.activation, self.readout, self.trained = width, activation, readout, trained
+        self.parametrization, self.length, self.random_state = parametrization, length, random_state
+
+    def _learn(self, series: Tensor, targets: Tensor) -> None:
+        check_choice("kernel", self.kernel, KERNELS)
+        self.network_ = self._network(
+            series.shape[2], targets.shape[1], "cpu" if self.kernel == "empirical" else "meta"
+        )
+        self.initial_ = {} if self.kernel != "empirical" else weights_of(self.network_)
+        self.X_fit_ = series
+        spectrum = Spectrum(self._gram(series).double())
+        values = targets.numpy().reshape(len(spectrum.values), -1)  # (n·q, 1) if outputs have kernels of their own
+        weights = self._filter(spectrum)[:, None] * (spectrum.vectors.T @ values)
+        self.dual_coef_ = (spectrum.vectors @ weights).reshape(targets.shape)
+
+    def _filter(self, spectrum: Spectrum) -> Array:
+        """Of early stopping, of ridge, or of neither."""
+        if self.steps is None:
+            return spectrum.ridge(self.penalty) if self.penalty else spectrum.limit()
+        if self.penalty:
+            came = f"{self.steps} beside penalty={self.penalty}"
+            refuse("steps", came, "one of the two", "leave out steps for ridge, penalty for early stopping")
+        check_integer("steps", self.steps, 1)
+        check_number("critical_fraction", self.critical_fraction, above=0, below=1)
+        rate = 2 * self.critical_fraction / spectrum.lambda_max
+        filters: Array = spectrum.descent(rate, np.array([self.steps]))[0]
+        return filters
+
+    def _gram(self, series: Tensor, other: Tensor | None = None) -> Tensor:
+        """(n, n') if all outputs share one kernel, as at infinite width, else (n, q, n', q)."""
+        return kernel_of(self.network_, self.kernel, series, other)
+
+    def _respond(self, series: Tensor) -> Tensor:
+        gram, dual = self._gram(series, self.X_fit_).double(), torch.from_numpy(self.dual_coef_)
+        return gram @ dual if gram.ndim == 2 else torch.einsum("aibj,bj->ai", gram, dual)
+
+
+KERNELS = ("empirical", "infinite", "nngp")
+
+
+def kernel_of(network: ElmanRNN, kind: str, series: Tensor, other: Tensor | None = None) -> Tensor:
+    """Kernel between series (n, L, p) and (n', L, p), in output units, float64.
+
+    Parameters
+    ----------
+    network
+        Its weights are read for "empirical" alone.
+    kind
+        "empirical" (n, q, n', q); "infinite" or "nngp" (n, n'), which all outputs share.
+    """
+    if kind == "empirical":
+        jacobian = network.jacobian(series)
+        return jacobian.gram() if other is None else jacobian.gram(network.jacobian(other))
+    limit = infinite_ntk if kind == "infinite" else infinite_nngp
+    return limit(network, series, other)[:, 0, :, 0]
+
+
+def weights_of(network: ElmanRNN) -> dict[str, Tensor]:
+    """A copy of all weights by name."""
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+def set_weights(network: ElmanRNN, weights: Mapping[str, Tensor]) -> None:
+    """Write weights (of the same names and shapes) into a network."""
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            value.copy_(weights[name])
+
+
+def _seed(random_state: Any) -> int:
+    """The number itself; a number drawn from a generator; a random one for None."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31))
+
+
+class RNNRegressor(_Regression, _Full):
+    """Full Elman network under gradient descent; targets (n,) or (n, q) are learnt in units of their deviations.
+
+    Parameters
+    ----------
+    width
+        Hidden units m.
+    steps
+        Gradient steps on ½Σ(f − y)².
+    critical_fraction
+        c in η = c · 2(1 + momentum)/λ_max of the tangent kernel at initialization. Narrow networks on many samples ask
+        for a small one.
+    momentum, batch_size
+        Heavy ball; None for full batches.
+    output_scale
+        α: large ones make training lazy (Chizat, Oyallon, Bach 2019).
+    activation, readout, trained, parametrization
+        As for `lab.ElmanRNN`, but the readout is "last" or "mean", and by default everything is trained, in the "ntk"
+        parametrization.
+    length
+        Time steps of series that come flattened, (n, L·p), time first; None for (n, L) and (n, L, p).
+    random_state
+        Draws the network and the batches. An integer is the seed of `lab.ElmanRNN`.
+
+    Attributes
+    ----------
+    network_
+        The `lab.Scaled` network after ``fit``.
+    loss_, n_iter_
+        ½Σ(f − y)² on the training set at the end, in the unit of learning, and steps taken.
+    intercept_, scale_, series_shape_, n_features_in_
+        Mean targets (q,), their unit (q,), (L, p), and L·p.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((40, 6))
+    >>> RNNRegressor(width=64).fit(X, X[:, 0]).score(X, X[:, 0]) > 0.9
+    True
+    """
+
+
+class RNNClassifier(_Classification, _Full):
+    """Full Elman network under gradient descent on ±1, for any number of classes.
+
+    Parameters and attributes are those of `RNNRegressor`; ``classes_`` are the labels, sorted.
+    """
+
+
+class LinearizedRNNRegressor(_Regression, _Linearized):
+    """First-order Taylor model of the Elman network around its initialization, under gradient descent.
+
+    Parameters and attributes are those of `RNNRegressor`, but ``network_`` stays at θ₀, and ``motion_`` is θ − θ₀ by
+    name.
+    """
+
+
+class LinearizedRNNClassifier(_Classification, _Linearized):
+    """First-order Taylor model of the Elman network on ±1, for any number of classes.
+
+    Parameters and attributes are those of `LinearizedRNNRegressor`; ``classes_`` are the labels, sorted.
+    """
+
+
+class TangentKernelRegressor(_Regression, _Kernel):
+    """Regression with a recurrent tangent kernel: interpolation, ridge or early-stopped descent, in closed form.
+
+    Parameters
+    ----------
+    kernel
+        "infinite": tangent kernel of the infinitely wide network. "nngp": covariance of its outputs at initialization,
+        as if the last layer alone were trained. "empirical": tangent kernel of a network of this width.
+    penalty
+        ρ ≥ 0 in K(K + ρ)⁻¹, in units of the kernel; 0 with ``steps=None`` interpolates.
+    steps
+        Early stopping: that many steps of gradient descent, exactly; then there is no penalty.
+    critical_fraction
+        c < 1 in η = 2c/λ_max, for ``steps``.
+    width
+        Of the empirical kernel.
+    activation, readout, trained, parametrization, length, random_state
+        As for `RNNRegressor`.
+
+    Attributes
+    ----------
+    dual_coef_
+        c (n, q) in f(x) = K(x, X) c.
+    X_fit_
+        Training series (n, L, p).
+    intercept_, scale_, series_shape_, n_features_in_
+        As for `RNNRegressor`.
+
+    References
+    ----------
+    Alemohammad et al., "The Recurrent Neural Tangent Kernel", ICLR 2021.
+    """
+
+
+class TangentKernelClassifier(_Classification, _Kernel):
+    """Least-squares classification with a recurrent tangent kernel, for any number of classes.
+
+    Parameters and attributes are those of `TangentKernelRegressor`; ``classes_`` are the labels, sorted.
+    """
