@@ -14,9 +14,9 @@ row are below the level.
 Numbers
 -------
 train.degree.n, train.degree.length, train.degree.length.all, train.degree.separation
-    Degree d in m₉₀ ∝ n^d, L^d, (1/δ)^d, where mse < ε within 10 times the linear hitting time: a joint logistic fit
-    of success on log m and log x over all seeds, with a jackknife over seeds (`lab.measures.thresholds.success_slope`;
-    it says why that rather than a regression of the m₉₀). "all" is the paper's loss over time steps 2…L.
+    Degree d in m₉₀ ∝ n^d, L^d, (1/δ)^d, where mse < ε within 10 times the linear hitting time: least squares through
+    the m₉₀ of the settings, each from a logistic fit of its own, with a jackknife over seeds
+    (`lab.measures.thresholds.success_slope`). "all" is the paper's loss over time steps 2…L.
 train.degree.accuracy, train.degree.log_accuracy
     The same in 1/ε and in log 1/ε, the theorem's own argument.
 lazy.degree.<argument>
@@ -27,9 +27,6 @@ train.width.<argument>.<value>, lazy.width.<argument>.<value>
 lazy.noise_floor
     Largest disagreement of the linear model computed twice, in units of the gap.
 
-The joint fit has one steepness; where success rises less steeply in the hardest settings (small δ, long L), m₉₀ climbs
-faster than the degree says, and ``slope_of_widths`` in its details, least squares through the m₉₀, shows it.
-
 A setting with more than 20 % censored seeds is dropped and named; a degree needs three settings.
 """
 
@@ -37,7 +34,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from comparisons import _ladders, _tasks
@@ -268,7 +265,7 @@ def conclude(table: pd.DataFrame) -> Conclusion:
     numbers: dict[str, Number] = {}
     for (notion, name), arm in _arms(table).items():
         widths = _widths(notion, name, arm)
-        numbers |= widths | _degrees(notion, name, arm, _slope(name, arm, list(widths.values())))
+        numbers |= widths | _degrees(notion, name, arm)
     if "noise_floor" in table and table["noise_floor"].notna().any():
         numbers["lazy.noise_floor"] = Number(float(table["noise_floor"].max()), None, int(table["seed"].nunique()))
     return Conclusion(numbers, verdict(numbers, table))
@@ -301,21 +298,11 @@ def _kept(notion: str, name: str, arm: pd.DataFrame) -> tuple[pd.DataFrame, str 
     return arm[~_x(name, arm).isin(dropped)], reason
 
 
-def _slope(name: str, arm: pd.DataFrame, widths: list[Number]) -> float | None:
-    """Least squares through the logs of the known widths: beside the joint fit, it shows a changing steepness."""
-    import numpy as np
-
-    x = _x(name, arm).groupby(arm[_column(name)]).first()
-    known = [(math.log(place), math.log(each.value)) for place, each in zip(x, widths, strict=True) if each.value]
-    return round(float(np.polyfit(*zip(*known, strict=True), 1)[0]), 4) if len(known) >= FEWEST else None
-
-
-def _degrees(notion: str, name: str, arm: pd.DataFrame, slope: float | None) -> dict[str, Number]:
+def _degrees(notion: str, name: str, arm: pd.DataFrame) -> dict[str, Number]:
     """The degree in the argument; for the accuracy also in its logarithm."""
     kept, reason = _kept(notion, name, arm)
     x = _x(name, kept)
-    degree = _degree(notion, x, kept, reason)
-    found = {f"{notion}.degree.{name}": replace(degree, details={**degree.details, "slope_of_widths": slope})}
+    found = {f"{notion}.degree.{name}": _degree(notion, x, kept, reason)}
     if name == "accuracy":
         import numpy as np
 

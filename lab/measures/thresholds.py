@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.optimize
@@ -373,16 +373,17 @@ def _until(
     return tried
 
 
-def success_slope(z: ArrayLike, places: ArrayLike, successes: ArrayLike, groups: ArrayLike) -> Estimate:
-    """Slope d of log(threshold) on a covariate: one logistic fit of all outcomes, on log(place) and z together.
+def success_slope(
+    z: ArrayLike, places: ArrayLike, successes: ArrayLike, groups: ArrayLike, share: float = 0.9
+) -> Estimate:
+    """Slope d of log(place of success) on a covariate: least squares through each setting's own logistic fit.
 
-    With logit P(success) = a + b·log(place) − b·d·z the place of every share, m90 too, moves as exp(d·z): z = log x
-    gives the degree in x, z = 0 or 1 the log-ratio of two settings. Against a regression of each setting's own m90 it
-    uses every outcome once, gives a setting whose m90 lies outside its grid the weight that it deserves, and has no
-    fit inside a fit; the price is one common steepness b.
+    The places at which the success share of a setting (a value of z) reaches ``share`` go as exp(d·z): z = log x gives
+    the degree in x, z = 0 or 1 the log-ratio of two settings. Each setting has a steepness of its own: in a joint fit
+    with a common one, settings in which success rises slowly pull the slope away from their own places.
 
-    The interval is a jackknife over groups (seeds), not a profile of the likelihood: outcomes of one seed at
-    neighbouring widths share their data, and settings may share them too, so that only seeds are independent.
+    The interval is a jackknife over groups (seeds), not a likelihood's: outcomes of one seed at neighbouring places
+    share their data, and settings may share them too, so that only seeds are independent.
 
     Parameters
     ----------
@@ -390,12 +391,14 @@ def success_slope(z: ArrayLike, places: ArrayLike, successes: ArrayLike, groups:
         Covariate (k,), and positive places (k,).
     successes, groups
         Booleans (k,), and which group each belongs to (k,).
+    share
+        The success share that defines a place, in (0, 1).
 
     Returns
     -------
     Estimate
-        No value where success does not rise with the place, where all outcomes or all z are one; no interval for
-        fewer than 3 groups.
+        No value where fewer than two settings have such a place between their least and their largest; settings
+        without one are left out and named by z in the reason. No interval for fewer than 3 groups.
 
     References
     ----------
@@ -404,32 +407,48 @@ def success_slope(z: ArrayLike, places: ArrayLike, successes: ArrayLike, groups:
     """
     x, won, member = (np.asarray(values) for values in (z, successes, groups))
     height = np.log(np.asarray(places, dtype=np.float64))
+    check_number("share", share, above=0, below=1)
     if not (x.shape == height.shape == won.shape == member.shape) or not np.isfinite(height).all():
         came = f"shapes {x.shape}, {height.shape}, {won.shape}, {member.shape}"
         refuse("successes", came, "one outcome for each place, covariate and group", "pair them")
-    if len(np.unique(won)) < 2 or len(np.unique(x)) < 2:
-        return Estimate(
-            None, None, "all outcomes are alike" if len(np.unique(won)) < 2 else "there is one setting only"
-        )
-    design = np.stack([np.ones_like(height), height, np.asarray(x, dtype=np.float64)], 1)
-    value = _slope(design, won.astype(np.float64))
-    if value is None:
-        return Estimate(None, None, "success does not rise with the place")
-    each = np.unique(member)
+    rows = np.stack([x, height, won], 1).astype(np.float64)
+    inside = [value for value in np.unique(rows[:, 0]) if _is_inside(rows[rows[:, 0] == value], share)]
+    left_out = ", ".join(f"{value:.3g}" for value in np.setdiff1d(rows[:, 0], inside))
+    reason = f"success does not pass {share:g} inside the grid at z = {left_out}" if left_out else None
+    if len(inside) < 2:
+        return Estimate(None, None, reason or "there is one setting only")
+    rows, member = rows[np.isin(rows[:, 0], inside)], member[np.isin(rows[:, 0], inside)]
+    return _jackknife(rows, member, share, reason)
+
+
+def _jackknife(rows: Array, member: NDArray[Any], share: float, reason: str | None) -> Estimate:
+    value, each = _slope(rows, share), np.unique(member)
     if len(each) < _GROUPS_FOR_AN_INTERVAL:
-        return Estimate(value)
-    left_out = [_slope(design[member != group], won[member != group].astype(np.float64)) for group in each]
-    if any(slope is None for slope in left_out):
+        return Estimate(value, None, reason)
+    without = np.array([_slope(rows[member != group], share) for group in each])
+    if not np.isfinite(without).all():
         return Estimate(value, None, "without one of the groups, success does not rise with the place")
-    pseudo = len(each) * value - (len(each) - 1) * np.array(left_out, dtype=np.float64)
+    pseudo = len(each) * value - (len(each) - 1) * without
     half = float(scipy.stats.t.ppf(0.975, len(each) - 1) * scipy.stats.sem(pseudo))
-    return Estimate(value, (value - half, value + half))
+    return Estimate(value, (value - half, value + half), reason)
 
 
-def _slope(design: Array, won: Array) -> float | None:
-    """−c/b of a logistic fit with coefficients (a, b, c); None unless b is positive."""
-    _, steepness, shift = _firth(design, won)
-    return -float(shift / steepness) if steepness > 0 else None
+def _slope(rows: Array, share: float) -> float:
+    """Slope over settings z of the places in rows (z, log place, outcome); NaN where a setting has no place."""
+    settings = np.unique(rows[:, 0])
+    return float(np.polyfit(settings, [_place(rows[rows[:, 0] == value], share) for value in settings], 1)[0])
+
+
+def _place(rows: Array, share: float) -> float:
+    """Log of the place at which the success share of rows (·, log place, outcome) is ``share``; NaN if it falls."""
+    height, won = rows[:, 1], rows[:, 2]
+    level, steepness = _firth(np.stack([np.ones_like(height), height], 1), won)
+    return float((scipy.special.logit(share) - level) / steepness) if steepness > 0 else math.nan
+
+
+def _is_inside(rows: Array, share: float) -> bool:
+    height = rows[:, 1]
+    return len(np.unique(rows[:, 2])) > 1 and bool(height.min() <= _place(rows, share) <= height.max())
 
 
 def _firth(design: Array, won: Array) -> Array:

@@ -177,6 +177,22 @@ def test_the_degree_of_success_is_recovered_from_searches():
     assert sum(each.interval[0] <= 0.6 <= each.interval[1] for each in found) >= 16
 
 
+def test_a_steepness_that_changes_is_no_bias():
+    """Success that rises more slowly in harder settings moves m90 apart from m50, and m90 is what is asked."""
+    generator, z, m, won, seed = np.random.default_rng(8), [], [], [], []
+    grid, steepness = np.array(geometric_grid(2, 4096, 2**0.25)), {8: 8.0, 16: 4.0, 32: 2.0}
+    for x, b in steepness.items():
+        for each in range(200):
+            z += [np.log(x)] * len(grid)
+            m, seed = [*m, *grid], [*seed, *[each] * len(grid)]
+            won += list(generator.random(len(grid)) < 1 / (1 + (grid / (3 * x)) ** -b))
+    truth = np.polyfit(np.log([*steepness]), [np.log(3 * x) + np.log(9) / b for x, b in steepness.items()], 1)[0]
+    found = success_slope(z, m, won, seed)
+    assert found.value == pytest.approx(truth, abs=0.05)
+    assert found.interval[0] < truth < found.interval[1]
+    assert truth > 1.5  # the medians alone go as x
+
+
 def test_the_interval_counts_seeds_and_not_widths():
     """What a seed's widths share makes the interval wider, as no likelihood of independent outcomes would know."""
     plain, shared = (
@@ -212,13 +228,13 @@ def test_the_penalised_fit_is_a_maximum_of_its_likelihood():
 @pytest.mark.parametrize(
     ("z", "won", "reason"),
     [
-        ([0, 0, 1, 1], [1, 1, 1, 1], "alike"),
-        ([1, 1, 1, 1], [0, 1, 0, 1], "one setting"),
-        ([0, 0, 1, 1], [1, 0, 1, 0], "does not rise"),
+        ([0, 0, 0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1], "at z = 0, 1"),
+        ([1, 1, 1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1], "one setting"),
+        ([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 0, 0], "at z = 1"),
     ],
 )
 def test_a_slope_of_success_says_why_there_is_none(z, won, reason):
-    found = success_slope(z, [2, 4, 2, 4], won, [0, 0, 0, 0])
+    found = success_slope(z, [2, 40, 3, 80] * 2, won, [0] * 8, share=0.5)
     assert found.value is None
     assert reason in found.reason
 
