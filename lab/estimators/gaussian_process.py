@@ -12,7 +12,7 @@ from sklearn.gaussian_process.kernels import Kernel
 from torch import Tensor
 
 from lab.errors import check_choice, refuse
-from lab.estimators.learners import ALL, KERNELS, kernel_of
+from lab.estimators.learners import ALL, KERNELS, elman, kernel_of
 from lab.estimators.series import flat, layout
 from lab.networks.elman import ElmanRNN
 from lab.networks.parametrization import Parametrization
@@ -102,11 +102,7 @@ class TangentKernel(Kernel):  # type: ignore[misc]
 
     def _network(self, series: Tensor) -> ElmanRNN:
         check_choice("kind", self.kind, KERNELS)
-        check_choice("readout", self.readout, ("last", "mean"))
-        names = ("readout", "activation", "trained", "parametrization")
-        device = "cpu" if self.kind == "empirical" else "meta"
-        choices = {name: getattr(self, name) for name in names}
-        return ElmanRNN(self.width, series.shape[2], seed=self.random_state, device=device, **choices)
+        return elman(self, series.shape[2], 1, "cpu" if self.kind == "empirical" else "meta")
 
 
 def _matrix(gram: Tensor) -> Array:

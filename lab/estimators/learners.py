@@ -125,17 +125,7 @@ class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
         return series, 2.0 * (places[:, None] == columns) - 1.0
 
 
-class _Elman(_Series):
-    """An Elman network at initialization, as the parameters describe it."""
-
-    def _network(self, inputs: int, outputs: int, device: str = "cpu") -> ElmanRNN:
-        names = ("readout", "activation", "trained", "parametrization")
-        check_choice("readout", self.readout, ("last", "mean"))
-        choices = {name: getattr(self, name) for name in names}
-        return ElmanRNN(self.width, inputs, outputs, seed=_seed(self.random_state), device=device, **choices)
-
-
-class _Descending(_Elman):
+class _Descending(_Series):
     """Learners that descend step by step."""
 
     def __init__(
@@ -161,7 +151,7 @@ class _Descending(_Elman):
 
     def _start(self, series: Tensor, targets: Tensor) -> tuple[Scaled, Descent]:
         """The centred network at initialization, and the descent at its critical fraction."""
-        network = self._network(series.shape[2], targets.shape[1])
+        network = elman(self, series.shape[2], targets.shape[1])
         self.initial_ = weights_of(network)
         descent = Descent(
             self.steps,
@@ -214,7 +204,7 @@ class _Linearized(_Descending):
         return jacobian.outputs + jacobian.push(self.motion_)
 
 
-class _Kernel(_Elman):
+class _Kernel(_Series):
     """Kernel regression with a tangent kernel: the whole of training in closed form."""
 
     def __init__(
@@ -238,9 +228,8 @@ class _Kernel(_Elman):
 
     def _learn(self, series: Tensor, targets: Tensor) -> None:
         check_choice("kernel", self.kernel, KERNELS)
-        self.network_ = self._network(
-            series.shape[2], targets.shape[1], "cpu" if self.kernel == "empirical" else "meta"
-        )
+        device = "cpu" if self.kernel == "empirical" else "meta"
+        self.network_ = elman(self, series.shape[2], targets.shape[1], device)
         self.initial_ = {} if self.kernel != "empirical" else weights_of(self.network_)
         self.X_fit_ = series
         spectrum = Spectrum(self._gram(series).double())
@@ -288,6 +277,14 @@ def kernel_of(network: ElmanRNN, kind: str, series: Tensor, other: Tensor | None
         return jacobian.gram() if other is None else jacobian.gram(network.jacobian(other))
     limit = infinite_ntk if kind == "infinite" else infinite_nngp
     return limit(network, series, other)[:, 0, :, 0]
+
+
+def elman(parameters: Any, inputs: int, outputs: int, device: str = "cpu") -> ElmanRNN:
+    """The Elman network at initialization that the parameters of an estimator or of a `TangentKernel` describe."""
+    check_choice("readout", parameters.readout, ("last", "mean"))
+    names = ("readout", "activation", "trained", "parametrization")
+    choices = {name: getattr(parameters, name) for name in names}
+    return ElmanRNN(parameters.width, inputs, outputs, seed=_seed(parameters.random_state), device=device, **choices)
 
 
 def weights_of(network: ElmanRNN) -> dict[str, Tensor]:

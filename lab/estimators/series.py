@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from lab.arrays import as_array
 from lab.errors import LabError, check_integer, refuse
 
 _ALLOWED = "finite numbers of shape (n, L), (n, L, p), or (n, L·p) with length=L"
@@ -20,12 +21,11 @@ _FIX = "fill or drop what is missing; series go in as (samples, time steps, feat
 
 def flat(X: Any) -> tuple[Any, tuple[int, int] | None]:
     """X with all but its first axis flattened if it has three, and then its (L, p); anything else as it came."""
-    if isinstance(X, (list, tuple)):
-        X = _from_list(X)
+    X = _door(X)
     if getattr(X, "ndim", 0) != 3:
         return X, None
     array = np.asarray(X)
-    return array.reshape(len(array), -1), (array.shape[1], array.shape[2])
+    return array.reshape(len(array), array.shape[1] * array.shape[2]), (array.shape[1], array.shape[2])
 
 
 def layout(features: int, length: int | None, came: tuple[int, int] | None) -> tuple[int, int]:
@@ -65,6 +65,15 @@ def check_predict(estimator: Any, X: Any) -> Tensor:
     return torch.tensor(values).reshape(len(values), *shape)
 
 
+def _door(X: Any) -> Any:
+    """What scikit-learn would misread: tensors and lists as arrays, masked values and dates refused."""
+    if isinstance(X, Tensor):
+        return as_array("X", X)
+    if np.ma.is_masked(X) or getattr(getattr(X, "dtype", None), "kind", "f") in "mM":
+        as_array("X", X)
+    return _from_list(X) if isinstance(X, (list, tuple)) else X
+
+
 def _from_list(X: Any) -> Any:
     """A nested list as an array; one that is ragged is left for scikit-learn to explain."""
     try:
@@ -74,10 +83,15 @@ def _from_list(X: Any) -> Any:
 
 
 def _validated(validate: Callable[[], Any]) -> Any:
-    """scikit-learn's own words inside the lab's error."""
+    """scikit-learn's own words, in one line, inside the lab's error."""
     try:
         return validate()
     except LabError:
         raise
-    except ValueError as error:
-        raise LabError("X or y", str(error).strip().rstrip("."), _ALLOWED, _FIX) from None
+    except (ValueError, TypeError) as error:
+        kind = _KindError if isinstance(error, TypeError) else LabError
+        raise kind("X or y", " ".join(str(error).split()).rstrip("."), _ALLOWED, _FIX) from None
+
+
+class _KindError(LabError, TypeError):
+    """A refusal where scikit-learn's conventions want a TypeError: objects that are no numbers, sparse matrices."""

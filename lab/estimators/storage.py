@@ -141,7 +141,7 @@ def _give_network(estimator: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         return {name.removeprefix(prefix): torch.tensor(v) for name, v in arrays.items() if name.startswith(prefix)}
 
     estimator.initial_, features = group("initial."), estimator.series_shape_[1]
-    network = estimator._network(features, len(estimator.intercept_), "cpu" if estimator.initial_ else "meta")
+    network = learners.elman(estimator, features, len(estimator.intercept_), "cpu" if estimator.initial_ else "meta")
     if estimator.initial_:
         learners.set_weights(network, estimator.initial_)
     if "X_fit_" in arrays:
