@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lab.arrays import as_tensor, check_data
 from lab.networks.modules import as_network
 from lab.networks.network import Network
 
@@ -27,12 +28,12 @@ def empirical_ntk(network: torch.nn.Module | Network, X: Tensor, X2: Tensor | No
     Raises
     ------
     LabError
-        Inputs that do not fit the network, or a module that `lab.as_network` refuses.
+        Inputs that are empty, not finite or do not fit the network, or a module that `lab.as_network` refuses.
 
     References
     ----------
     Jacot, Gabriel, Hongler, "Neural Tangent Kernel", NeurIPS 2018.
     """
     network = as_network(network)
-    jacobian = network.jacobian(X)
-    return jacobian.gram() if X2 is None else jacobian.gram(network.jacobian(X2))
+    jacobian = network.jacobian(check_data("X", as_tensor("X", X)))
+    return jacobian.gram() if X2 is None else jacobian.gram(network.jacobian(check_data("X2", as_tensor("X2", X2))))

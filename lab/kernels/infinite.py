@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.kernels.expectations import Moments, expectations
 from lab.networks.elman import READOUTS, ElmanRNN
@@ -171,14 +172,14 @@ def _check(network: object, name: str, inputs: Tensor) -> Tensor:
     if not isinstance(network, ElmanRNN):
         fix = "for lab.Scaled pass its inner network and multiply by α²; other modules have empirical_ntk"
         refuse("network", type(network).__name__, "an ElmanRNN", fix)
-    inputs, p = torch.as_tensor(inputs), network.A.shape[1]
+    inputs, p = as_tensor(name, inputs), network.A.shape[1]
     if inputs.ndim != 3 or inputs.shape[2] != p:
         fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"
         refuse(name, f"shape {tuple(inputs.shape)}", f"(samples, length, {p})", fix)
     if inputs.shape[1] < (shortest := 2 if network.readout == "all" else 1):
         allowed = f"at least {shortest} time steps for readout={network.readout!r}"
         refuse(name, f"shape {tuple(inputs.shape)}", allowed, "give longer sequences, or use readout='last'")
-    return inputs.to("cpu" if network.W.is_meta else network.W.device, torch.float64)
+    return check_data(name, inputs).to("cpu" if network.W.is_meta else network.W.device, torch.float64)
 
 
 def _align(network: ElmanRNN, limit: _Limit, inputs: list[Tensor]) -> list[_Sequences]:

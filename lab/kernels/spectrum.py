@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lab.arrays import as_array
 from lab.errors import check_number, refuse
 
 Array = NDArray[np.float64]
@@ -45,8 +46,7 @@ class Spectrum:
     """
 
     def __init__(self, kernel: Tensor | Array) -> None:
-        precision = torch.finfo(kernel.dtype).eps if isinstance(kernel, Tensor) else np.finfo(kernel.dtype).eps
-        matrix = _square(kernel)
+        matrix, precision = _square(kernel), _precision(kernel)
         self.values, self.vectors = scipy.linalg.eigh((matrix + matrix.T) / 2)
         self.lambda_min, self.lambda_max = float(self.values[0]), float(self.values[-1])
         self.tolerance = 10 * len(matrix) * precision * self.lambda_max
@@ -93,7 +93,7 @@ class Spectrum:
                 "kernel",
                 extremes,
                 "a kernel with a positive eigenvalue",
-                "check that the outputs depend on a trained weight",
+                "check that the outputs depend on a trained weight, and that inputs are neither zero nor tiny",
             )
         if self.lambda_min < -self.tolerance:
             fix = "compute it in float64, or check that both arguments of the kernel are the same inputs"
@@ -130,7 +130,7 @@ def solve(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array:
 
 def _square(kernel: Tensor | Array) -> Array:
     """The kernel as a finite float64 matrix (N, N)."""
-    array = kernel.detach().cpu().numpy() if isinstance(kernel, Tensor) else np.asarray(kernel)
+    array = as_array("kernel", kernel)
     rows = int(np.prod(array.shape[: array.ndim // 2]))
     if array.size != rows * rows or array.size == 0:
         refuse("kernel", f"shape {array.shape}", "(N, N) or (n, o, n, o)", "pass one set of inputs, not two")
@@ -139,9 +139,17 @@ def _square(kernel: Tensor | Array) -> Array:
             "kernel",
             "NaN or infinite entries",
             "finite entries",
-            "the network has probably diverged; lower the learning rate",
+            "scale the inputs down; along training, lower the learning rate: the network has probably diverged",
         )
-    return array.reshape(rows, rows).astype(np.float64)
+    return array.reshape(rows, rows)
+
+
+def _precision(kernel: Tensor | Array) -> float:
+    """ε of the floating-point type that a kernel came in; that of float64 for whatever has none."""
+    dtype = getattr(kernel, "dtype", None)
+    if isinstance(dtype, torch.dtype):
+        return torch.finfo(dtype).eps if dtype.is_floating_point else float(np.finfo(np.float64).eps)
+    return float(np.finfo(dtype if getattr(dtype, "kind", "") == "f" else np.float64).eps)
 
 
 def _one_minus_power(rates: Array, steps: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
+from lab.arrays import as_array
 from lab.errors import check_number, refuse
 
 Array = NDArray[np.float64]
@@ -63,10 +64,7 @@ def fit_exponent(widths: Sequence[float] | ArrayLike, values: ArrayLike) -> Expo
     LabError
         Shapes that do not match, or widths that are not positive and distinct.
     """
-    try:
-        m, table = np.asarray(widths, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        refuse("values", str(error), "numbers", "pass arrays of numbers, NaN for what diverged")
+    m, table = as_array("widths", widths), np.atleast_2d(as_array("values", values))
     _check(m, table)
     order = np.argsort(m)
     m, table = m[order], table[:, order]
@@ -100,5 +98,5 @@ def _check(widths: Array, table: Array) -> None:
     if widths.ndim != 1 or table.ndim != 2 or table.shape[1] != len(widths) or not len(table):
         came = f"shapes {widths.shape} and {table.shape}"
         refuse("values", came, "widths (w,) and values (seeds, w)", "put seeds on the first axis")
-    if not (widths > 0).all() or len(np.unique(widths)) < len(widths):
+    if not (np.isfinite(widths) & (widths > 0)).all() or len(np.unique(widths)) < len(widths):
         refuse("widths", str(widths.tolist()), "distinct positive numbers", "drop the doubles")

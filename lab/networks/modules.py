@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from lab.errors import refuse
+from lab.arrays import as_tensor
+from lab.errors import LabError, refuse
 from lab.jacobians.autodiff import AutodiffJacobian
 from lab.jacobians.jacobian import Jacobian
 from lab.networks.network import Network
@@ -62,14 +65,17 @@ class ModuleNetwork:
         return {name: value for name, value in self.module.named_parameters() if value.requires_grad}
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The module's outputs."""
-        outputs: Tensor = self.module(self._cast(inputs))
-        return outputs
+        """The module's outputs; (n,) as (n, 1), as targets are taken."""
+        inputs = self._cast(inputs)
+        with _explained(inputs):
+            outputs: Tensor = self.module(inputs)
+        return outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs
 
     def jacobian(self, inputs: Tensor) -> AutodiffJacobian:
         """Jacobian of the outputs, flattened to (n, o), by torch.func."""
         inputs = self._cast(inputs)
-        jacobian = AutodiffJacobian(self.module, self.trained, inputs)
+        with _explained(inputs):
+            jacobian = AutodiffJacobian(self.module, self.trained, inputs)
         if not self._is_checked:
             _check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
@@ -89,7 +95,7 @@ class ModuleNetwork:
 
     def _cast(self, inputs: Tensor) -> Tensor:
         weight = next(iter(self.trained.values()))
-        return torch.as_tensor(inputs).to(weight)
+        return as_tensor("inputs", inputs).to(weight)
 
 
 def as_network(module: torch.nn.Module | Network) -> Network:
@@ -112,6 +118,19 @@ def _check_module(module: object) -> None:
     if not any(value.requires_grad for value in module.parameters()):
         fix = "call module.requires_grad_(True)"
         refuse("network", "a module without trained parameters", "parameters that require gradients", fix)
+
+
+@contextmanager
+def _explained(inputs: Tensor) -> Iterator[None]:
+    """What a module raises inside, as a refusal that says on which inputs; a lack of memory stays what it is."""
+    try:
+        yield
+    except (LabError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        came = f"a module that fails on inputs of shape {tuple(inputs.shape)} ({reason})"
+        refuse("network", came, "a module that takes them, samples first", "check what module(X) itself says")
 
 
 def _is_noisy(part: torch.nn.Module) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lab.arrays import as_array, check_data
 from lab.errors import check_seed, refuse
 
 
@@ -130,18 +131,8 @@ def _repeated(targets: Tensor, steps: int) -> Tensor:
 
 
 def _tensor(name: str, values: Any) -> Tensor:
-    """Any array-like of numbers as a finite float64 tensor on the CPU."""
-    try:
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-        tensor = torch.from_numpy(np.array(array, dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        refuse(name, f"{type(values).__name__} ({error})", "an array of numbers", "convert labels to numbers first")
-    if tensor.ndim == 0 or tensor.numel() == 0:
-        refuse(name, f"shape {tuple(tensor.shape)}", "at least one sample", "check how the data were selected")
-    bad = int((~torch.isfinite(tensor)).sum())
-    if bad:
-        refuse(name, f"{bad} NaN or infinite values of {tensor.numel()}", "finite numbers", "drop or impute them first")
-    return tensor
+    """Any array-like of numbers as a finite float64 tensor on the CPU, of its own memory."""
+    return check_data(name, torch.from_numpy(as_array(name, values)))
 
 
 def _check_count(split: str, inputs: Tensor, targets: Tensor) -> None:
