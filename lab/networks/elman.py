@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lab.activations import activation as find_activation
+from lab.arrays import as_tensor
 from lab.errors import check_choice, check_integer, check_seed, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian
@@ -244,7 +245,7 @@ class ElmanRNN(torch.nn.Module):
         return projected if self.b is None else projected + self.multipliers["b"] * self.b
 
     def _cast(self, inputs: Tensor) -> Tensor:
-        inputs = torch.as_tensor(inputs)
+        inputs = as_tensor("inputs", inputs)
         p = self.A.shape[1]
         if inputs.ndim != 3 or inputs.shape[2] != p:
             fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"
@@ -252,6 +253,8 @@ class ElmanRNN(torch.nn.Module):
         if inputs.shape[1] < (shortest := 2 if self.readout == "all" else 1):
             allowed = f"at least {shortest} time steps for readout={self.readout!r}"
             refuse("inputs", f"shape {tuple(inputs.shape)}", allowed, "give longer sequences, or use readout='last'")
+        if not len(inputs):
+            refuse("inputs", f"shape {tuple(inputs.shape)}", "at least one sample", "check how the data were selected")
         return inputs.to(self.A)
 
 
