@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.gaussian_process.kernels import Kernel
 from torch import Tensor
 
+from lab.arrays import as_array
 from lab.errors import check_choice, refuse
 from lab.estimators.learners import ALL, KERNELS, elman, kernel_of
 from lab.estimators.series import flat, layout
@@ -94,7 +95,7 @@ class TangentKernel(Kernel):  # type: ignore[misc]
 
     def _series(self, X: ArrayLike) -> Tensor:
         values, came = flat(X)
-        array = np.asarray(values, dtype=np.float64)
+        array = as_array("X", values)
         if array.ndim != 2 or not array.size or not np.isfinite(array).all():
             fix = "pass finite series (n, L), (n, L, p), or (n, L·p) with length=L"
             refuse("X", f"shape {array.shape}, finite: {bool(np.isfinite(array).all())}", "finite series", fix)

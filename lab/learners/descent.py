@@ -254,7 +254,7 @@ def half_square(residual: Tensor) -> float:
 def _update(parameters: Mapping[str, Tensor], descent: Descent, learning_rate: float | None) -> Update:
     """How one step moves the parameters, given the Jacobian and the residual."""
     if descent.optimizer is not None:
-        return _torch_update(parameters, descent.optimizer(list(parameters.values())))
+        return _torch_update(parameters, _optimizer(parameters, descent.optimizer))
     assert learning_rate is not None
     if descent.momentum:
         return _heavy_ball(parameters, learning_rate, descent.momentum)
@@ -274,10 +274,22 @@ def _heavy_ball(parameters: Mapping[str, Tensor], learning_rate: float, momentum
     return update
 
 
+def _optimizer(parameters: Mapping[str, Tensor], factory: OptimizerFactory) -> torch.optim.Optimizer:
+    """What the factory makes of the parameters; refused unless it steps on dense gradients alone."""
+    fix = "use one that takes a gradient and steps, such as lambda parameters: torch.optim.Adam(parameters, lr=1e-3)"
+    try:
+        optimizer = factory(list(parameters.values()))
+    except (TypeError, ValueError) as error:
+        refuse("optimizer", f"a factory that fails ({str(error).splitlines()[0]})", "one optimizer for a list", fix)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        refuse("optimizer", f"a factory of {type(optimizer).__name__}", "a factory of a torch.optim.Optimizer", fix)
+    if isinstance(optimizer, (torch.optim.LBFGS, torch.optim.SparseAdam)):
+        reason = "evaluates the loss itself" if isinstance(optimizer, torch.optim.LBFGS) else "wants sparse gradients"
+        refuse("optimizer", f"{type(optimizer).__name__}, which {reason}", "a first-order optimizer", fix)
+    return optimizer
+
+
 def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
-    if isinstance(optimizer, torch.optim.LBFGS):
-        fix = "use one that takes a gradient and steps, such as Adam"
-        refuse("optimizer", "LBFGS, which evaluates the loss itself", "a first-order optimizer", fix)
 
     def update(jacobian: Jacobian, residual: Tensor) -> None:
         for name, gradient in jacobian.pull(residual).items():

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.jacobians.dual import DualJacobian
 from lab.kernels.spectrum import Spectrum
@@ -45,7 +46,8 @@ class KernelRegressor:
     Raises
     ------
     LabError
-        A kernel that is not finite, zero, or indefinite (see `lab.kernels.spectrum`), or only half of a test split.
+        A kernel that is not finite, zero, or indefinite (see `lab.kernels.spectrum`), shapes that do not fit, or only
+        half of a test split.
 
     References
     ----------
@@ -65,10 +67,24 @@ class KernelRegressor:
         if (test_kernel is None) != (test_outputs is None):
             refuse("test_kernel", "only one of test_kernel and test_outputs", "both or neither", "pass both")
         self.spectrum = spectrum or Spectrum(kernel)
-        self.kernel, self.outputs, self.targets = (_double(values) for values in (kernel, outputs, targets))
-        self.test_kernel = None if test_kernel is None else _double(test_kernel)
-        self.test_outputs = None if test_outputs is None else _double(test_outputs)
+        self.kernel, self.outputs = _double("kernel", kernel), _double("outputs", outputs)
+        self.targets = _double("targets", targets)
+        self.test_kernel = None if test_kernel is None else _double("test_kernel", test_kernel)
+        self.test_outputs = None if test_outputs is None else _double("test_outputs", test_outputs)
+        self._check_shapes()
         self._residual = self.spectrum.vectors.T @ (self.targets - self.outputs).numpy().ravel()
+
+    def _check_shapes(self) -> None:
+        shape = tuple(self.outputs.shape)
+        wanted = {"outputs": "(n, o)", "targets": str(shape), "kernel": str((*shape, *shape))}
+        fits = {"outputs": len(shape) == 2, "targets": tuple(self.targets.shape) == shape}
+        fits["kernel"] = tuple(self.kernel.shape) == (*shape, *shape)
+        if self.test_kernel is not None and self.test_outputs is not None:
+            wanted["test_kernel"] = str((*self.test_outputs.shape, *shape))
+            fits["test_kernel"] = tuple(self.test_kernel.shape) == (*self.test_outputs.shape, *shape)
+        for name in (name for name, fit in fits.items() if not fit):
+            came = f"shape {tuple(getattr(self, name).shape)}"
+            refuse(name, came, wanted[name], "take all of them from one network and one task")
 
     @classmethod
     def at(cls, network: Network, task: Task) -> Self:
@@ -173,8 +189,8 @@ class KernelRegressor:
         return fitted, self.test_outputs.numpy() + change.reshape(*filters.shape[:-1], *self.test_outputs.shape)
 
 
-def _double(values: Tensor) -> Tensor:
-    return values.detach().to("cpu", torch.float64)
+def _double(name: str, values: Tensor) -> Tensor:
+    return check_data(name, as_tensor(name, values).detach().to("cpu", torch.float64))
 
 
 def _pad(rows: Array, missing: int) -> Array:

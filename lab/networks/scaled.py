@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lab.errors import check_number
+from lab.errors import check_number, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.scaled import ScaledJacobian
 from lab.networks.network import Network
@@ -25,6 +25,11 @@ class Scaled:
     centred
         Whether to subtract the outputs at the weights that the network has now (a copy of them is kept).
 
+    Raises
+    ------
+    LabError
+        An α that is not positive, or something that is no `Network`.
+
     References
     ----------
     Chizat, Oyallon, Bach, "On Lazy Training in Differentiable Programming", NeurIPS 2019, section 1.
@@ -32,6 +37,8 @@ class Scaled:
 
     def __init__(self, network: Network, alpha: float, centred: bool = True) -> None:
         check_number("alpha", alpha, above=0)
+        if not isinstance(network, Network):
+            refuse("network", type(network).__name__, "a network of the lab", "wrap a module by lab.as_network(module)")
         self.network, self.alpha = network, float(alpha)
         self.origin: Network | None = network.copy() if centred else None
 
