@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+_STEPS = 300  # of the descent that is taken where none is given
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SideBySide:
@@ -174,7 +176,11 @@ class SideBySide:
 
 @torch.no_grad()
 def side_by_side(
-    network: torch.nn.Module | Network, task: Task | tuple[Any, Any], descent: Descent, *, in_place: bool = False
+    network: torch.nn.Module | Network,
+    task: Task | tuple[Any, Any],
+    descent: Descent | None = None,
+    *,
+    in_place: bool = False,
 ) -> SideBySide:
     """Train a network, its linearization around these weights, and the kernel regressor, by the same descent.
 
@@ -185,7 +191,7 @@ def side_by_side(
     task
         A `Task`, or a pair (X, y) without a test split.
     descent
-        Steps, rates, batches; see `Descent`.
+        Steps, rates, batches; see `Descent`. ``Descent(steps=300)`` if not given: full batches, half the critical rate.
     in_place
         Train the given network itself, so that the largest width is set by one copy of W: the linearized network runs
         on coefficients c with v = J₀ᵀc, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
@@ -207,6 +213,7 @@ def side_by_side(
     (True, True)
     """
     network, task = as_network(network), as_task(task)
+    descent = Descent(_STEPS) if descent is None else descent
     check_descent(descent)
     check_fits(network, task)
     start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
