@@ -1,7 +1,9 @@
 """What the numbers of a comparison mean, read from where it is written: the docstring of its module.
 
 There a section "Numbers" lists keys, several of them separated by commas, each followed by an indented text. A part in
-angle brackets stands for anything (``exponent.<quantity>``), parts joined by ``|`` for one of them.
+angle brackets stands for anything (``exponent.<quantity>``), parts joined by ``|`` for one of them. What is said in
+parentheses in the heading holds for all of them, and behind a key it is a remark for readers. A key that nothing fits
+is taken for a further arm of the key without its last part.
 """
 
 from __future__ import annotations
@@ -43,19 +45,32 @@ def background(module: ModuleType | object) -> list[str]:
 
 def definitions(module: ModuleType | object) -> list[Definition]:
     """The section "Numbers" of a module's docstring, in its order."""
+    return list(_entries(_numbers(module)[1]))
+
+
+def remark(module: ModuleType | object) -> str:
+    """What the heading of the section "Numbers" says in parentheses, as a sentence; empty if it says nothing."""
+    said = _numbers(module)[0].removeprefix("Numbers").strip(" ()")
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def _numbers(module: ModuleType | object) -> tuple[str, str]:
+    """Heading and text of the section "Numbers"; both are empty if there is none."""
     text = _docstring(module)
     headings = list(_HEADING.finditer(text))
-    for place, heading in enumerate(headings):
-        if heading[1] == "Numbers":
-            end = headings[place + 1].start() if place + 1 < len(headings) else len(text)
-            return list(_entries(text[heading.end() : end]))
-    return []
+    for heading, following in zip(headings, [*headings[1:], None], strict=False):
+        if re.match(r"Numbers\b", heading[1]):
+            return heading[1], text[heading.end() : following.start() if following else len(text)]
+    return "", ""
 
 
 def meaning(key: str, known: Sequence[Definition]) -> Definition | None:
     """The definition that fits a key most closely."""
     best = max(known, key=lambda definition: definition.fit(key), default=None)
-    return best if best is not None and best.fit(key) >= 0 else None
+    if best is not None and best.fit(key) >= 0:
+        return best
+    shorter, dot, _ = key.rpartition(".")
+    return meaning(shorter, known) if dot else None
 
 
 def _docstring(module: ModuleType | object) -> str:
@@ -69,7 +84,7 @@ def _unwrapped(paragraph: str) -> str:
 
 def _entries(section: str) -> Iterable[Definition]:
     for entry in re.finditer(r"^(?P<keys>\S.*(?:,\n\S.*)*)\n(?P<text>(?:[ ]+.*(?:\n|$)|\n)+)", section, re.MULTILINE):
-        keys = [key.strip().strip("`") for key in entry["keys"].split(",")]
+        keys = [key.strip().strip("`") for key in re.sub(r"\([^)]*\)", "", entry["keys"]).split(",")]
         yield Definition(tuple(_pattern(key) for key in keys if key), " ".join(entry["text"].split()))
 
 

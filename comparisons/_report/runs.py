@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons._outputs import Derived, comparison_of, derive, draw_pictures
-from comparisons._report.definitions import background, definitions, meaning
+from comparisons._report.definitions import background, definitions, meaning, remark
 from comparisons._report.trajectories import Explored, explore
 from comparisons._shape import Comparison, Number, as_json
 from lab.sweeps import Store, signs
@@ -52,7 +52,8 @@ class Run:
     Attributes
     ----------
     groups
-        Pairs of a definition (or None) and the numbers that it defines, in the order of the conclusion.
+        Pairs of a definition (or None) and the numbers that it defines, in the order of the conclusion; ``remark``
+        holds for all of them.
     state
         "whole", "unfinished" or "empty".
     measured
@@ -67,6 +68,7 @@ class Run:
     verdict: str
     background: Sequence[str]
     groups: Sequence[tuple[str | None, Sequence[Row]]]
+    remark: str
     pictures: Sequence[Picture]
     counts: Mapping[str, int]
     state: str
@@ -113,6 +115,7 @@ def gather(store: Store, comparison: Comparison, style: str, budget: int) -> Run
         verdict=derived.conclusion.verdict,
         background=background(comparison),
         groups=list(grouped(derived.conclusion.numbers, comparison)),
+        remark=remark(comparison),
         pictures=_pictures(comparison, derived, style),
         counts=derived.counts,
         state=_state(derived.counts),

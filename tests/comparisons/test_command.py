@@ -11,24 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import comparisons
 from comparisons._command import main
 from lab.sweeps import load
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-
-
-@pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """The toy among the comparisons of this process, and an empty folder to stand in."""
-    (tmp_path / "more").mkdir()
-    shutil.copy(HERE / "toy.py", tmp_path / "more")
-    monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path / "more")])
-    monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    if sys.modules.pop("comparisons.toy", None):
-        del comparisons.toy
 
 
 def run(*arguments):
