@@ -2,7 +2,9 @@
 (() => {
   const element = (id) => document.getElementById(id);
   const gone = (value) => value === null || value === undefined;
-  const config = { displaylogo: false, responsive: true, showTips: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  // These buttons and no others: plotly's own choice has one that sends the chart elsewhere.
+  const buttons = [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
+  const config = { displaylogo: false, responsive: true, showTips: false, modeBarButtons: buttons };
   const touch = matchMedia("(pointer: coarse)").matches;
   const FONT = { family: "system-ui, 'DejaVu Sans', sans-serif", size: 13, color: "#1a1a1a" };
   const CHARTS = ["outputs", "loss", "gap"];
@@ -152,7 +154,7 @@
   function layout(x, y) {
     return {
       font: FONT, margin: { l: 62, r: 12, t: 30, b: 46 }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-      showlegend: false, hovermode: "x unified", dragmode: touch ? false : "zoom", hoverlabel: { font: FONT },
+      showlegend: false, hovermode: "x unified", hoverdistance: -1, dragmode: touch ? false : "zoom", hoverlabel: { font: FONT },
       xaxis: { gridcolor: "#e4e4e4", zeroline: false, linecolor: "#6b6b6b", ...x, title: { text: x.title, standoff: 8 } },
       yaxis: { gridcolor: "#e4e4e4", zeroline: false, linecolor: "#6b6b6b", exponentformat: "power", ...y, title: { text: y.title, standoff: 6 } },
     };
@@ -164,7 +166,8 @@
     const last = steps[steps.length - 1];
     const ticks = [0];
     for (let power = 1; power <= last; power *= 10) ticks.push(power);
-    return { title: "gradient step", tickvals: ticks.map(place), ticktext: ticks.map((tick) => tick.toLocaleString("en")), range: [0, place(last) * 1.02 || 1] };
+    const hover = { unifiedhovertitle: { text: "value (step)" } };  // x itself is a logarithm
+    return { ...hover, title: "gradient step", tickvals: ticks.map(place), ticktext: ticks.map((tick) => tick.toLocaleString("en")), range: [0, place(last) * 1.02 || 1] };
   }
 
   function line(name) {
@@ -193,8 +196,9 @@
       mode: name === "network" ? "markers" : "lines", marker: { color: line(name).color, size: 7 },
     }));
     const y = { title: "output f", range: span(), zeroline: true, zerolinecolor: "#b5b5b5" };
+    const hoverTitle = { unifiedhovertitle: { text: "test output %{x}" } };
     const ordered = `test output, sorted${cell.learners.includes("linearized") ? " by the linearized" : ""}`;
-    Plotly.react("outputs", [target, ...curves], layout({ title: ordered, range: [0, x.length + 1] }, y), config);
+    Plotly.react("outputs", [target, ...curves], layout({ ...hoverTitle, title: ordered, range: [0, x.length + 1] }, y), config);
   }
 
   const outputsAt = (learner) => state.curves[learner].map((curve) => curve[state.at]);
