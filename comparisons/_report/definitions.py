@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 _HEADING = re.compile(r"^(\S.*)\n-{3,}$", re.MULTILINE)
+_MARKS = (re.compile(r"`{1,2}([^`]+)`{1,2}"), re.compile(r"(?<![\w)*])\*{1,2}(?=[^\s*])([^*]*[^\s*])\*{1,2}(?![\w*])"))
 _PART = re.compile(r"<[^>]*>|\b\w+(?:\|\w+)+\b")
 
 
@@ -79,13 +80,20 @@ def _docstring(module: ModuleType | object) -> str:
 
 def _unwrapped(paragraph: str) -> str:
     """One line of a paragraph of text; a formula, which is indented, keeps its lines."""
-    return paragraph if paragraph.startswith("    ") else " ".join(paragraph.split())
+    return paragraph if paragraph.startswith("    ") else _spoken(" ".join(paragraph.split()))
+
+
+def _spoken(text: str) -> str:
+    """Text without the marks of code and of emphasis."""
+    for mark in _MARKS:
+        text = mark.sub(r"\1", text)
+    return text
 
 
 def _entries(section: str) -> Iterable[Definition]:
     for entry in re.finditer(r"^(?P<keys>\S.*(?:,\n\S.*)*)\n(?P<text>(?:[ ]+.*(?:\n|$)|\n)+)", section, re.MULTILINE):
         keys = [key.strip().strip("`") for key in re.sub(r"\([^)]*\)", "", entry["keys"]).split(",")]
-        yield Definition(tuple(_pattern(key) for key in keys if key), " ".join(entry["text"].split()))
+        yield Definition(tuple(_pattern(key) for key in keys if key), _spoken(" ".join(entry["text"].split())))
 
 
 def _pattern(key: str) -> str:

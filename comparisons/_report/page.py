@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from comparisons._outputs import check_style
+from comparisons._outputs import check_style, derive
 from comparisons._report.runs import Run, check, gather
-from comparisons._report.trajectories import IN_ALL, NUMBERS
+from comparisons._report.trajectories import explore_all
 from lab.errors import LabError, refuse
 from lab.sweeps import Store, versions
 
@@ -48,8 +48,12 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
     check_style(style)
     _check_out(out)
     checked = [check(directory) for directory in _distinct(directories)]
-    budget = min(NUMBERS, IN_ALL // len(checked))
-    runs = [gather(store, comparison, style, budget) for store, comparison in checked]
+    derived = [derive(comparison, store, store.manifest["cells"]) for store, comparison in checked]
+    explored = explore_all([each.results for each in derived])
+    runs = [
+        gather(store, comparison, said, shown, style)
+        for (store, comparison), said, shown in zip(checked, derived, explored, strict=True)
+    ]
     page = render(runs).encode()
     try:
         Store(out.parent).write(out.name, page)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from comparisons._outputs import Derived, comparison_of, derive, draw_pictures
+from comparisons._outputs import Derived, comparison_of, draw_pictures
 from comparisons._report.definitions import background, definitions, meaning, remark
-from comparisons._report.trajectories import Explored, explore
+from comparisons._report.trajectories import Explored
 from comparisons._shape import Comparison, Number, as_json
 from lab.sweeps import Store, signs
 from lab.sweeps.cells import canonical, label, plain, varying
@@ -91,20 +91,19 @@ def check(directory: Path) -> tuple[Store, Comparison]:
     return store, comparison_of(store)
 
 
-def gather(store: Store, comparison: Comparison, style: str, budget: int) -> Run:
-    """Conclude and draw from the cells of a run, and put what came of it into words.
+def gather(store: Store, comparison: Comparison, derived: Derived, explored: Explored | None, style: str) -> Run:
+    """Draw what was derived from a run, and put it into words.
 
     Parameters
     ----------
     store, comparison
         As `check` gives them.
+    derived, explored
+        What the cells say, and what of their trajectories the page shows.
     style
         Of the figures.
-    budget
-        How many numbers of trajectories the page has room for.
     """
     manifest = store.manifest
-    derived = derive(comparison, store, manifest["cells"])
     records = [record for cell in derived.results.cells if (record := store.record(cell)) is not None]
     return Run(
         name=manifest["comparison"],
@@ -123,7 +122,7 @@ def gather(store: Store, comparison: Comparison, style: str, budget: int) -> Run
         settings=[(name, in_words(value)) for name, value in manifest["settings"].items()],
         measured=_measured(records),
         command=command(comparison, manifest, str(store.directory), records),
-        explored=explore(derived.results, budget),
+        explored=explored,
     )
 
 
@@ -139,7 +138,7 @@ def grouped(numbers: Mapping[str, Number], comparison: Comparison) -> Iterable[t
 
 def _row(key: str, number: Number) -> Row:
     there = number.value is not None and math.isfinite(number.value)
-    notes = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in number.details.items()]
+    notes = [f"{name.replace('_', ' ')}: {in_words(plain(value))}" for name, value in number.details.items()]
     if not there:
         notes.insert(0, number.reason or "no reason given")
     ends = number.interval if there and number.interval is not None else ()

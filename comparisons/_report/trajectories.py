@@ -65,6 +65,13 @@ class _Thinned:
     numbers: int
 
 
+def explore_all(runs: Sequence[Results]) -> list[Explored | None]:
+    """Trajectories of several runs, which share the room that one page has."""
+    having = [any(follows(results.read(cell)) for cell in results.cells[:1]) for results in runs]
+    budget = min(NUMBERS, IN_ALL // max(sum(having), 1))
+    return [explore(results, budget) for results in runs]
+
+
 def explore(results: Results, budget: int = NUMBERS) -> Explored | None:
     """Thin the trajectories of a run to about ``budget`` numbers; None if its cells have none."""
     fields = choices(results.cells)

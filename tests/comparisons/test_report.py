@@ -17,7 +17,7 @@ import pytest
 from comparisons._command import _understand, main
 from comparisons._report.definitions import Definition, background, definitions, meaning, remark
 from comparisons._report.runs import command, digits, grouped, in_words
-from comparisons._report.trajectories import OUTPUTS, STEPS, choices, evenly, explore, follows, thin
+from comparisons._report.trajectories import OUTPUTS, STEPS, choices, evenly, explore, explore_all, follows, thin
 from comparisons._shape import Number, as_json, load, names
 from lab.sweeps import Results, Store
 from lab.sweeps.cells import plain
@@ -46,14 +46,14 @@ EXPLAINED = SimpleNamespace(
     Numbers (more, in brackets)
     ---------------------------
     slope.a (here, too), slope.b
-        Of the line.
+        Of the *line*.
 
         In a second paragraph.
     slope.<what>
-        Of anything else.
+        Of **anything** ``else``.
     slope.<what>.<which>,
     level.<place>
-        A name that is continued.
+        A `name` that is continued: m*(a)/m*(b).
     flips.gd|random
         One of two.
 
@@ -70,7 +70,7 @@ def test_definitions_are_read_from_the_docstring():
     assert found == [
         "Of the line. In a second paragraph.",
         "Of anything else.",
-        "A name that is continued.",
+        "A name that is continued: m*(a)/m*(b).",
         "One of two.",
     ]
     assert background(EXPLAINED) == ["First paragraph, in two lines.", "    y = x"]
@@ -85,8 +85,8 @@ def test_definitions_are_read_from_the_docstring():
     [
         ("slope.a", "Of the line. In a second paragraph."),
         ("slope.c", "Of anything else."),
-        ("slope.c.d", "A name that is continued."),
-        ("level.0.05", "A name that is continued."),
+        ("slope.c.d", "A name that is continued: m*(a)/m*(b)."),
+        ("level.0.05", "A name that is continued: m*(a)/m*(b)."),
         ("flips.gd", "One of two."),
         ("flips.random", "One of two."),
         ("flips.gd|random", None),
@@ -101,10 +101,15 @@ def test_the_closest_definition_fits(key, text):
 
 
 def test_numbers_stand_under_their_definitions_and_the_undefined_last():
-    numbers = {"odd": Number(1.0, None, 1), "slope.b": Number(-2.5e-7, (-1.0, 2.0), 3), "slope.a": Number.none("why")}
+    numbers = {
+        "odd": Number(1.0, None, 1, details={"at": [np.float64(0.5)]}),
+        "slope.b": Number(-2.5e-7, (-1.0, 2.0), 3),
+        "slope.a": Number.none("why"),
+    }
     (first, rows), (last, others) = grouped(numbers, EXPLAINED)
     assert (first, [row.key for row in rows]) == ("Of the line. In a second paragraph.", ["slope.b", "slope.a"])
     assert (last, [row.key for row in others]) == (None, ["odd"])
+    assert others[0].notes == "at: 0.5"
     assert (rows[0].value, rows[0].interval, rows[0].seeds) == ("−2.5×10⁻⁷", "−1 to 2", 3)
     assert (rows[1].value, rows[1].interval, rows[1].notes) == ("none", "", "why")
 
@@ -279,6 +284,16 @@ def test_a_large_run_is_thinned_and_says_so():
     assert len(tight.data["cells"]) == 1
     whole = explore(results(cells, lambda _: made_up(length=8)))
     assert "To keep" not in whole.note
+
+
+def test_runs_share_the_room_of_a_page(monkeypatch):
+    cells = [{"width": 8, "seed": s} for s in range(6)]
+    monkeypatch.setattr("comparisons._report.trajectories.IN_ALL", 6 * 3 * 4 * 10)
+    one, nothing = results(cells, lambda _: made_up(length=4)), results(cells, lambda _: {})
+    assert [len(found.data["cells"]) for found in explore_all([one, one])] == [3, 3]
+    alone, none = explore_all([one, nothing])
+    assert len(alone.data["cells"]) == 6
+    assert none is None
 
 
 def test_nothing_to_explore():
