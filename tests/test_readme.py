@@ -5,28 +5,69 @@ import importlib
 import os
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import matplotlib.image
 import pytest
 
+import comparisons
 import lab
+from comparisons._command import main
+from comparisons._shape import names
+from lab.sweeps import load
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLE, NEW_QUESTION = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_example_runs(tmp_path, capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(EXAMPLE, "README.md", "exec"), {})
     finally:
         os.chdir(before)
     printed = capsys.readouterr().out
     assert 0 < float(re.search(r"largest test gap: (.*)", printed)[1]) < 1
     assert float(re.search(r"differ by (.*)", printed)[1]) < 1e-9
     assert matplotlib.image.imread(tmp_path / "side_by_side.png").std() > 0.05  # something was drawn
+
+
+def test_who_follows_the_readme_has_a_new_comparison(tmp_path, monkeypatch, capsys):
+    name = re.search(r"`comparisons/(\w+)\.py`", README)[1]
+    (tmp_path / f"{name}.py").write_text(NEW_QUESTION, encoding="utf-8")
+    monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    small = ["--widths", "8", "16", "--seeds", "3", "--samples", "8", "--activations", "relu", "erf"]
+    try:
+        assert main(["list"]) == 0
+        assert main(["run", name, "--executor", "serial", "--out", "here", *small]) == 0
+    finally:
+        sys.modules.pop(f"comparisons.{name}", None)
+    said = capsys.readouterr().out
+    assert "activation is smooth?" in said
+    assert "The gap is smallest for" in said
+    assert len(load("here").table) == 12
+    assert matplotlib.image.imread(tmp_path / "here" / "figures" / "gap.png").std() > 0.05
+
+
+def test_the_session_with_scikit_learn_is_what_is_printed():
+    found = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
+    assert found.attempted > 4
+    assert not found.failed
+
+
+def test_every_comparison_has_its_line():
+    assert set(re.findall(r"\| `lazylab run (\w+)` \|", README)) == set(names())
+
+
+def test_pictures_and_links_of_the_readme_are_there():
+    places = re.findall(r"\]\(([^)]+)\)", README)
+    local = [place for place in places if not place.startswith("http")]
+    assert len(local) >= 2
+    assert all((ROOT / place).is_file() for place in local)
 
 
 MODULES = [module.name for module in pkgutil.walk_packages(lab.__path__, "lab.")]
