@@ -138,7 +138,9 @@ def grouped(numbers: Mapping[str, Number], comparison: Comparison) -> Iterable[t
 
 def _row(key: str, number: Number) -> Row:
     there = number.value is not None and math.isfinite(number.value)
-    notes = [f"{name.replace('_', ' ')}: {in_words(plain(value))}" for name, value in number.details.items()]
+    notes = [
+        f"{name.replace('_', ' ')}: {in_words(plain(value), exact=False)}" for name, value in number.details.items()
+    ]
     if not there:
         notes.insert(0, number.reason or "no reason given")
     ends = number.interval if there and number.interval is not None else ()
@@ -159,18 +161,19 @@ def digits(value: float | None) -> str:
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-def in_words(value: Any) -> str:
-    """A JSON value as people write it."""
+def in_words(value: Any, *, exact: bool = True) -> str:
+    """A JSON value as people write it; floats in full if ``exact``, else to four digits."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return digits(value) if float(f"{value:.4g}") == value else repr(value).replace("-", "−")
+        short = not exact or float(f"{value:.4g}") == value
+        return digits(value) if short else repr(value).replace("-", "−")
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {in_words(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {in_words(entry, exact=exact)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(in_words, value))
+        return ", ".join(in_words(entry, exact=exact) for entry in value)
     return str(value)
 
 

@@ -13,7 +13,7 @@ from lab.sweeps import Store, load
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync", "--disable-quic"]
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESK, TABLET, PHONE = ({"width": width, "height": 900} for width in (1280, 768, 390))
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None,
@@ -264,7 +264,7 @@ OVERLAPS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["1280", "390"])
+@pytest.mark.parametrize("viewport", [DESK, TABLET, PHONE], ids=["1280", "768", "390"])
 def test_no_text_lies_on_another_or_outside(visit, viewport):
     tab = visit(viewport)
     for run in ("infinite_width (infinite_width)", "width (width)"):
