@@ -110,8 +110,8 @@ def judge(exponent: Number, theory: float) -> str:
     if low > 0:
         return "it grows with the width here"
     if low <= theory <= high:
-        return f"compatible with the theory's m^({theory:g})"
-    return f"{'slower' if low > theory else 'faster'} than the theory's m^({theory:g})"
+        return f"compatible with the theory's exponent {theory:g}".replace("-", "−")
+    return f"{'slower' if low > theory else 'faster'} than the theory's exponent {theory:g}".replace("-", "−")
 
 
 def draw(

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from comparisons import _ladders, _models, _tasks
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, plain, side, told
 from lab.costs import Cost, linearized_step_flops, training_step_flops
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
@@ -273,41 +274,38 @@ def _ratio_of_success(pair: list[pd.DataFrame], seeds: int) -> Number:
 
 
 def verdict(numbers: Mapping[str, Number]) -> str:
-    """Which models need less width than random labels, in both senses, and whether the complexity foresaw it."""
-    senses = {"train": "train in the time due to its own labels", "lazy": "stay lazy"}
-    senses |= {"equal_time": "train in the time due to random labels"}
-    sentences = [_judged(notion, what, numbers) for notion, what in senses.items()]
-    told = {key.split(".")[1]: number for key, number in numbers.items() if key.startswith("complexity.")}
-    values = {model: number.value for model, number in told.items() if number.value is not None}
-    if _models.RANDOM in values and len(values) > 1:
-        each = ", ".join(f"{model} {value:.3g}" for model, value in sorted(values.items(), key=lambda item: item[1]))
-        sentences.append(f"The complexity n⁻¹yᵀ(K∞/m)⁻¹y is {each}")
-    return ". ".join(sentence for sentence in sentences if sentence) + "."
+    """Which models need less width than random labels, in each sense."""
+    senses = {"train": "To train in the time due to their own labels", "lazy": "To stay lazy"}
+    senses |= {"equal_time": "In the time due to random labels"}
+    sentences: list[str] = []
+    for notion, what in senses.items():
+        start = f"width_ratio.{notion}."
+        ratios = {key.removeprefix(start): ratio for key, ratio in numbers.items() if key.startswith(start)}
+        sentences += [f"{what}, {_judged(ratios, bool(sentences))}."] if ratios else []
+    return " ".join(sentences) or "No width was compared with that of random labels."
 
 
-def _judged(notion: str, what: str, numbers: Mapping[str, Number]) -> str:
-    """Models by whether their interval lies below 1, above 1 or across it."""
-    kinds: dict[str, list[str]] = {}
-    for key, ratio in numbers.items():
-        if key.startswith(f"width_ratio.{notion}."):
-            kinds.setdefault(_kind(ratio), []).append(f"{key.split('.')[2]} {_times(ratio)}")
-    parts = [f"{kind}: {', '.join(kinds[kind])}" for kind in _KINDS if kind in kinds]
-    return f"To {what}, beside random labels, " + "; ".join(parts) if parts else ""
+def _judged(ratios: Mapping[str, Number], known: bool) -> str:
+    """Models by whether their interval lies below 1, above 1 or across it; ``known`` leaves out beside what."""
+    kinds: dict[str | None, list[str]] = {}
+    for model, ratio in ratios.items():
+        kinds.setdefault("no ratio" if ratio.value is None else side(ratio, 1.0) or "open", []).append(model)
+    beside = "" if known else " than random labels"
+    parts = []
+    for kind, word, end, farthest in (("below", "less", "down", min), ("above", "more", "up", max)):
+        if kind in kinds:
+            most = told(farthest((ratios[model] for model in kinds[kind]), key=_value))
+            parts.append(f"{word} width{beside} is needed by {listed(kinds[kind])}, {end} to {most} times")
+    if "open" in kinds:
+        lowest = min(kinds["open"], key=lambda model: _value(ratios[model]))
+        size = "" if parts else f" ({lowest} is lowest, {plain(_value(ratios[lowest]))} times)"
+        parts.append(f"no difference is visible for {'the others' if parts else 'any model'}{size}")
+    parts += [f"there is no ratio for {listed(kinds['no ratio'])}"] if "no ratio" in kinds else []
+    return ", ".join(parts)
 
 
-_KINDS = ("less width is needed", "more width is needed", "no difference is visible", "there is no ratio")
-
-
-def _kind(ratio: Number) -> str:
-    if ratio.value is None:
-        return _KINDS[3]
-    if ratio.interval is None or ratio.interval[0] <= 1 <= ratio.interval[1]:
-        return _KINDS[2]
-    return _KINDS[0] if ratio.interval[1] < 1 else _KINDS[1]
-
-
-def _times(ratio: Number) -> str:
-    return f"({ratio.reason})" if ratio.value is None else f"× {ratio}"
+def _value(ratio: Number) -> float:
+    return ratio.value or 0.0
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -380,5 +378,5 @@ def _draw_spectrum(results: Any) -> Figure:
     axes[0, 0].set_xlabel(r"number of eigenvectors, by falling eigenvalue of $K_\infty$")
     axes[0, 0].set_ylabel("share of the targets' variance in them")
     axes[0, 0].legend(loc="best")
-    style.headline(figure, "How early in the spectrum of the kernel do the targets lie?")
+    style.headline(figure, "How early in the kernel's spectrum do the targets lie?")
     return figure

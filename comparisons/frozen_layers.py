@@ -37,7 +37,7 @@ Without a width all are those of the largest one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -45,6 +45,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import CentredSettings, build, check_distinct, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, percent, told
 from lab.costs import Cost
 from lab.errors import check_choice, check_number, refuse
 
@@ -317,82 +318,52 @@ def _start_numbers(rows: pd.DataFrame) -> dict[str, Number]:
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """Which arms fit, what the blocks of the kernel carry, and whether random weights are near and good."""
-    told = [_judge_arms(numbers, table), _judge_blocks(numbers), _judge_start(numbers)]
-    return " ".join(sentence for sentence in told if sentence)
+    """What the blocks of the kernel carry, which arms fit, and whether random weights are near and good."""
+    sentences = " ".join(filter(None, (_blocks(numbers), _arms(numbers), _start(numbers))))
+    return f"At width {table['width'].max()}: {sentences}"
 
 
-def _judge_arms(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """The arms that every seed fitted with, those that some did, and those that none did."""
-    shares = {arm: numbers[f"reached.{arm}"].value for arm in ARMS if f"reached.{arm}" in numbers}
-    if not shares:
-        return "No arm was trained."
-    kinds = {"in all seeds": [], "in some seeds": [], "in no seed": []}
+def _blocks(numbers: dict[str, Number]) -> str:
+    """What each block adds to the kernel."""
+    shares = [numbers.get(f"trace_share.{block}", Number.none("not measured")) for block in BLOCKS]
+    if any(number.value is None for number in shares):
+        return ""
+    W, A, B = shares
+    a, b = (percent(replace(number, interval=None)) for number in (A, B))
+    return f"W carries {percent(W)} of the kernel's trace, A {a} and B {b}."
+
+
+def _arms(numbers: dict[str, Number]) -> str:
+    """The matrices that alone fit in every seed, in some, and in none."""
+    shares = {arm: numbers[f"reached.{arm}"].value for arm in BLOCKS if f"reached.{arm}" in numbers}
+    kinds: dict[str, list[str]] = {"every seed": [], "some seeds": [], "no seed": []}
     for arm, share in shares.items():
-        kinds["in all seeds" if share == 1 else "in no seed" if share == 0 else "in some seeds"].append(
-            _told(numbers, arm)
-        )
-    parts = [f"{kind} with {', '.join(arms)}" for kind, arms in kinds.items() if arms]
-    width = int(table["width"].max())
-    return (
-        f"At width {width} gradient descent on one budget fits {'; '.join(parts)} (median share of the first mse left)."
-    )
+        kinds["every seed" if share == 1 else "some seeds" if share else "no seed"].append(arm)
+    parts = [f"by {listed(names)} in {kind}" for kind, names in kinds.items() if names]
+    return f"The data are fitted {', '.join(parts)}." if parts else "No matrix was trained alone."
 
 
-def _told(numbers: dict[str, Number], arm: str) -> str:
-    loss, time = numbers[f"loss.{arm}"].value, numbers[f"linear_time.{arm}"]
-    left = "diverged" if loss is None else f"{100 * loss:.2g} %"
-    late = "" if numbers[f"reached.{arm}"].value or time.value is None else f", would need τ = {time.value:.2g}"
-    return f"{arm} ({left}{late})"
-
-
-def _judge_blocks(numbers: dict[str, Number]) -> str:
-    """What each block adds to the kernel, and whether that of W alone is positive definite."""
-    shares = {block: numbers.get(f"trace_share.{block}") for block in BLOCKS}
-    if any(number is None or number.value is None for number in shares.values()):
-        return ""
-    told = ", ".join(f"{block} {100 * number.value:.2g} %" for block, number in shares.items())  # type: ignore[union-attr]
-    alone, whole = numbers["lambda_min.W"], numbers.get("lambda_min.WAB")
-    limit = numbers["lambda_min_limit.W"].value
-    beside = "" if whole is None or whole.value is None else f", against {whole.value:.2g} for all three"
-    sign = _sign(alone)
-    least = f"the smallest eigenvalue of W's part {sign}: {alone} per unit of width{beside}"
-    return f"Of the kernel's trace {told}; {least} (infinite width: {limit:.2g})."
-
-
-def _sign(number: Number) -> str:
-    """What the interval of an eigenvalue says about its sign."""
-    if number.interval is None:
-        return "has no interval"
-    return "alone is positive" if number.interval[0] > 0 else "cannot be told from 0"
-
-
-def _judge_start(numbers: dict[str, Number]) -> str:
+def _start(numbers: dict[str, Number]) -> str:
     """Near in distance, far in loss, or not."""
-    init, end, distance = (numbers.get(name) for name in ("loss_init", "loss_end", "distance_over_random"))
-    if init is None or end is None or distance is None or None in (init.value, end.value, distance.value):
+    names = ("loss_init", "loss_end", "distance_over_random")
+    init, end, distance = (numbers.get(name, Number.none("not measured")) for name in names)
+    if None in (init.value, end.value, distance.value):
         return ""
-    fall = numbers["exponent.distance_over_random"]
-    seen = fall.interval is not None and not fall.interval[0] <= 0 <= fall.interval[1]
-    trend = f", a share that goes as m^{fall}" if seen else " (its trend in the width is not visible at this size)"
-    near = f"training moves W by {100 * distance.value:.2g} % of the distance between two random draws{trend}"
-    far = f"takes the mse from {init} to {end} times that of predicting 0"
-    control = numbers.get("distance_over_random.random")
-    beside = ""
-    if control is not None and control.value is not None:
-        beside = f" Random labels take {control.value / distance.value:.2g} times the distance."
-    return f"Uncentred, {near}, and {far}: {_near_or_far(init, end)}.{beside}"
+    return (
+        f"Training moves W by {percent(distance)} of the distance to another draw, and the error from "
+        f"{told(init)} to {told(end)} times that of predicting 0: {_near_or_far(init, end)}."
+    )
 
 
 def _near_or_far(init: Number, end: Number) -> str:
     """Whether the loss at random weights is above that of predicting 0, and apart from the trained one."""
     if init.interval is None or end.interval is None:
-        return "one interval needs three seeds or more"
+        return "too few seeds to judge"
     if end.interval[1] >= init.interval[0]:
-        return "over these seeds the two cannot be told apart"
+        return "the two cannot be told apart"
     if init.interval[0] > 1:
-        return "random weights are near a solution, and worse than predicting 0 themselves"
-    return "random weights are near a solution, and are none themselves"
+        return "near a solution but worse than 0"
+    return "near a solution but none"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -441,7 +412,7 @@ def _draw_losses(results: Any) -> Figure:
         curves.label_ends(ax, ends)
     axes[0, 0].set_ylabel("training mse over its first value (median seed)")
     width = results.table["width"].max()
-    style.headline(figure, f"Which matrices have to be trained? The others stay random (width {width})")
+    style.headline(figure, f"Which matrices have to be trained? (width {width})")
     return figure
 
 
@@ -468,7 +439,7 @@ def _draw_kernel(numbers: Any, width: int) -> Figure:
         ax.set_ylabel(label)
         if ax.get_legend_handles_labels()[0]:
             style.legend_below(ax)
-    style.headline(figure, f"What each matrix adds to the tangent kernel K = K_W + K_A + K_B (width {width})")
+    style.headline(figure, f"What each matrix adds to the tangent kernel (width {width})")
     return figure
 
 
@@ -495,5 +466,5 @@ def _draw_start(results: Any) -> Figure:
             style.legend_below(ax).get_legend().set_bbox_to_anchor((0.5, -0.2), ax.transAxes)  # below tall tick labels
     axes[0, 0].set_ylabel("training mse over that of predicting 0")
     width = results.table["width"].max()
-    style.headline(figure, f"Near in distance, far in loss? From random weights to trained ones (width {width})")
+    style.headline(figure, f"Are random weights near trained ones? (width {width})")
     return figure

@@ -60,6 +60,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import NetworkSettings, build, check_paper, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import percent, power, side, told
 from lab.costs import Cost
 from lab.errors import check_integer, check_number, refuse
 
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 question = "How near to its initialization must a network stay for the gradient bounds to hold?"
-asked_by = "R1, R3 (Theorems 3 and 4)"
+asked_by = "R1, R3"
 version = 1
 GRID = NetworkSettings.GRID
 
@@ -279,15 +280,14 @@ def _remainders(network: Any, inputs: Any, line: Any, radii: np.ndarray) -> tupl
 
 
 def conclude(table: pd.DataFrame) -> Conclusion:
-    """Numbers of every readout, and a verdict on them."""
+    """Numbers of every readout, and a verdict on the first one."""
     numbers: dict[str, Number] = {}
-    sentences = []
     for place, readout in enumerate(_exponents.readouts(table)):
         arm = table[table["readout"] == readout]
         found = _numbers(arm)
         numbers |= {f"{name}.{readout}" if place else name: value for name, value in found.items()}
-        sentences.append(_sentence(found, readout, sorted(arm["width"].unique().tolist())))
-    return Conclusion(numbers, " ".join(sentences))
+    main = table[table["readout"] == _exponents.readouts(table)[0]]
+    return Conclusion(numbers, verdict(numbers, int(main["width"].max())))
 
 
 def _numbers(arm: pd.DataFrame) -> dict[str, Number]:
@@ -316,49 +316,47 @@ def _numbers(arm: pd.DataFrame) -> dict[str, Number]:
     return found
 
 
-def _sentence(found: dict[str, Number], readout: str, widths: list[int]) -> str:
-    """What one readout's numbers say: the band along the path, the radius against the motion, the rate."""
-    high = widths[-1]
-    start = f"Readout {_exponents.READS[readout]}, widths {widths[0]} to {high}:"
-    return f"{start} {_band(found, high)}; {_reach(found, high)}; {_rate(found, high)}."
+def verdict(numbers: dict[str, Number], width: int) -> str:
+    """The radius against the motion, what is kept along the path, and the rate."""
+    return " ".join(filter(None, (part(numbers, width) for part in (_radius, _path, _rate))))
 
 
-def _band(found: dict[str, Number], high: int) -> str:
-    kept, exponent = found[f"ratio_kept.{high}"], found["exponent.ratio_min"]
-    if kept.value is None:
-        return f"the band along descent has no value ({kept.reason})"
-    trend = "and no trend in m can be told"
-    if exponent.interval is not None and exponent.interval[0] <= 0 <= exponent.interval[1]:
-        trend = "with no visible trend in m, as Theorem 3 has it"
-    elif exponent.interval is not None:
-        way = "rises" if exponent.interval[0] > 0 else "falls"
-        trend = f"and {way} as m^{exponent}, where Theorem 3, for large m, has no trend"
-    lower = found[f"ratio_min.{high}"]
-    return f"along descent λ_min stays at {kept} of its start at width {high}, where 2λ_min/m is {lower}, {trend}"
-
-
-def _reach(found: dict[str, Number], high: int) -> str:
-    valid, motion = found[f"radius_of_validity.{high}"], found[f"motion.{high}"]
-    degree, whole = found["exponent.radius_of_validity"], found["motion_within_from"]
-    if valid.value is None or motion.value is None:
-        return f"the radius of validity and the motion cannot be compared there ({valid.reason or motion.reason})"
-    growth = f"as m^{degree}" if degree.value is not None else f"with no exponent ({degree.reason})"
-    since = (
-        f"from width {whole} on"
-        if whole.value is not None
-        else f"from a width off the grid for some seeds ({whole.reason})"
-    )
+def _radius(numbers: dict[str, Number], width: int) -> str:
+    valid, motion = numbers[f"radius_of_validity.{width}"], numbers[f"motion.{width}"]
+    if valid.value is None:
+        return f"At width {width} the radius in which Theorem 3's bound holds cannot be told ({valid.reason})."
+    where = _DESCENT_ENDS[side(numbers[f"motion_over_valid.{width}"], 1.0)]
+    ends = f", and descent ends {where}, at {told(motion)}" if motion.value is not None else ""
     return (
-        f"in the worst direction found λ_min is down to a quarter at ‖W − W₀‖₂ = τ/√m with τ = {valid}, which goes "
-        f"{growth}, while descent moves by τ = {motion}: the whole ball of its size is good {since}"
+        f"At width {width} Theorem 3's lower bound keeps a quarter of its constant up to a distance of {told(valid)} "
+        f"/ √width in the worst direction found{ends}."
     )
 
 
-def _rate(found: dict[str, Number], high: int) -> str:
-    rate, linear = found[f"rate_over_prediction.{high}"], found[f"rate_over_linear.{high}"]
-    if rate.value is None or linear.value is None:
-        return f"no rate ({rate.reason or linear.reason})"
-    return f"the error falls at {rate} of the rate 2ηλ_min(K₀), and {linear} of the linear model's own"
+_DESCENT_ENDS = {
+    "below": "inside",
+    "above": "outside",
+    "open": "about there",
+    None: "somewhere (too few seeds to judge)",
+}
+
+
+def _path(numbers: dict[str, Number], width: int) -> str:
+    kept, exponent = numbers[f"ratio_kept.{width}"], numbers["exponent.ratio_min"]
+    if kept.value is None:
+        return f"What descent's own path keeps of it has no value ({kept.reason})."
+    trend = {
+        "open": "and the constant has no visible trend in the width",
+        "above": f"and the constant rises as {power(exponent)}, unlike in Theorem 3",
+        "below": f"and the constant falls as {power(exponent)}, unlike in Theorem 3",
+        None: "and whether the constant has a trend cannot be told",
+    }[side(exponent, 0.0)]
+    return f"Along descent it keeps {percent(kept)}, {trend}."
+
+
+def _rate(numbers: dict[str, Number], width: int) -> str:
+    rate = numbers[f"rate_over_prediction.{width}"]
+    return "" if rate.value is None else f"The error falls at {told(rate)} times the predicted linear rate."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -428,7 +426,7 @@ def _draw_spheres(results: Any) -> Figure:
         ax.set_title(f"readout: {_exponents.READS[readout]}")
         style.legend_below(ax, columns=2)
     axes[0, 0].set_ylabel(r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$")
-    style.headline(figure, f"The smallest kernel eigenvalue around an initialization, width {width}")
+    style.headline(figure, f"The smallest kernel eigenvalue around an initialization (width {width})")
     return figure
 
 
@@ -505,5 +503,5 @@ def _draw_rate(results: Any) -> Figure:
     last.set(yscale="linear", ylim=(0, None))
     last.set(title="rate in the last decade (mean over seeds)", ylabel="rate, measured over predicted")
     style.legend_below(last)
-    style.headline(figure, "Linear convergence, measured against the predicted rate")
+    style.headline(figure, "Rate of linear convergence, measured and predicted")
     return figure

@@ -45,6 +45,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import NetworkSettings, build, f0_share, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import percent, power, told
 from lab.costs import Cost
 from lab.errors import check_number
 
@@ -234,45 +235,35 @@ def _extrapolated(arm: pd.DataFrame) -> Number:
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """What the intervals of the two errors say."""
+    """What the intervals of the two errors say, and from which width on the kernel is good enough."""
     low, high = int(table["width"].min()), int(table["width"].max())
-    sentences = []
-    for name, what in (
-        ("kernel_error", "the kernel at initialization"),
-        ("output_error", "the trained network's output"),
-    ):
-        exponent = numbers[f"exponent.{name}"]
-        ends = [numbers[f"{name}.{width}"].value for width in (low, high)]
-        share = " to ".join("?" if end is None else f"{100 * end:.0f} %" for end in ends)
-        if exponent.value is None:
-            sentences.append(f"{what} has no exponent here: {exponent.reason}")
-        else:
-            judged = _exponents.judge(exponent, THEORY)
-            sentences.append(f"{what} is {share} away from its limit, as m^{exponent}: {judged}")
-    return f"From width {low} to {high}, " + "; ".join([*sentences, _said_of_kernel(numbers, low, high)]) + "."
+    output, kernel = (_error(numbers, name, high) for name in ("output_error", "kernel_error"))
+    start = f"At width {high} the trained network's output {output}. The kernel at initialization {kernel}."
+    return f"{start} {_said_of_kernel(numbers, low)}"
 
 
-def _said_of_kernel(numbers: dict[str, Number], low: int, high: int) -> str:
+def _error(numbers: dict[str, Number], name: str, width: int) -> str:
+    """How far from the limit, and how that falls."""
+    exponent = numbers[f"exponent.{name}"]
+    if exponent.value is None:
+        return f"has no exponent here ({exponent.reason})"
+    level = percent(numbers[f"{name}.{width}"])
+    return f"is {level} off its infinite-width limit, as {power(exponent)}: {_exponents.judge(exponent, THEORY)}"
+
+
+def _said_of_kernel(numbers: dict[str, Number], low: int) -> str:
     """From which width on the finite kernel is as good as positive definite."""
     found, further = numbers["width_for_kernel"], numbers["width_for_kernel_extrapolated"]
-    close = f"the kernel is within a quarter of λ_min(K∞), for {100 * SHARE:.0f} % of the seeds,"
+    close = "It is within a quarter of its smallest eigenvalue"
     if found.value is not None:
-        return f"{close} from width {found} on"
+        return f"{close} from width {told(found)} on."
     if found.reason == f"left censored at {low:g}":
-        return f"{close} at every one of these widths"
+        return f"{close} at every one of these widths."
     if not str(found.reason).startswith("right censored"):
-        return f"{close} at no width that can be told: {found.reason}"
+        return f"{close} at no width that can be told ({found.reason})."
     if further.value is None:
-        return f"{close} at none of these widths, and {further.reason}"
-    return f"{close} at none of these widths (the ratio's power law, extrapolated, gets there at {_rounded(further)})"
-
-
-def _rounded(width: Number) -> str:
-    """A width with its interval in powers of ten where it is large."""
-    low, high = width.interval or (math.nan, math.nan)
-    ends = f"{low:.2g} to {high:.2g}" if math.isfinite(high) else f"{low:.2g} or more"
-    ends = f" ({ends})" if width.interval else ""
-    return f"width {width.value:.2g}{ends}"
+        return f"{close} at none of these widths."
+    return f"{close} at none of these widths; extrapolated, from width {told(further)} on."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

@@ -48,6 +48,7 @@ exponent.needed, exponent.valid
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -56,6 +57,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import CentredSettings, build, check_distinct, check_paper, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import power, side, told
 from lab.costs import Cost
 from lab.errors import check_choice, check_integer, check_number
 
@@ -307,16 +309,14 @@ def _success(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray
 
 
 def conclude(table: pd.DataFrame) -> Conclusion:
-    """Numbers of every readout, and a verdict on them."""
+    """Numbers of every readout, and a verdict on the first one."""
     numbers: dict[str, Number] = {}
-    sentences = []
     for place, readout in enumerate(_exponents.readouts(table)):
         arm = table[table["readout"] == readout]
         planted, narrow = arm[arm["part"] == "planted"], arm[arm["part"] == "success"]
         found = (_planted_numbers(planted) if len(planted) else {}) | (_success_numbers(narrow) if len(narrow) else {})
         numbers |= {f"{name}.{readout}" if place else name: value for name, value in found.items()}
-        sentences.append(_sentence(found, readout, planted))
-    return Conclusion(numbers, " ".join(sentences))
+    return Conclusion(numbers, verdict(numbers, table))
 
 
 def _planted_numbers(arm: pd.DataFrame) -> dict[str, Number]:
@@ -355,43 +355,42 @@ def _success_numbers(arm: pd.DataFrame) -> dict[str, Number]:
     return found
 
 
-def _sentence(found: dict[str, Number], readout: str, planted: pd.DataFrame) -> str:
-    """What one readout's numbers say of the planted point, of training narrow networks, and of why width helps."""
-    parts = [_told_planted(found, int(planted["width"].max())), _told_why(found)] if len(planted) else []
-    parts += [_told_success(found)] if "width_for_90_percent" in found else []
-    return f"Readout {_exponents.READS[readout]}: " + "; ".join(parts) + "."
+def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
+    """What the numbers say of the planted point, of why width helps, and of training narrow networks."""
+    main = table[table["readout"] == _exponents.readouts(table)[0]]
+    planted = main.loc[main["part"] == "planted", "width"]
+    sentences = [_far(numbers, int(planted.max())), _why(numbers)] if len(planted) else []
+    sentences += [_narrow_words(numbers)] if "width_for_90_percent" in numbers else []
+    return " ".join(sentences)
 
 
-def _told_planted(found: dict[str, Number], high: int) -> str:
-    gradient, loss = found["planted_gradient"].value, found["planted_loss"]
-    ratio, exponent = found[f"distance_ratio.{high}"], found["exponent.distance_ratio"]
+def _far(numbers: dict[str, Number], width: int) -> str:
+    gradient, exponent = numbers["planted_gradient"].value, numbers["exponent.distance_ratio"]
     exact = "exactly 0" if gradient == 0 else f"at most {gradient:.2g}, not 0"
-    growth = f", growing as m^{exponent}" if exponent.interval and exponent.interval[0] > 0 else ""
+    growth = f", growing as {power(exponent)}" if side(exponent, 0.0) == "above" else ""
     return (
-        f"worse minima exist at every width (a planted one has a gradient of {exact} and {loss} times the best "
-        f"constant's loss), but at width {high} it is {ratio} times as far away as where descent ends{growth}"
+        f"At width {width} a worse minimum (gradient {exact}) lies "
+        f"{told(numbers[f'distance_ratio.{width}'])} times as far away as where descent ends{growth}."
     )
 
 
-def _told_why(found: dict[str, Number]) -> str:
-    place, needed, valid = (found[name] for name in ("needed_is_valid_from", "exponent.needed", "exponent.valid"))
-    where = f"falls below it at width {place}"
-    if place.value is None:
-        where = f"does not cross it for every seed ({place.reason})"
-    return (
-        f"the motion needed to fit the data goes as m^{needed}, the radius in which the kernel stays good as "
-        f"m^{valid}, and the first {where}"
-    )
+def _why(numbers: dict[str, Number]) -> str:
+    place = numbers["needed_is_valid_from"]
+    where = f"at width {told(place)}" if place.value is not None else f"at no width found ({place.reason})"
+    return f"The motion needed to fit the data falls below the radius in which the kernel stays good {where}."
 
 
-def _told_success(found: dict[str, Number]) -> str:
-    place = found["width_for_90_percent"]
-    stuck = {
-        name.split(".")[1]: value.value for name, value in found.items() if name.startswith("stuck.") and value.value
-    }
-    told = ", ".join(f"{100 * share:.0f} % at width {width}" for width, share in stuck.items()) or "never"
-    where = f"from width {place} on" if place.value is not None else f"at no width found ({place.reason})"
-    return f"nine of ten narrow networks succeed {where}, and they get stuck {told}"
+def _narrow_words(numbers: dict[str, Number]) -> str:
+    place = numbers["width_for_90_percent"]
+    shares = {int(name.split(".")[1]): n.value for name, n in numbers.items() if re.fullmatch(r"stuck\.\d+", name)}
+    stuck = [width for width, share in shares.items() if share]
+    ends = "none get stuck"
+    if stuck:
+        first, last = stuck[0], stuck[-1]
+        later = "none beyond" if last < max(shares) else f"{100 * shares[last]:.0f} % at"
+        ends = f"{100 * shares[first]:.0f} % get stuck at width {first}, {later} width {last}"
+    where = f"from width {told(place)} on" if place.value is not None else f"at no width found ({place.reason})"
+    return f"Nine of ten networks succeed {where}: {ends}."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -404,7 +403,7 @@ def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
             "intuition": _draw_pair(
                 planted,
                 INTUITION,
-                "Why width helps: the motion that is needed, and the radius in which the kernel stays good",
+                "Why does width help? Motion needed, and motion that the kernel stands",
             )
         }
         figures |= {"distance": _draw_pair(planted, DISTANCES, "How far away is a worse minimum?")}

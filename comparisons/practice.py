@@ -51,6 +51,7 @@ import numpy as np
 
 from comparisons import _exponents, _tasks
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, percent, power
 from lab.costs import Cost, tangent_kernel_flops, training_step_flops
 from lab.data import archive
 from lab.errors import check_integer, check_number, refuse
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 question = "Is the linear theory sufficient to explain how well networks do on real series?"
-asked_by = 'R3 ("not yet sufficient to explain the success")'
+asked_by = "R3"
 version = 1
 GRID = ("sets", "samples", "others", "seeds")
 
@@ -373,41 +374,40 @@ def _judged(numbers: dict[str, Number], what: str, sets: list[str], *, joint: bo
 def _against_kernel(numbers: dict[str, Number], sets: list[str]) -> str:
     if not sets:
         return "Nothing was measured."
-    level = ", ".join(f"{numbers[key]} on {name}" for name in sets if (key := f"error.kernel.{name}") in numbers)
     found = _judged(numbers, "difference", sets)
-    parts = [f"{side}: {_listed(found[key])}" for key, side in (("below", "fewer"), ("above", "more")) if found[key]]
-    parts += [f"undecided in {len(found['around'])} cases"] if found["around"] else []
-    parts += [f"no interval for {_listed(found['none'])}"] if found["none"] else []
-    enough = (
-        "The infinite-width kernel is not sufficient here: some network does better"
-        if found["below"]
-        else "No network is seen to do better than its infinite-width kernel here"
-    )
-    against = f"mistakes of networks against it, all judged together at 95 %: {'; '.join(parts)}"
-    return f"{enough} (test error of the kernel {level}); {against}."
+    level = numbers.get(f"error.kernel.{sets[0]}", Number.none("not measured"))
+    kernel = f"infinite-width kernel, whose test error on {sets[0]} is {percent(level)}"
+    better = f"A network does better than its {kernel}, on {_some(found['below'])}"
+    start = better if found["below"] else f"No network does visibly better than its {kernel}"
+    parts = [f"worse on {_some(found['above'])}"] if found["above"] else []
+    parts += [f"not told apart in {len(found['around'])} cases"] if found["around"] else []
+    parts += [f"without interval on {_some(found['none'])}"] if found["none"] else []
+    return f"{start}. Judged together, networks are {', '.join(parts)}." if parts else f"{start}."
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+def _some(names: list[str]) -> str:
+    """Two names at most, and how many more there are."""
+    more = len(names) - 2
+    return listed(names) if more <= 0 else f"{', '.join(names[:2])} and {more} more"
 
 
 def _against_linearization(numbers: dict[str, Number], sets: list[str]) -> str:
     found = _judged(numbers, "gain", sets)
     if not (found["above"] or found["below"] or found["around"]):
         return ""
-    joint = f"with fewer mistakes on {_listed(found['above'])}" if found["above"] else "nowhere seen to do better"
-    worse = f", with more on {_listed(found['below'])}" if found["below"] else ""
-    alone = [name for name in _judged(numbers, "gain", sets, joint=False)["above"] if name not in found["above"]]
-    also = f"; taken one at a time (95 % each) on {_listed(alone)}" if alone else ""
-    return f"Beside its own linearization at this width a network is {joint}{worse}{also}."
+    better = f"better on {_some(found['above'])}" if found["above"] else "nowhere visibly better"
+    worse = f", worse on {_some(found['below'])}" if found["below"] else ""
+    alone = len(_judged(numbers, "gain", sets, joint=False)["above"]) - len(found["above"])
+    also = f" ({alone} more if judged one at a time)" if alone > 0 else ""
+    return f"Beside their own linearizations they are {better}{worse}{also}."
 
 
 def _curves(numbers: dict[str, Number], sets: list[str]) -> str:
     slopes = {name: numbers.get(f"learning_exponent.{name}") for name in ("network", "kernel")}
     if not sets or any(slope is None or slope.interval is None for slope in slopes.values()):
         return ""
-    told = " and ".join(f"n^{slope} for the {name}" for name, slope in slopes.items())
-    return f"Errors on {sets[0]} fall as {told}."
+    told = " and ".join(f"{power(slope, 'n')} for the {name}" for name, slope in slopes.items() if slope)
+    return f"With n samples errors fall as {told}."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

@@ -60,6 +60,7 @@ import numpy as np
 from comparisons import _one_neuron
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
+from comparisons._words import power, side, told
 from lab.costs import Cost, training_step_flops
 from lab.errors import check_integer, check_number, refuse
 
@@ -83,7 +84,6 @@ LEARNERS = {
     "network": "network, W, A and B, small α",
 }
 COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}  # the rest are networks
-PRODUCT = "the smallest features × largest coefficient that was found"
 FEWEST = 3  # dimensions for a slope
 
 
@@ -348,81 +348,52 @@ def _surviving(samples: pd.DataFrame, column: str) -> Number:
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """One sentence on the fixed accuracy, one on the hard cases, one on the learners."""
-    cases, fits = _cases_of(table), table[table["part"] == "population"]
-    dimensions = sorted(fits["dimension"].unique())
-    parts = [say(numbers, cases, dimensions) for say in (_said_of_growth, _said_of_hard_cases)]
-    parts.append(_said_of_learners(numbers))
-    return " ".join(part for part in parts if part)
-
-
-def _said_of_growth(numbers: dict[str, Number], cases: list[str], dimensions: list[int]) -> str:
+    """What one neuron costs random features, then the hard cases, then the learners."""
+    cases = _cases_of(table)
     if not cases:
-        return "Nothing was fitted in the population."
-    law = numbers["wide_aic_difference"]
-    growth = f"no law can be told ({law.reason})" if law.value is None else f"{PRODUCT} grows {_law(numbers, '')}"
-    return f"{_capital(_label(cases[0]))} takes {_reach(numbers, dimensions, '')}; {growth}."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        return f"Nothing was fitted in the population. {_learners(numbers)}"
+    cost = "the cost of random features (count times largest coefficient) grows"
+    sentences = [f"For one neuron of d inputs {cost} {_law(numbers, '')}."]
+    sentences += [_out_of_reach(numbers, table)] if "theorem" in cases else []
+    sentences += [f"For a wave of shifted ReLUs it grows {_law(numbers, '.wave')}."] if "wave" in cases else []
+    return " ".join(filter(None, [*sentences, _learners(numbers)]))
 
 
 def _law(numbers: dict[str, Number], end: str) -> str:
     """Which of two laws an AIC difference decides for."""
     names = ("wide_aic_difference", "wide_coefficient_slope.log_d", "wide_coefficient_slope.d")
-    aic, power, rate = (numbers[f"{name}{end}"] for name in names)
-    told = f"AIC of the power law minus that of the exponential {aic}"
-    if aic.interval is None:
-        return f"as d^{power} or as e^(d·{rate}), which needs three seeds to be told apart"
-    if aic.interval[1] < 0:
-        return f"as d^{power}, a power law and not exponential here ({told})"
-    if aic.interval[0] > 0:
-        return f"as e^(d·{rate}), exponential and no power law ({told})"
-    return f"as d^{power} or as e^(d·{rate}), undecided at this size ({told})"
+    aic, slope, rate = (numbers[f"{name}{end}"] for name in names)
+    if aic.value is None:
+        return "by no law that can be told"
+    power_law, exponential = power(slope, "d"), f"with rate {told(rate)} per input"
+    return {
+        "below": f"as {power_law}, not exponentially",
+        "above": f"exponentially, {exponential}",
+        "open": f"as {power_law} or exponentially, undecided at this size",
+        None: f"as {power_law} or exponentially, which needs three seeds",
+    }[side(aic, 0.0)]
 
 
-def _said_of_hard_cases(numbers: dict[str, Number], cases: list[str], dimensions: list[int]) -> str:
-    parts = []
-    for case in cases[1:]:
-        if case in ("theorem", "wave"):
-            there = numbers[f"wide_aic_difference.{case}"].value is not None
-            law = f", and the same product grows {_law(numbers, f'.{case}')}" if there else ""
-            parts.append(f"{_label(case)} takes {_reach(numbers, dimensions, f'.{case}')}{law}")
-    return _capital("; ".join(parts)) + "." if parts else ""
+def _out_of_reach(numbers: dict[str, Number], table: pd.DataFrame) -> str:
+    """From which dimension on the theorem's own accuracy takes more features than there were."""
+    dimensions = sorted(table.loc[table["part"] == "population", "dimension"].unique())
+    beyond = [d for d in dimensions if numbers[f"features.{d}.theorem"].value is None]
+    return f"The theorem's accuracy is out of reach from d = {beyond[0]} on." if beyond else ""
 
 
-def _reach(numbers: dict[str, Number], dimensions: list[int], end: str) -> str:
-    """How many features at the first and the last dimension in reach, and which are out of reach."""
-    counts = {d: numbers[f"features.{d}{end}"].value for d in dimensions if f"features.{d}{end}" in numbers}
-    reached = [d for d, count in counts.items() if count is not None]
-    beyond = [str(d) for d, count in counts.items() if count is None]
-    ends = [f"{counts[d]:.0f} features at d = {d}" for d in dict.fromkeys((*reached[:1], *reached[-1:]))]
-    more = [f"more than there were for some seed at d = {', '.join(beyond)}"] if beyond else []
-    return " and ".join(ends + more)
-
-
-def _said_of_learners(numbers: dict[str, Number]) -> str:
+def _learners(numbers: dict[str, Number]) -> str:
     network = numbers["error.network"]
     if network.value is None:
         return f"The network that moves its features has no test error: {network.reason}."
-    names = {"kernel": "the tangent kernel", "features_infinite": "infinitely many random features"}
-    told = ", ".join(f"{what} {numbers[f'error.{name}']}" for name, what in names.items())
-    judged = " and ".join(_judged(numbers[f"error_ratio.{name}"], what) for name, what in names.items())
+    kernel, features = (numbers[f"error_ratio.{name}"] for name in ("kernel", "features_infinite"))
     return (
-        f"From samples at the largest d (1 is the best affine predictor): random features at the network's width "
-        f"{numbers['error.features']}, {told}, W alone {numbers['error.network_w']}, and the network that moves its "
-        f"features {network}: {judged}."
+        f"A network that moves its features makes {told(kernel)} times the error of the tangent kernel, "
+        f"{_JUDGED[side(kernel, 1.0)]}, and {told(features)} times that of infinitely many features, "
+        f"{_JUDGED[side(features, 1.0)]}."
     )
 
 
-def _judged(ratio: Number, other: str) -> str:
-    """What a paired ratio of errors says of the network against another learner."""
-    if ratio.value is None or ratio.interval is None:
-        return f"not compared with {other} (three seeds are needed)"
-    if ratio.interval[1] < 1:
-        return f"better than {other} ({ratio} times its error)"
-    return f"{'worse than' if ratio.interval[0] > 1 else 'not told apart from'} {other} ({ratio} times its error)"
+_JUDGED = {"below": "better", "above": "worse", "open": "not told apart", None: "three seeds are needed"}
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

@@ -46,6 +46,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
+from comparisons._words import percent, power, side, told
 from lab.costs import Cost, recurrent_pass_flops
 from lab.errors import check_integer, check_number, check_seed, refuse
 
@@ -284,88 +285,57 @@ def _products(arm: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """What the largest width says about the variance 2/m, and how its worst direction and its inputs fare there."""
+    """What the largest width says about the variance 2/m, and how its inputs and its worst direction fare there."""
     width, length = int(table["width"].max()), int(table["length"].max())
-    return " ".join(
-        [
-            f"At width {width} over {length} steps, {_judge_crossings(numbers)}.",
-            _judge_product(numbers, table, width),
-            _judge_separation(numbers, length),
-        ]
-    )
+    backward, forward = (numbers[name] for name in ("critical_c", "critical_c_forward"))
+    judged = {
+        "open": ", compatible with the theory's 2",
+        "below": ", below the theory's 2",
+        "above": ", above the theory's 2",
+        None: "",
+    }[side(backward, CRITICAL)]
+    start = f"At width {width} over {length} steps gradients keep their size at a weight variance of {_place(backward)}"
+    return f"{start}{judged}, and forward signals at {_place(forward)}. {_separation(numbers)} {_product(numbers)}"
 
 
-def _judge_crossings(numbers: dict[str, Number]) -> str:
-    """Where the two crossings lie, and whether 2 is among them."""
-    parts = []
-    for name, what in (("critical_c", "the backward product"), ("critical_c_forward", "the first input's own signal")):
-        place = numbers[name]
-        if place.value is None:
-            parts.append(f"{what} has no balanced variance on this grid ({place.reason})")
-            continue
-        inside = place.interval is not None and place.interval[0] <= CRITICAL <= place.interval[1]
-        side = "below" if place.value < CRITICAL else "above"
-        judged = "compatible with the theory's 2" if inside else f"{side} the theory's 2 at this width and length"
-        judged = judged if place.interval else "without an interval"
-        parts.append(f"{what} neither grows nor shrinks at variance c/m with c = {place}, {judged}")
-    return "; ".join(parts)
+def _place(critical: Number) -> str:
+    if critical.value is None:
+        return f"no size on this grid ({critical.reason})"
+    return f"{told(critical)} / width" if critical.interval else f"{told(critical)} / width without an interval"
 
 
-def _judge_product(numbers: dict[str, Number], table: pd.DataFrame, width: int) -> str:
-    """Whether the worst direction grows as a power of the length, and whether a wider network comes closer to one."""
-    factors, norms = _products(table[table["width"] == width])
+def _product(numbers: dict[str, Number]) -> str:
+    """Whether the worst direction grows as a power of the length."""
     whole, late = numbers["exponent.product_norm"], numbers["late_exponent.product_norm"]
     if whole.value is None or late.value is None:
-        return f"The worst direction has no exponent: {whole.reason or late.reason}."
-    level = float(np.exp(np.log(norms[:, -1]).mean()))
-    grown = f"{level:.3g} ({norms[:, -1].min():.2g} to {norms[:, -1].max():.2g} for single seeds)"
-    start = f"At c = 2 the worst direction has grown to {grown} after {factors[-1]} factors, as length^{whole}"
+        return "The worst direction has no exponent."
+    start = f"The worst direction grows as {power(whole, 'length')}"
     if whole.interval is None or late.interval is None:
         return f"{start}."
     if late.interval[0] <= whole.interval[1]:
-        return f"{start}, a power of the length within the interval."
-    narrow = int(table["width"].min())
-    there = numbers.get(f"late_exponent.product_norm.m{narrow}")
-    beside = "" if there is None or there.value is None else f" (at width {narrow}: {there.value:.3g})"
-    bend = f"but as length^{late}{beside} from {factors[-2]} factors on: it bends upwards"
-    return f"{start}, {bend}, and is no pure power where the length is not small beside √m = {math.sqrt(width):.0f}."
+        return f"{start}, a power within the interval."
+    return f"{start}, but bends upwards, and is no pure power at this width."
 
 
-def _judge_separation(numbers: dict[str, Number], length: int) -> str:
+def _separation(numbers: dict[str, Number]) -> str:
     """What a pair keeps of its distance at c = 2, and whether less or more variance keeps more."""
     here = numbers.get("separation_kept.2")
     if here is None or here.value is None:
         return "What is kept of the inputs' separation at c = 2 was not measured."
-    sentence = f"Two inputs that differ in their first step alone keep {_share(here)} of their separation at c = 2"
-    limit = numbers["separation_limit.2"].value
-    sentence += "" if limit is None else f" ({100 * limit:.2g} % at infinite width)"
     main = {key.split(".", 1)[1]: n for key, n in numbers.items() if key.startswith("separation_ratio.")}
     ratios = {float(c): number for c, number in main.items() if "m" not in c}
     sides = [c for c in (_nearest(ratios, 0.5), _nearest(ratios, 2.0)) if c in ratios]
-    told = [f"c = {c:g} keeps {_compared(ratios[c])}, {ratios[c]} times that" for c in sides]
-    ends = "."
-    if [_compared(ratios[c]) for c in sides] in (["less", "more"], ["less", "as much"]):
-        ends = ". So separation bounds the variance from below, and only explosion from above."
-    return "; ".join([sentence, *told]) + ends
+    compared = "".join(f", {_COMPARED[side(ratios[c], 1.0)]} at {c:g}" for c in sides)
+    return f"At 2, inputs that differ in their first step keep {percent(here)} of their separation{compared}."
+
+
+_COMPARED = {"below": "less", "above": "more", "open": "as much", None: "about as much"}
 
 
 def _nearest(ratios: dict[float, Number], factor: float) -> float:
     """The variance on one side of 2 that is nearest to ``factor`` · 2."""
     side = [c for c in ratios if (c - CRITICAL) * (factor - 1) > 0]
     return min(side, key=lambda c: abs(math.log(c / CRITICAL / factor)), default=math.nan)
-
-
-def _compared(ratio: Number) -> str:
-    """What the interval of a ratio supports."""
-    if ratio.interval is None:
-        return "about"
-    low, high = ratio.interval
-    return "as much" if low <= 1 <= high else "less" if high < 1 else "more"
-
-
-def _share(number: Number) -> str:
-    ends = "" if number.interval is None else f" ({100 * number.interval[0]:.2g} to {100 * number.interval[1]:.2g} %)"
-    return f"{100 * (number.value or 0.0):.2g} %{ends}"
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -398,7 +368,7 @@ def _draw_rates(table: pd.DataFrame) -> Figure:
         ax.set_title(what)
     axes[0, 0].set_ylabel("growth of the logarithm per step")
     style.legend_below(axes[0, 1], columns=3)
-    style.headline(figure, "Signals neither explode nor vanish where the growth per step is 0")
+    style.headline(figure, "Growth of signals per step against the variance of the weights")
     return figure
 
 
@@ -440,7 +410,7 @@ def _draw_norms(results: Any) -> Figure:
         ax.set_xlabel(x)
         ax.set_ylabel(y)
     width = results.table["width"].max()
-    style.headline(figure, f"A signal over many steps, at variance c/m of the recurrent weights (width {width})")
+    style.headline(figure, f"A signal over many steps, at several variances (width {width})")
     return figure
 
 
@@ -494,8 +464,8 @@ def _draw_products(table: pd.DataFrame) -> Figure:
         label = f"width {width}: as length^{_product_exponent(factors, norms)}".replace("-", "−")
         curves.log_band(ax, factors, np.log(norms), color=color, label=label, marker="o", markersize=4)
         ax.plot(factors, norms.T, color=color, alpha=0.3, linewidth=0.7)
-        for power, name in ((0.5, "√k"), (1.0, "k")) if place == 0 else ():
-            guide = norms[:, 0].mean() * factors**power
+        for slope, name in ((0.5, "√k"), (1.0, "k")) if place == 0 else ():
+            guide = norms[:, 0].mean() * factors**slope
             ax.plot(factors, guide, "--", color=style.GREY, linewidth=1)
             ax.annotate(f" {name}", (factors[-1], guide[-1]), color=style.GREY, va="center")
     ax.set_xscale("log")
@@ -503,7 +473,7 @@ def _draw_products(table: pd.DataFrame) -> Figure:
     ax.set_ylabel(r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at c = 2")
     if ax.get_legend_handles_labels()[0]:
         style.legend_below(ax)
-    style.headline(figure, "The worst direction through the product (thin: single seeds)")
+    style.headline(figure, "The worst direction through many steps (thin: single seeds)")
     return figure
 
 
@@ -520,5 +490,5 @@ def _draw_separation(results: Any) -> Figure:
     for ax in axes[0]:
         ax.set_xlabel(r"step $l$")
     width = results.table["width"].max()
-    style.headline(figure, f"Two inputs that differ in their first step alone: do they stay apart? (width {width})")
+    style.headline(figure, f"Do inputs that differ in their first step alone stay apart? (width {width})")
     return figure

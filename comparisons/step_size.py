@@ -1,4 +1,4 @@
-"""How large may a step be: where does tracking break, where does the linear model diverge, where does the network?
+"""How large may a step be before tracking breaks, the linear model diverges, and the network gives up?
 
 One network for each width and seed is trained at a grid of steps η = 2c/λ_max(K₀), from far below the critical step
 (c = 1, where the linear model's fastest direction stops contracting) to far above it. All arms run to one kernel time
@@ -54,6 +54,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import CentredSettings, build, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import plain, power, side, told
 from lab.costs import Cost
 from lab.errors import check_integer, check_number
 
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-question = "How large may a step be, for the linear model, for tracking it, and for the network?"
+question = "How large may a step be before tracking breaks, the linear model diverges, and the network gives up?"
 asked_by = "R1"
 version = 1
 GRID = (*CentredSettings.GRID, "smallest_fraction", "largest_fraction", "per_octave")
@@ -403,59 +404,40 @@ def _motion_ratio(c: np.ndarray, motion: np.ndarray) -> float | None:
 
 
 def verdict(numbers: dict[str, Number], width: int) -> str:
-    """The three limits in words, and the step in units of 1/m."""
-    linear, network = numbers["linear_limit"], numbers["network_limit"]
-    tracks = _tracks(numbers["tracking_limit"], linear, numbers["gap_smallest_step"])
-    sentences = [f"At width {width}, in units of the critical step 2/λ_max(K₀): {tracks}"]
+    """The largest step of the network, those of tracking and of the linear model, and the theorem's 1/width."""
+    network = numbers["network_limit"]
     if network.value is None:
-        sentences.append(f"Where the network gives up is not inside this grid ({network.reason}).")
-    elif linear.value is not None and network.value <= linear.value:
-        sentences.append(f"The network trains up to {network}, no further than the linear model.")
+        first = f"At width {width} the network's largest step is not inside this grid ({network.reason})."
     else:
-        sentences.append(f"The network trains on up to {network}{_catapult(numbers)}.")
-    return " ".join([*sentences, _law(numbers, width)]).strip()
+        rises = numbers["catapult_peak"]
+        peak = "" if rises.value is None else f", where its error first rises {told(rises)} times"
+        first = f"At width {width} the network trains at up to {told(network)} times the critical step 2/λ_max{peak}."
+    return " ".join(filter(None, (first, _linear(numbers, network), _law(numbers))))
 
 
-def _law(numbers: dict[str, Number], width: int) -> str:
-    """Whether the critical step falls as the theorem's 1/m; nothing without an interval."""
+def _linear(numbers: dict[str, Number], network: Number) -> str:
+    """Where tracking breaks and where the linear model diverges."""
+    tracking, linear = numbers["tracking_limit"], numbers["linear_limit"]
+    edge = "never diverges here" if linear.value is None else f"diverges from {plain(linear.value)} on"
+    if linear.value is not None and network.value is not None and network.value <= linear.value:
+        edge += ", so the network gets no further than that"
+    if tracking.value is None:
+        return f"Tracking does not break inside this grid, and the linear model {edge}."
+    latest = tracking.value if tracking.interval is None else tracking.interval[1]
+    if linear.value is not None and latest >= EDGE * linear.value:
+        return f"It tracks the linear model up to {told(tracking)}, and the linear model {edge}."
+    return f"Tracking breaks at {told(tracking)}, well before the linear model, which {edge}."
+
+
+def _law(numbers: dict[str, Number]) -> str:
+    """Whether the critical step falls as the theorem's 1/width; nothing without an interval."""
     step = numbers["exponent.critical_step_times_width"]
     if step.value is None or step.interval is None:
         return ""
-    low, high = step.interval
-    here, limit = (numbers[f"critical_step_times_width.{which}"] for which in (width, "infinite"))
-    value = "" if here.value is None else f" (it is {here} at width {width})"
-    if here.value is not None and limit.value is not None:
-        value = f" (it is {here} at width {width}, and {limit} at infinite width, where it is constant)"
-    said = f"The critical step times the width goes as m^{step}{value}"
-    if high - low > VAGUE:
-        return f"{said}: seeds differ too much here to see the theorem's 1/m."
-    flat = low <= 0 <= high
-    return f"{said}: the step is {'compatible with' if flat else 'at odds with'} the theorem's 1/m."
-
-
-def _tracks(tracking: Number, linear: Number, gap: Number) -> str:
-    """Where tracking breaks, beside where the linear model diverges."""
-    size = "" if gap.value is None else f" (a gap of {100 * gap.value:.0f} % of the initial residual)"
-    edge = "never diverges here" if linear.value is None else f"diverges from {linear.value:.3g} on"
-    if tracking.value is None:
-        return f"tracking does not break inside this grid ({tracking.reason}); the linear model {edge}."
-    close = "stays as near to its linear model as with the smallest step"
-    latest = tracking.value if tracking.interval is None else tracking.interval[1]
-    if linear.value is not None and latest >= EDGE * linear.value:
-        return f"the network {close}{size} up to {tracking}, and the linear model {edge}."
-    return f"tracking breaks at {tracking}{size}, well before the linear model, which {edge}."
-
-
-def _catapult(numbers: dict[str, Number]) -> str:
-    """What the catapult does, where there is one in every seed."""
-    sharp, peak, motion = (
-        numbers[name] for name in ("sharpness_after_catapult", "catapult_peak", "weight_motion_ratio")
-    )
-    if sharp.value is None:
-        return ""
-    said = f": its error first rises {peak} times, and then the kernel's sharpness ηλ_max/2 is {sharp}"
-    moved = f", with weights {motion} times as far from the start as after small steps to the same error"
-    return said + (moved if motion.value is not None else "")
+    if step.interval[1] - step.interval[0] > VAGUE:
+        return "Seeds differ too much here to see the theorem's 1/width."
+    judged = "compatible with" if side(step, 0.0) == "open" else "at odds with"
+    return f"The critical step times the width goes as {power(step)}: {judged} the theorem's 1/width."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
@@ -549,7 +531,7 @@ def _draw_losses(results: Any) -> Figure:
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
     ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
     style.legend_below(ax, columns=len(fractions))
-    style.headline(figure, f"Beyond c = 1 the linear model leaves, the network comes back (width {width})")
+    style.headline(figure, f"Error at steps below and above the critical one (width {width})")
     return figure
 
 

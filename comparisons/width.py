@@ -35,6 +35,7 @@ import numpy as np
 from comparisons import _exponents, _networks
 from comparisons._settings import NetworkSettings, f0_share, training_cost
 from comparisons._shape import Conclusion, Number
+from comparisons._words import percent, plain, power
 from lab.costs import Cost
 from lab.errors import check_integer
 
@@ -170,14 +171,15 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
     if gap.value is None:
         return f"The test gap has no exponent here: {gap.reason}."
     low, high = int(table["width"].min()), int(table["width"].max())
-    ends = [numbers[f"gap_test.{width}"].value for width in (low, high)]
-    share = " to ".join("?" if end is None else f"{100 * end:.0f} %" for end in ends)
-    trend = f"the test gap between network and linearization goes from {share} of the initial residual, as m^{gap}"
-    if max(ends[-1] or 0.0, 0.0) < NOISE * (numbers["noise_floor"].value or 0.0):
+    first, last = numbers[f"gap_test.{low}"], numbers[f"gap_test.{high}"]
+    if max(last.value or 0.0, 0.0) < NOISE * (numbers["noise_floor"].value or 0.0):
         return f"From width {low} to {high} the test gap is rounding noise: the two learners are one model here."
     mse = numbers["final_mse_linearized"].value
-    left = "" if mse is None else f" Training ended with a linear mean squared error of {mse:.2g} at the largest width."
-    return f"From width {low} to {high} {trend}: {_exponents.judge(gap, THEORY)}.{left}"
+    left = "" if mse is None else f" Training ended with a linear mean squared error of {plain(mse)} at width {high}."
+    return (
+        f"From width {low} to {high} the largest test gap between network and linearization goes from {percent(first)} "
+        f"to {percent(last)} of the initial residual, as {power(gap)}: {_exponents.judge(gap, THEORY)}.{left}"
+    )
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

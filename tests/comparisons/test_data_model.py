@@ -6,6 +6,7 @@ import pytest
 
 import lab
 from comparisons import _ladders, _models, data_model
+from comparisons._words import plain
 from lab.errors import LabError
 from lab.kernels.spectrum import Spectrum
 from lab.measures.thresholds import geometric_grid
@@ -39,6 +40,13 @@ def test_the_verdict_follows_the_ratios(ratio, text):
         assert found.value == pytest.approx(ratio, rel=0.15), notion
         assert found.interval[0] <= found.value <= found.interval[1]
     assert conclusion.verdict.count(text) == 3
+    assert plain(conclusion.numbers["width_ratio.lazy.additive"].value) in conclusion.verdict
+
+
+def test_the_verdict_tells_models_apart():
+    told = data_model.conclude(made_up({"additive": 0.4, "neuron": 0.5, "parity": 2.5, "teacher": 1.0})).verdict
+    assert "To stay lazy, less width is needed by additive and neuron, down to 0.4 times" in told
+    assert "more width is needed by parity, up to 2.5 times, no difference is visible for the others" in told
 
 
 def test_seeds_are_paired():
@@ -75,7 +83,7 @@ def test_missing_rows_still_conclude():
     assert numbers["width_ratio.lazy.neuron"].value == pytest.approx(0.5)
     alone = data_model.conclude(table[table["model"] == "parity"])
     assert alone.numbers["width_ratio.train.parity"].reason == "no seed has both"
-    assert data_model.conclude(table[table["notion"] == "model"]).verdict.startswith("The complexity")
+    assert data_model.conclude(table[table["notion"] == "model"]).verdict.startswith("No width was compared")
 
 
 def test_complexity_is_a_solve():

@@ -39,10 +39,10 @@ def test_the_verdict_follows_the_numbers(slope, text):
 @pytest.mark.parametrize(
     ("ratio", "text", "key"),
     [
-        ((3.2, -0.5), "% of the seeds, from width ", (128, 512)),
-        ((100.0, -0.5), "at none of these widths (the ratio's power law, extrapolated", None),
+        ((3.2, -0.5), "smallest eigenvalue from width ", (128, 512)),
+        ((100.0, -0.5), "at none of these widths; extrapolated, from width", None),
         ((0.1, -0.5), "at every one of these widths", None),
-        ((100.0, 0.0), "at none of these widths, and the ratio does not surely fall", None),
+        ((100.0, 0.0), "at none of these widths.", None),
     ],
 )
 def test_the_width_for_the_kernel(ratio, text, key):
@@ -70,7 +70,7 @@ def test_an_extrapolation_without_end_is_no_number():
     further = flat.numbers["width_for_kernel_extrapolated"]
     assert further.interval[1] == np.inf
     json.dumps(further.as_json(), allow_nan=False)
-    assert "or more)" in flat.verdict
+    assert "or more) on" in flat.verdict
 
 
 def test_the_width_for_the_kernel_without_some_rows():

@@ -41,12 +41,21 @@ def made_up(seeds=5, large=0.3, control=0.3, frozen=0.6, least=0.5, residuals=(0
 @pytest.mark.parametrize(
     ("changes", "texts"),
     [
-        ({}, ["relinearizing helps", "60 (58 to 62) %", "is no visible difference", "smaller constant", "100.0 %"]),
-        ({"large": 0.6}, ["makes no visible difference", "training is less linear"]),
+        (
+            {},
+            [
+                "relinearizing helps",
+                "30 % (29",
+                "by 60 % (58",
+                "30 % (29 to 31): no visible difference",
+                "keeps 50 % (48",
+            ],
+        ),
+        ({"large": 0.6}, ["makes no visible difference", "30 % (29 to 31): less"]),
         ({"large": 0.9}, ["makes it worse"]),
-        ({"large": 0.2}, ["training is more linear"]),
-        ({"least": 2.0}, ["no smaller constant"]),
-        ({"least": 1.0}, ["not visibly another"]),
+        ({"large": 0.2}, ["30 % (29 to 31): more"]),
+        ({"least": 2.0}, ["keeps 200 %"]),
+        ({"least": 1.0}, ["keeps its constant within the interval"]),
         ({"lambda_min_phase_one": 0.0}, ["lower bound is lost"]),
         ({"seeds": 2}, ["cannot be judged", "not to be compared"]),
     ],

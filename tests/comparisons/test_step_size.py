@@ -68,11 +68,17 @@ def test_limits_are_averaged_in_logs():
     [
         (
             {},
-            ["up to 0.8", "diverges from 1.13", "trains on up to 3.2", "rises 20", "compatible with the theorem's 1/m"],
+            [
+                "up to 0.8",
+                "diverges from 1.13",
+                "trains at up to 3.2",
+                "rises 20",
+                "compatible with the theorem's 1/width",
+            ],
         ),
-        ({"tracking": 0.2}, ["tracking breaks at 0.2", "well before the linear model"]),
+        ({"tracking": 0.2}, ["Tracking breaks at 0.2", "well before the linear model"]),
         ({"tracking": 3.0, "linear": 99.0}, ["never diverges here"]),
-        ({"network": 0.8}, ["no further than the linear model"]),
+        ({"network": 0.8}, ["no further than that"]),
         ({"network": 99.0}, ["not inside this grid", "right censored at 6.4"]),
         ({"network": 0.01}, ["not inside this grid", "left censored at 0.1"]),
     ],
