@@ -24,14 +24,20 @@ class Activation:
         φ itself, differentiable by torch; any shape in, the same shape out.
     gain
         (pre-activations g, states h = φ(g)) -> φ'(g), same shape. At a kink it follows torch: relu'(0) = 0.
+    in_place
+        φ again, written over its argument, which it returns.
     gated
         Whether φ' is 0 or 1, so that one can speak of open and closed gates.
+    gain_of_state
+        Whether `gain` looks at the states alone, so that nobody need remember the pre-activations.
     """
 
     name: str
     function: Callable[[Tensor], Tensor]
     gain: Callable[[Tensor, Tensor], Tensor]
+    in_place: Callable[[Tensor], Tensor]
     gated: bool = False
+    gain_of_state: bool = False
 
 
 _SOFTPLUS_THRESHOLD = 20.0  # where torch's softplus switches to the identity; its slope must switch with it
@@ -53,13 +59,17 @@ def _softplus_gain(preactivations: Tensor, states: Tensor) -> Tensor:
     return torch.sigmoid(preactivations).masked_fill_(preactivations > _SOFTPLUS_THRESHOLD, 1.0)
 
 
+def _softplus_in_place(preactivations: Tensor) -> Tensor:
+    return preactivations.copy_(torch.nn.functional.softplus(preactivations))
+
+
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
-        Activation("relu", torch.relu, _relu_gain, gated=True),
-        Activation("erf", torch.erf, _erf_gain),
-        Activation("tanh", torch.tanh, _tanh_gain),
-        Activation("softplus", torch.nn.functional.softplus, _softplus_gain),
+        Activation("relu", torch.relu, _relu_gain, torch.relu_, gated=True, gain_of_state=True),
+        Activation("erf", torch.erf, _erf_gain, torch.erf_),
+        Activation("tanh", torch.tanh, _tanh_gain, torch.tanh_, gain_of_state=True),
+        Activation("softplus", torch.nn.functional.softplus, _softplus_gain, _softplus_in_place),
     )
 }
 

@@ -67,7 +67,7 @@ def _check_tensor(name: str, values: Tensor) -> Tensor:
 
 
 def _is_no_real(value: object) -> bool:
-    return isinstance(value, (str, bytes, complex, np.datetime64, np.timedelta64))
+    return value is None or isinstance(value, (str, bytes, complex, np.datetime64, np.timedelta64))
 
 
 def _refuse_kind(name: str, came: str) -> NoReturn:

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
+from lab.arrays import as_array
 from lab.errors import check_choice, check_integer, check_number, refuse
 from lab.estimators.series import check_fit, check_predict
 from lab.kernels.infinite import infinite_nngp, infinite_ntk
@@ -92,7 +93,9 @@ class _Regression(MultiOutputMixin, RegressorMixin, _Series):  # type: ignore[mi
         return outputs if self.several_ else outputs[:, 0]
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
-        series, targets = check_fit(self, X, y, multi_output=True, y_numeric=True)
+        its_own = y is None or getattr(getattr(y, "dtype", None), "kind", "") == "c"  # what scikit-learn refuses itself
+        numbers = y if its_own else as_array("y", y)
+        series, targets = check_fit(self, X, numbers, multi_output=True, y_numeric=True)
         self.several_ = targets.ndim == 2
         return series, targets.reshape(len(targets), -1).astype(np.float64)
 

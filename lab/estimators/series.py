@@ -52,7 +52,7 @@ def check_fit(estimator: BaseEstimator, X: Any, y: Any, **options: Any) -> tuple
     values, targets = _validated(lambda: validate_data(estimator, values, y, dtype=np.float64, **options))
     shape = layout(values.shape[1], getattr(estimator, "length", None), came)
     estimator.series_shape_ = shape
-    return torch.tensor(values).reshape(len(values), *shape), targets
+    return torch.tensor(np.ascontiguousarray(values)).reshape(len(values), *shape), targets
 
 
 def check_predict(estimator: Any, X: Any) -> Tensor:
@@ -62,7 +62,7 @@ def check_predict(estimator: Any, X: Any) -> Tensor:
     if came is not None and came != shape and came[0] * came[1] == shape[0] * shape[1]:
         refuse("X", f"series of shape {came}", f"{shape}, as in fit", "put time before features")
     values = _validated(lambda: validate_data(estimator, values, reset=False, dtype=np.float64))
-    return torch.tensor(values).reshape(len(values), *shape)
+    return torch.tensor(np.ascontiguousarray(values)).reshape(len(values), *shape)
 
 
 def _door(X: Any) -> Any:
@@ -88,7 +88,7 @@ def _validated(validate: Callable[[], Any]) -> Any:
         return validate()
     except LabError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         kind = _KindError if isinstance(error, TypeError) else LabError
         raise kind("X or y", " ".join(str(error).split()).rstrip("."), _ALLOWED, _FIX) from None
 

@@ -29,28 +29,44 @@ class Unrolled:
 
     Attributes
     ----------
-    inputs, states, gains
-        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first; gains that are 0 or 1 may be booleans.
+    inputs, states, slopes
+        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first.
+    gated
+        Whether slopes are 0 or 1; `gains` are booleans then.
     weights, multipliers
         W (m, m), A (m, p), B (q, m) and, where there is one, b (m,); and the constants in front of them.
     taps
         How much each observed step reads of each state, R (s, L): one row e_L, rows e_2…e_L, or one row of 1/L.
+    first_read
+        The first time step (from 0) that is read; columns of R before it are zero.
     trained
         Names of the trained weights.
     """
 
     inputs: Tensor
     states: Tensor
-    gains: Tensor
+    slopes: Tensor
+    gated: bool
     weights: Mapping[str, Tensor]
     multipliers: Mapping[str, float]
     taps: Tensor
+    first_read: int
     trained: tuple[str, ...]
+
+    @property
+    def gains(self) -> Tensor:
+        """φ'(g_t), shape (L, n, m): booleans where it is 0 or 1."""
+        return self.slopes.bool() if self.gated else self.slopes
 
     @property
     def first_step(self) -> int:
         """The first time step (from 0) at which a trained weight acts: W meets h_0 = 0 at step 0."""
-        return 0 if {"A", "b"} & set(self.trained) else 1
+        return 0 if "A" in self.trained or "b" in self.trained else 1
+
+    @property
+    def reads_each(self) -> bool:
+        """Whether every time step from the first that is read is an output of its own: R is the identity there."""
+        return len(self.taps) == len(self.states) - self.first_read
 
 
 class FactoredJacobian:
@@ -152,31 +168,41 @@ class FactoredJacobian:
 
 
 def _read_out(unrolled: Unrolled, states: Tensor) -> Tensor:
-    """c_B R B h over states (L, n, m), flattened to (n, o)."""
-    n = states.shape[1]
-    return torch.matmul(_pool(unrolled, states), unrolled.weights["B"].detach().T).reshape(n, -1)
+    """c_B R B h over states (L, n, m), flattened to (n, o): B reads first, so that R mixes q numbers, not m."""
+    n, first = states.shape[1], unrolled.first_read
+    read = torch.matmul(states[first:], unrolled.weights["B"].detach().T)  # (steps that are read, n, q)
+    if not unrolled.reads_each:
+        read = torch.matmul(unrolled.taps[:, first:], read.flatten(1)).view(len(unrolled.taps), n, -1)
+    outputs = read.transpose(0, 1).reshape(n, -1)
+    return outputs if unrolled.multipliers["B"] == 1 else outputs.mul_(unrolled.multipliers["B"])
 
 
 def _pool(unrolled: Unrolled, states: Tensor) -> Tensor:
     """What B multiplies at the observed steps, c_B R h, shape (n, s, m)."""
-    taps = unrolled.multipliers["B"] * unrolled.taps
-    return torch.matmul(taps, states.flatten(1)).view(len(taps), *states.shape[1:]).transpose(0, 1)
+    taps = unrolled.multipliers["B"] * unrolled.taps[:, unrolled.first_read :]
+    read = states[unrolled.first_read :].flatten(1)
+    return torch.matmul(taps, read).view(len(taps), *states.shape[1:]).transpose(0, 1)
 
 
-def _seeds(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
-    """∂⟨r, f⟩/∂h_t through the readout alone, shape (L, n, m)."""
-    n, q = len(cotangent), len(unrolled.weights["B"])
-    taps = unrolled.multipliers["B"] * unrolled.taps
-    spread = torch.matmul(cotangent.view(n, len(taps), q).permute(0, 2, 1), taps)  # (n, q, L)
-    return torch.matmul(spread.permute(2, 0, 1), unrolled.weights["B"].detach())
+def _seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
+    """Write ∂⟨r, f⟩/∂h_t through the readout alone to the time steps of deltas (L, n, m) that are read."""
+    n, steps, B = len(cotangent), len(unrolled.taps), unrolled.weights["B"].detach()
+    spread = cotangent.reshape(n, steps, len(B)).transpose(0, 1).reshape(steps, -1)
+    if not unrolled.reads_each:
+        spread = torch.matmul(unrolled.taps[:, unrolled.first_read :].T, spread)
+    read = deltas[unrolled.first_read :].flatten(0, 1)
+    read.addmm_(spread.reshape(-1, len(B)), B, beta=0, alpha=unrolled.multipliers["B"])
 
 
 def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
-    """∂⟨r, f⟩/∂g_t, shape (L, n, m): one backward pass."""
-    deltas, W = _seeds(unrolled, cotangent), unrolled.weights["W"].detach()
-    deltas[-1] *= unrolled.gains[-1]
-    for t in range(len(deltas) - 2, unrolled.first_step - 1, -1):
-        deltas[t].addmm_(deltas[t + 1], W, alpha=unrolled.multipliers["W"]).mul_(unrolled.gains[t])
+    """∂⟨r, f⟩/∂g_t, shape (L, n, m), from the first time step that counts: one backward pass."""
+    deltas, W = torch.empty_like(unrolled.states), unrolled.weights["W"].detach()
+    _seed(unrolled, deltas, cotangent)
+    rows, slopes, multiplier = deltas.unbind(), unrolled.slopes.unbind(), unrolled.multipliers["W"]
+    later = rows[-1].mul_(slopes[-1])
+    for t in range(len(rows) - 2, unrolled.first_step - 1, -1):  # two operations per time step
+        seeded = 1 if t >= unrolled.first_read else 0  # where there is no seed, what lies there is ignored
+        later = rows[t].addmm_(later, W, beta=seeded, alpha=multiplier).mul_(slopes[t])
     return deltas
 
 
@@ -209,9 +235,10 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
         direction = tangent[name].reshape(len(tangent[name]), -1)
         moved[start:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
     W_transposed = unrolled.weights["W"].detach().T
-    moved[0] *= unrolled.gains[0]
-    for t in range(1, len(moved)):
-        moved[t].addmm_(moved[t - 1], W_transposed, alpha=unrolled.multipliers["W"]).mul_(unrolled.gains[t])
+    rows, slopes = moved.unbind(), unrolled.slopes.unbind()
+    earlier = rows[0].mul_(slopes[0])
+    for row, slope in zip(rows[1:], slopes[1:], strict=True):
+        earlier = row.addmm_(earlier, W_transposed, alpha=unrolled.multipliers["W"]).mul_(slope)
     change = _read_out(unrolled, moved)
     if "B" in tangent:
         change += torch.matmul(_pool(unrolled, unrolled.states), tangent["B"].T).reshape(change.shape)
@@ -266,7 +293,7 @@ def _output_deltas(unrolled: Unrolled) -> Tensor:
         for k in unrolled.taps[:, t].nonzero().flatten().tolist():
             now[k] += (unrolled.multipliers["B"] * unrolled.taps[k, t]) * B[:, None]
         carried = sum(begin < t for begin in begins)
-        now[carried:] *= unrolled.gains[t]
+        now[carried:] *= unrolled.slopes[t]
     return deltas.view(-1, o, n, width).permute(2, 1, 0, 3)
 
 

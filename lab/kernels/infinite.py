@@ -155,7 +155,8 @@ class _Sequences:
 
 @torch.no_grad()
 def _kernel(network: ElmanRNN, X: Tensor, X2: Tensor | None, tangent: bool) -> Tensor:
-    inputs = [_check(network, name, value) for name, value in (("X", X), ("X2", X2)) if value is not None]
+    given = [("X", X)] if X2 is None else [("X", X), ("X2", X2)]
+    inputs = [_check(network, name, value) for name, value in given]
     limit = _Limit.of(network, tangent)
     left, right = (sequences := _align(network, limit, inputs))[0], sequences[-1]
     if X2 is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -147,8 +148,11 @@ class ElmanRNN(torch.nn.Module):
         for step in projected.unbind(1):
             state = self.activation.function(step + self.multipliers["W"] * (state @ W_transposed))
             states.append(state)
-        taps = self.multipliers["B"] * READOUTS[self.readout](len(states)).to(inputs)
-        outputs = torch.einsum("st,tnm,qm->nsq", taps, torch.stack(states), self.B)
+        first = _first_read(self.readout, len(states))
+        read = torch.matmul(torch.stack(states[first:]), self.B.T)  # in the order of `FactoredJacobian.outputs`
+        if self.readout == "mean":
+            read = torch.tensordot(_taps(self.readout, len(states), inputs.dtype, inputs.device), read, 1)
+        outputs = self.multipliers["B"] * read.transpose(0, 1)
         return outputs if self.readout == "all" else outputs[:, 0]
 
     @torch.no_grad()
@@ -159,25 +163,34 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def unroll(self, inputs: Tensor) -> Unrolled:
         """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU (D is boolean)."""
-        inputs = self._cast(inputs)
-        states = self._project(inputs.transpose(0, 1).contiguous())  # g_t, until h_t takes its place
-        gains = torch.empty_like(states, dtype=torch.bool if self.activation.gated else states.dtype)
-        W_transposed = self.W.T
-        for t, preactivation in enumerate(states):
-            if t > 0:
-                preactivation.addmm_(states[t - 1], W_transposed, alpha=self.multipliers["W"])
-            state = self.activation.function(preactivation)
-            gains[t] = self.activation.gain(preactivation, state)
-            states[t] = state
+        inputs = self._cast(inputs).transpose(0, 1).contiguous()
+        states = self._project(inputs)  # g_t, until h_t takes its place
+        slopes = self._recur(states)
+        length = len(states)
         return Unrolled(
-            inputs=inputs.transpose(0, 1),
+            inputs=inputs,
             states=states,
-            gains=gains,
+            slopes=slopes,
+            gated=self.activation.gated,
             weights={name: getattr(self, name) for name in self.scales},
             multipliers=self.multipliers,
-            taps=READOUTS[self.readout](len(states)).to(states),
+            taps=_taps(self.readout, length, states.dtype, states.device),
+            first_read=_first_read(self.readout, length),
             trained=self._trained,
         )
+
+    def _recur(self, states: Tensor) -> Tensor:
+        """Turn c_A A x_t (L, n, m) into h_t in place, one time step after the other; returns φ'(g_t), (L, n, m)."""
+        activation, W_transposed, multiplier = self.activation, self.W.T, self.multipliers["W"]
+        preactivations = states if activation.gain_of_state else torch.empty_like(states)
+        previous = None
+        for t, state in enumerate(states.unbind()):  # two operations per time step
+            if previous is not None:
+                state.addmm_(previous, W_transposed, alpha=multiplier)
+            if not activation.gain_of_state:
+                preactivations[t] = state
+            previous = activation.in_place(state)
+        return activation.gain(preactivations, states)
 
     @torch.no_grad()
     def gates(self, inputs: Tensor) -> Tensor | None:
@@ -241,7 +254,9 @@ class ElmanRNN(torch.nn.Module):
 
     def _project(self, inputs: Tensor) -> Tensor:
         """c_A A x_t + c_b b for all time steps at once."""
-        projected = (inputs @ self.A.T).mul_(self.multipliers["A"])
+        projected = inputs @ self.A.T
+        if self.multipliers["A"] != 1:
+            projected.mul_(self.multipliers["A"])
         return projected if self.b is None else projected + self.multipliers["b"] * self.b
 
     def _cast(self, inputs: Tensor) -> Tensor:
@@ -256,6 +271,17 @@ class ElmanRNN(torch.nn.Module):
         if not len(inputs):
             refuse("inputs", f"shape {tuple(inputs.shape)}", "at least one sample", "check how the data were selected")
         return inputs.to(self.A)
+
+
+def _first_read(readout: str, length: int) -> int:
+    """The first time step (from 0) that is read."""
+    return {"last": length - 1, "all": 1, "mean": 0}[readout]
+
+
+@lru_cache(maxsize=16)
+def _taps(readout: str, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """R (s, L), made once: nobody writes to it."""
+    return READOUTS[readout](length).to(device, dtype)
 
 
 def _check_pair(parametrization: Parametrization, activation: str) -> Parametrization:

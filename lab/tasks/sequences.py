@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lab.arrays import as_array
 from lab.errors import check_integer, check_number, check_seed, refuse
 from lab.tasks.task import SequenceTask, split
 
@@ -121,8 +122,7 @@ def teacher(
     """
     _check_sizes(samples, test, length, features, seed)
     inputs = _unit(np.random.default_rng(seed).standard_normal((samples + test, length, features)))
-    targets = function(torch.from_numpy(inputs))
-    targets = targets.detach().cpu().numpy() if isinstance(targets, Tensor) else np.asarray(targets)
+    targets = as_array("targets", function(torch.from_numpy(inputs)))
     if targets.shape[:1] != (samples + test,):
         fix = "reduce over time and features, keep the samples"
         refuse("function", f"targets of shape {targets.shape}", f"{samples + test} samples on the first axis", fix)

@@ -307,7 +307,7 @@ def test_calling_the_module_is_calling_the_function():
     assert module(small_network(task), task, lab.Descent(2)).network.steps.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("descent", [None, 10, "x"])
+@pytest.mark.parametrize("descent", [10, "x"])
 def test_what_is_no_descent_is_refused(descent):
     task = small_task()
     for start in (lab.side_by_side, lab.descend):

@@ -1,0 +1,218 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The tangent kernel
+#
+# At the end you can
+#
+# * compute the neural tangent kernel of a recurrent network from its definition, and see why that is slow;
+# * compute it from two small Gram matrices, the way of this lab, and check that the two agree;
+# * name the classic mistake, and say how wrong it is.
+
+# %%
+import time
+
+import numpy as np
+import torch
+
+import lab
+from lab.figures import notebook, style
+
+notebook.begin()
+
+# %% [markdown]
+# ## The slow way: from the definition
+#
+# The *Jacobian* $J$ has one row for each output $f(x_i)$ and one column for each weight; the *tangent kernel* is
+# $K=JJ^\top$ ([Jacot, Gabriel and Hongler 2018](https://arxiv.org/abs/1806.07572)). `torch.func` computes $J$ by
+# automatic differentiation, for any network.
+
+# %%
+task = lab.tasks.separable(samples=16, length=8)
+X = task.train_inputs
+network = lab.ElmanRNN.like(task, width=notebook.choose(512, fast=128), readout="mean")  # f = B (h₁ + … + h_L)/L
+
+
+def slow_kernel(network, X):
+    weights = {"W": network.W.detach()}
+
+    def output(weights, x):
+        return torch.func.functional_call(network, weights, (x[None],))[0]
+
+    jacobian = torch.func.vmap(torch.func.jacrev(output), (None, 0))(weights, X)["W"]  # (n, 1, m, m)
+    rows = jacobian.flatten(1)
+    return rows @ rows.T
+
+
+slow = slow_kernel(network, X)
+notebook.say(f"J has {len(X)} × {network.W.numel():,} entries: {8 * len(X) * network.W.numel() / 1e6:.0f} MB.")
+
+# %% [markdown]
+# ## The factored way
+#
+# With $g_t=Wh_{t-1}+Ax_t$, $h_t=\varphi(g_t)$ and the *deltas* $\delta_t=\partial f/\partial g_t$, the chain rule gives
+#
+# $$\frac{\partial f}{\partial W}=\sum_t\delta_t\,h_{t-1}^\top
+# \qquad\Longrightarrow\qquad
+# K(x,x')=\sum_{t,s}\langle\delta_t,\delta'_s\rangle\,\langle h_{t-1},h'_{s-1}\rangle .$$
+#
+# Each of the two inner products is a small Gram matrix over all samples and time steps. No array with $m^2$ columns is
+# ever formed.
+
+# %%
+
+
+def states_and_deltas(network, X):
+    unrolled = network.unroll(X)
+    states, gains, W = unrolled.states, unrolled.gains.to(X), network.W.detach()
+    read = network.B.detach() / len(states)  # every state is read, with the same share
+    deltas = torch.zeros_like(states)
+    deltas[-1] = gains[-1] * read
+    for t in range(len(states) - 2, -1, -1):
+        deltas[t] = gains[t] * (deltas[t + 1] @ W + read)
+    return states[:-1], deltas[1:]  # h_0 … h_(L−1) beside δ_1 … δ_L: W meets h = 0 in the first step
+
+
+states, deltas = states_and_deltas(network, X)
+gram_of_states = torch.einsum("tim,sjm->tisj", states, states)
+gram_of_deltas = torch.einsum("tim,sjm->tisj", deltas, deltas)
+factored = torch.einsum("tisj,tisj->ij", gram_of_states, gram_of_deltas)
+torch.testing.assert_close(factored, slow, rtol=1e-10, atol=1e-10)
+
+# %% [markdown]
+# The same numbers, to ten digits. In the lab it is one call, which chooses between two routes by their cost:
+
+# %%
+
+
+def seconds(work, repeats=5):
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+ours = network.jacobian(X).gram()[:, 0, :, 0]
+torch.testing.assert_close(ours, slow, rtol=1e-10, atol=1e-10)
+ratio = seconds(lambda: slow_kernel(network, X)) / seconds(lambda: network.jacobian(X).gram())
+notebook.say(f"At width {network.width} the slow way takes **{ratio:.0f} times** as long here.")
+
+# %% [markdown]
+# ## The classic mistake
+#
+# $W$ is the same matrix at every time step, so its gradient is a *sum* over time, and the square of a sum has cross
+# terms. It is tempting to keep only $t=s$, as if every step had a matrix of its own:
+
+# %%
+wrong = torch.einsum("titj,titj->ij", gram_of_states, gram_of_deltas)
+error = float(torch.linalg.norm(wrong - slow) / torch.linalg.norm(slow))
+share = float(wrong.diagonal().sum() / slow.diagonal().sum())
+notebook.say(
+    f"Without the terms t ≠ s the kernel is **{100 * error:.0f} %** off (Frobenius norm), and {100 * (1 - share):.0f} % "
+    "of its trace is missing."
+)
+
+# %%
+figure, axes = style.panels(3, size=(3.4, 3.4))
+top = float(slow.abs().max())
+for ax, (name, kernel) in zip(
+    axes[0], {"right": slow, "without t ≠ s": wrong, "what is missing": slow - wrong}.items(), strict=True
+):
+    image = ax.imshow(kernel.numpy(), cmap="RdBu_r", vmin=-top, vmax=top)
+    ax.set(title=name, xlabel="sample", ylabel="sample" if name == "right" else "")
+    ax.grid(visible=False)
+figure.colorbar(image, ax=axes[0], shrink=0.8, label="K(x, x')")
+notebook.show(figure, "the kernel, the kernel without cross terms, and the difference")
+
+# %% [markdown]
+# **What to see.** The mistake is not a small one, and nothing crashes: the wrong kernel is symmetric, positive, and
+# looks like the right one. Only a comparison with the definition tells.
+#
+# Why do the cross terms count so much? For a term to survive, both factors must be correlated in time: the states and
+# the deltas. Here are the average correlations:
+
+# %%
+coherence = torch.einsum("tim,sim->ts", states, states) / torch.einsum("tim,tim->t", states, states).sqrt().outer(
+    torch.einsum("tim,tim->t", states, states).sqrt()
+)
+sharing = torch.einsum("tim,sim->ts", deltas, deltas) / torch.einsum("tim,tim->t", deltas, deltas).sqrt().outer(
+    torch.einsum("tim,tim->t", deltas, deltas).sqrt()
+)
+figure, axes = style.panels(2, size=(3.6, 3.4))
+for ax, matrix, title in zip(axes[0], (coherence, sharing), ("states ⟨h_t, h_s⟩", "deltas ⟨δ_t, δ_s⟩"), strict=True):
+    image = ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    ax.set(title=title, xlabel="time step s", ylabel="time step t")
+    ax.grid(visible=False)
+figure.colorbar(image, ax=axes[0], shrink=0.8, label="correlation")
+notebook.show(figure, "correlations of states and of deltas between time steps")
+off = sharing[~torch.eye(len(sharing), dtype=torch.bool)].abs().mean()
+notebook.say(f"Off the diagonal, deltas correlate by {float(off):.2f} on average at this width.")
+
+# %% [markdown]
+# A state contains what the earlier inputs left behind, so states of different times are alike. And since every state is
+# read through the same $B$, so are the deltas: each collects what all later outputs send back. The correlations do not
+# go away in wide networks. If only the *last* state is read, deltas of different times are nearly orthogonal there, and
+# the mistake is smaller; exercise 2 looks at that.
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** The kernel decides how fast gradient descent learns: the residual's component along an eigenvector with
+# eigenvalue $\lambda$ shrinks by $(1-\eta\lambda)$ in every step. Compute the critical learning rate and check it.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# critical = 2 / torch.linalg.eigvalsh(slow)[-1].item()
+# for factor in (0.95, 1.05):
+#     result = lab.side_by_side(network, task, lab.Descent(2000, learning_rate=factor * critical))
+#     print(factor, result.linearized.diverged_at, result.linearized.loss[-1])
+# ```
+#
+# Below it the linearized network converges, above it diverges.
+#
+# </details>
+#
+# **2.** How does the error of the mistake depend on the width, here and if only the last time step is read?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for width in (64, 256, 1024):
+#     net = lab.ElmanRNN.like(task, width, readout="mean")
+#     h, d = states_and_deltas(net, X)
+#     right = net.jacobian(X).gram()[:, 0, :, 0]
+#     diagonal = torch.einsum("tim,tjm,tin,tjn->ij", h, h, d, d)
+#     print(width, float(torch.linalg.norm(right - diagonal) / torch.linalg.norm(right)))
+# ```
+#
+# It stays where it is. For the last step, put `deltas[-1] = gains[-1] * network.B.detach()` and leave `+ read` away in
+# `states_and_deltas`, and use `lab.ElmanRNN.like(task, width)`: there the error falls about as $m^{-1/2}$. Such a
+# mistake hides well: it looks like one of the many things that get better with width.
+#
+# </details>
+#
+# **3.** Which matrix carries the kernel? Train $A$ and $B$ too, and compare the traces of the three parts.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for name in "WAB":
+#     part = lab.ElmanRNN.like(task, 256, trained=(name,)).jacobian(X).gram()
+#     print(name, float(part[:, 0, :, 0].trace()))
+# ```
+#
+# In the paper's initialization $W$ has the largest share and $B$ almost none. `lazylab run frozen_layers` shows what
+# that means for training.
+#
+# </details>
