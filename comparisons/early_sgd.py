@@ -42,6 +42,7 @@ import numpy as np
 from comparisons import _exponents, _tasks
 from comparisons._settings import CentredSettings, build, check_distinct, f0_share
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, plain, power, told
 from lab.costs import Cost, tangent_kernel_flops, training_step_flops
 from lab.errors import check_number, refuse
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-question = "Does the linear picture explain stochastic gradient descent in its early stages, and for how long?"
+question = "Does the linear picture explain stochastic gradient descent in its early stages?"
 asked_by = "R3"
 version = 1
 GRID = (*CentredSettings.GRID, "batches", "momenta")
@@ -284,8 +285,8 @@ def _over_full(table: pd.DataFrame, rows: pd.DataFrame, name: str) -> Number:
 def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
     """How long the picture holds for SGD and for full batches, how it grows with the width, and what noise adds."""
     batches, width = list(dict.fromkeys(table["batch"])), int(table["width"].max())
-    times = [f"{_name(batch)}: {_say_leaving(numbers, batch)}" for batch in batches]
-    first = f"At width {width} the test gap exceeds {LEVELS[0]:g} of the initial residual for {'; for '.join(times)}."
+    times = [f"{_say_leaving(numbers, batch)} with {_name(batch)}" for batch in batches]
+    first = f"At width {width} the test gap exceeds {LEVELS[0]:g} of the initial residual {listed(times)}."
     return " ".join(part for part in (first, _say_growth(numbers, batches[0]), _say_noise(numbers, batches)) if part)
 
 
@@ -297,8 +298,8 @@ def _say_leaving(numbers: dict[str, Number], batch: str) -> str:
     time, left = numbers[f"time_to_leave.{batch}"], numbers[f"mse_when_leaving.{batch}"]
     if time.value is None:
         return f"in no median run ({time.reason})"
-    told = "" if left.value is None else f", with {100 * left.value:.0f} % of the training error left"
-    return f"at kernel time {time.value:.3g}{told}"
+    remains = "" if left.value is None else f" ({100 * left.value:.0f} % of the error left)"
+    return f"at kernel time {plain(time.value)}{remains}"
 
 
 def _say_growth(numbers: dict[str, Number], batch: str) -> str:
@@ -307,12 +308,12 @@ def _say_growth(numbers: dict[str, Number], batch: str) -> str:
     if degree.value is None or degree.interval is None:
         said = f"How the time grows with the width is not visible ({degree.reason or 'no interval'})"
     elif degree.interval[0] > 0:
-        said = f"The time grows with the width as m^{degree}"
+        said = f"The time grows as {power(degree)}"
     else:
-        said = f"No growth of the time with the width is visible at this size (m^{degree})"
+        said = f"No growth of the time with the width is visible at this size ({power(degree)})"
     if gap.value is None:
         return f"{said}."
-    return f"{said}; the gap up to kernel time 10 goes as m^{gap}: {_exponents.judge(gap, THEORY)}."
+    return f"{said}; the gap up to kernel time 10 goes as {power(gap)}: {_exponents.judge(gap, THEORY)}."
 
 
 def _say_noise(numbers: dict[str, Number], batches: list[str]) -> str:
@@ -322,12 +323,12 @@ def _say_noise(numbers: dict[str, Number], batches: list[str]) -> str:
         return ""
     ratio = numbers[key]
     if ratio.interval is None:
-        return f"With {_name(batches[0])} the gap there is {ratio} times that of full batches."
+        return f"With {_name(batches[0])} the gap there is {told(ratio)} times that of full batches."
     low, high = ratio.interval
     judged = (
         "the noise adds to it" if low > 1 else "the noise takes from it" if high < 1 else "no difference is visible"
     )
-    return f"With {_name(batches[0])} the gap there is {ratio} times that of full batches: {judged}."
+    return f"With {_name(batches[0])} the gap there is {told(ratio)} times that of full batches: {judged}."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

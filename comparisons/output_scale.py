@@ -38,7 +38,7 @@ reached.<net>
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ import numpy as np
 from comparisons import _exponents
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, power, side, told
 from lab.costs import Cost, tangent_kernel_flops, training_step_flops
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
@@ -498,56 +499,52 @@ def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
 
 def _say_slopes(numbers: dict[str, Number], arms: list[str]) -> str:
     slopes = {net: numbers[f"slope.gap_test.{net}"] for net in arms}
-    said = [
-        f"α^{slope} for the {NETWORKS[net]} ({_judge(slope)})"
-        for net, slope in slopes.items()
-        if slope.value is not None
-    ]
+    said = [f"{power(slope, 'α')} for the {NETWORKS[net]}" for net, slope in slopes.items() if slope.value is not None]
     if not said:
         return "The test gap has no slope in α here."
-    return f"On the lazy side (α ≥ {LAZY_FROM:g}) the test gap goes as {', '.join(said)}{_say_gates(numbers, arms)}."
+    judged = {_judge(slope) for slope in slopes.values() if slope.value is not None}
+    against = f", {judged.pop()}" if len(judged) == 1 else " (theory, for smooth networks: 1/α)"
+    return f"On the lazy side the test gap goes as {listed(said)}{against}{_say_gates(slopes)}."
 
 
 def _judge(slope: Number) -> str:
-    """What interval and local slopes say about the theory's 1/α."""
-    if slope.value is None or slope.interval is None:
+    """What the interval says about the theory's 1/α."""
+    where, growing = side(slope, THEORY), side(slope, 0.0)
+    if where is None:
         return "one interval needs three seeds or more"
-    low, high = slope.interval
-    if low > 0:
-        return "which grows"
-    if high >= 0:
-        return "no trend visible"
-    if low <= THEORY <= high:
-        return "compatible with the theory's 1/α"
-    return f"{'slower' if low > THEORY else 'faster'} than the theory's 1/α"
+    if growing != "below":
+        return "which grows" if growing == "above" else "no trend visible"
+    words = {"open": "compatible with", "above": "slower than", "below": "faster than"}
+    return f"{words[where]} the theory's 1/α"
 
 
-def _say_gates(numbers: dict[str, Number], nets: list[str]) -> str:
-    """Where the gap of a network with gates falls slower than the theory says: what is missing, and how gates flip."""
-    slow = [net for net in nets if _judge(numbers[f"slope.gap_test.{net}"]).startswith("slower")]
-    flips = {net: numbers[f"slope.gate_flips.{net}"] for net in slow}
-    known = [f"α^{flip} in the {NETWORKS[net]}" for net, flip in flips.items() if flip.value is not None]
-    if not known:
-        return ""
-    return f"; the theory asks for a smooth network, but ReLU gates flip (their share goes as {', '.join(known)})"
+def _say_gates(slopes: Mapping[str, Number]) -> str:
+    """Where the gap of a network with gates falls slower than the theory says: what is missing."""
+    slow = [net for net, slope in slopes.items() if "ReLU" in NETWORKS[net] and _judge(slope).startswith("slower")]
+    return ": ReLU gates flip" if slow else ""
 
 
 def _say_price(numbers: dict[str, Number], arms: list[str]) -> str:
-    """Test error of the lazy end against the rich end and α near 1: where it is higher, lower, or neither visibly."""
-    groups: dict[str, list[str]] = {"raises": [], "lowers": [], "makes no visible difference to": []}
-    for suffix in arms:
-        for name, difference, alpha in _prices(numbers, suffix):
-            low, high = difference.interval or (0.0, 0.0)
-            verb = "raises" if low > 0 else "lowers" if high < 0 else "makes no visible difference to"
-            shown = (
-                replace(difference, value=-(difference.value or 0.0), interval=(-high, -low))
-                if high < 0
-                else difference
-            )
-            size = f" by {shown} from {numbers[f'test_error.{name}.{suffix}'].value:.2g}" if low * high > 0 else ""
-            groups[verb].append(f"the {_called(suffix)}{size} (against α = {alpha:g})")
-    parts = [f"{verb} the test error of {', '.join(said)}" for verb, said in groups.items() if said]
-    return f"At equal training error, going to the largest α {'; it '.join(parts)}." if parts else ""
+    """How many prices of laziness are above 0, below 0 or neither, and the largest; in test error at equal training."""
+    prices = [(difference, suffix, alpha) for suffix in arms for _, difference, alpha in _prices(numbers, suffix)]
+    if not prices:
+        return ""
+    parts = []
+    for verb, where in (("raises", "above"), ("lowers", "below")):
+        found = [each for each in prices if side(each[0], 0.0) == where]
+        if found:
+            most, suffix, alpha = max(found, key=lambda each: abs(each[0].value or 0.0))
+            size = told(most if where == "above" else _negative(most))
+            here = f"{verb} the test error of the {_called(suffix)} by {size} (against α = {alpha:g})"
+            parts.append(here + (f", the largest of {len(found)} such differences" if len(found) > 1 else ""))
+    unseen = sum(side(difference, 0.0) == "open" for difference, _, _ in prices)
+    parts += [f"makes no visible difference in {unseen} of {len(prices)} cases"] if unseen else []
+    return f"At equal training error the largest α {listed(parts)}."
+
+
+def _negative(number: Number) -> Number:
+    low, high = number.interval or (0.0, 0.0)
+    return replace(number, value=-(number.value or 0.0), interval=(-high, -low))
 
 
 def _prices(numbers: dict[str, Number], suffix: str) -> Iterator[tuple[str, Number, float]]:

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 from comparisons import _ladders, _tasks
 from comparisons._shape import Conclusion, Number
+from comparisons._words import listed, power, side
 from lab.costs import Cost, linearized_step_flops, training_step_flops
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
@@ -336,45 +337,39 @@ def _widths(notion: str, name: str, arm: pd.DataFrame) -> dict[str, Number]:
 
 
 def verdict(numbers: Mapping[str, Number], table: pd.DataFrame) -> str:
-    """Degrees in words, and what they say of the theory."""
+    """Degrees of the last-step loss in words, and what they say of the theory."""
     sentences = []
     for notion, what in (("train", "To train in 9 of 10 seeds"), ("lazy", "To stay lazy")):
         if (table["notion"] == notion).any():
-            sentences.append(f"{what}, the width has to grow as {_powers(notion, numbers)}")
+            sentences.append(f"{what}, the width grows as {_powers(notion, numbers)}.")
     degree = numbers.get("train.degree.n")
     if degree is not None and degree.value is not None:
-        most = int(table.loc[(table["notion"] == "train") & (table["arm"] == "samples"), "samples"].max())
-        sentences.append(_loose(degree, most))
-    return ". ".join(sentences) + "."
+        sentences.append(_loose(degree))
+    return " ".join(sentences)
 
 
 def _powers(notion: str, numbers: Mapping[str, Number]) -> str:
-    told = []
+    grows, flat, none = [], [], []
     for name, word in SYMBOLS.items():
         degree = numbers.get(f"{notion}.degree.{name}")
-        if degree is None:
+        if degree is None or name.endswith(".all"):
             continue
         if degree.value is None:
-            told.append(f"{word}: no degree ({degree.reason})")
-        elif degree.interval is not None and degree.interval[0] <= 0 <= degree.interval[1]:
-            told.append(f"{word} to the {degree}, no dependence visible at this size")
+            none.append(f"no degree in {word} ({degree.reason})")
+        elif side(degree, 0.0) == "open":
+            flat.append(word)
         else:
-            told.append(f"{word} to the {degree}")
-    return "; ".join(told)
+            grows.append(power(degree, f"({word})" if "/" in word else word))
+    without = [f"no dependence on {listed(flat)} is visible"] if flat else []
+    return "; ".join([*([listed(grows)] if grows else []), *without, *none])
 
 
-def _loose(degree: Number, most: int) -> str:
+def _loose(degree: Number) -> str:
     """The measured degree in n beside the quoted one and the count of weights."""
-    text = f"The theorem hides its degrees; for the feed-forward sibling n^{QUOTED} is quoted, and up to n = {most}"
-    text += f" the measured degree is {degree.value:.2g}"
-    if degree.interval is None:
-        return text + " (an interval needs three seeds)"
-    low, high = degree.interval
-    if low <= COUNTING <= high:
-        return text + ", compatible with counting weights, m² ≥ n"
-    if low > COUNTING:
-        return text + ", above the ½ of counting weights, m² ≥ n"
-    return text + ", below the ½ of counting weights, m² ≥ n: no final degree, the widths are still above that count"
+    where = {"open": "compatible with", "above": "above", "below": "below", None: "not to be judged with few seeds by"}
+    judged = where[side(degree, COUNTING)]
+    quoted = f"Where n^{QUOTED} is quoted for the theorem's feed-forward sibling, the degree in n is here {judged}"
+    return f"{quoted} the ½ of counting weights, m² ≥ n."
 
 
 def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:

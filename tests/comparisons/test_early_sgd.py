@@ -129,7 +129,7 @@ def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, sp
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({}, "grows with the width as m^"),
+        ({}, "The time grows as width^"),
         ({"growth": 0.0}, "No growth of the time with the width is visible"),
         ({"gap": -0.5}, "compatible with the theory"),
         ({"gap": -1.0}, "faster than the theory"),
