@@ -51,12 +51,11 @@ def test_per_sample_route_flops_are_forming_contracting_and_storing(sizes):
 def test_passes_and_steps_of_a_recurrent_network(length):
     n, p, m, q = 5, 3, 16, 1
     network, x = ElmanRNN(m, p, q), draw(n, length, p)
-    read = 2 * n * m * q + 2 * n * m * length  # the readout and its taps
+    read = seeds = 2 * n * m * q  # the one time step that is read, and what its residual sends back
     forward = counted(lambda: network.jacobian(x))
     assert costs.recurrent_pass_flops(n, length, m, p) == forward - read
     jacobian, cotangent = network.jacobian(x), torch.ones(n, q, dtype=torch.float64)
     backward = counted(lambda: network.descend(jacobian, cotangent, 0.0))
-    seeds = 2 * n * q * length + 2 * n * length * q * m
     whole = costs.recurrent_pass_flops(n, length, m) + backward - seeds
     assert abs(costs.training_step_flops(n, length, m) - whole) <= 2 * n * m * m * (length > 1)  # one product less
 
