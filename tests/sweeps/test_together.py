@@ -154,7 +154,8 @@ def test_a_death_in_a_group_costs_one_retry_each(tmp_path, monkeypatch):
     outcome = run(store, cells, executor="processes", workers=2)
     assert sorted(failure.cell["number"] for failure in outcome.failed) == [2, 5]
     begun = Counter(measured(tmp_path / "log"))
-    assert begun.pop(5) <= 3, "a death takes its word with it that it has raised once"
+    in_company = 2  # 9 and 2 die once each beside other cells; then 2 is alone
+    assert begun.pop(5) <= 2 + in_company, "each such death may take the word with it that 5 has raised"
     assert (begun[2], begun[9], max(begun.values())) == (2, 2, 2)
     assert json.loads(store.path(cells[9], "json").read_text())["row"]["number"] == 9
     assert "RuntimeError" in signs.failure(store.directory, store.key(cells[5]))
