@@ -63,7 +63,8 @@ class _Series(BaseEstimator):  # type: ignore[misc]
         series = check_predict(self, X)
         with torch.no_grad():
             blocks = [self._respond(block).double().cpu().numpy() for block in torch.split(series, _ROWS)]
-        return np.concatenate(blocks) * self.scale_ + self.intercept_
+        outputs: Array = np.concatenate(blocks) * self.scale_ + self.intercept_
+        return outputs
 
     def _scale(self, targets: Array) -> Array:
         """Units (q,) in which targets are learnt: a network's motion, unlike a linear model's, depends on them."""

@@ -149,7 +149,8 @@ def _precision(kernel: Tensor | Array) -> float:
     dtype = getattr(kernel, "dtype", None)
     if isinstance(dtype, torch.dtype):
         return torch.finfo(dtype).eps if dtype.is_floating_point else float(np.finfo(np.float64).eps)
-    return float(np.finfo(dtype if getattr(dtype, "kind", "") == "f" else np.float64).eps)
+    known = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.dtype(np.float64)
+    return float(np.finfo(known).eps)
 
 
 def _one_minus_power(rates: Array, steps: Array) -> Array:
