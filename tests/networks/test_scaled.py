@@ -1,5 +1,7 @@
 """Chizat's scaling: nothing at the start, α times the change, α² times the kernel."""
 
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from lab.networks.modules import as_network
 from lab.networks.network import Network
 from lab.networks.scaled import Scaled
 from tests.references import draw
-from tests.tolerances import EXACT, OUTPUTS, relative
+from tests.tolerances import DIFFERENCE_STEP, DIFFERENCES, EXACT, OUTPUTS, relative
 
 ALPHA = 7.5
 X = draw(3, 4, 2)
@@ -111,6 +113,36 @@ def test_copies_are_independent_and_keep_their_origin(make):
     move(scaled.network)
     assert torch.equal(twin(X), moved)
     assert Scaled(make(), ALPHA, centred=False).copy().origin is None
+
+
+@INNER
+def test_the_start_is_remembered_until_the_inputs_are_written_to(make):
+    scaled, inputs, calls = Scaled(make(), ALPHA), X.clone(), []
+    start = scaled.origin.network
+    scaled.origin.network = lambda inputs: calls.append(1) or start(inputs)
+    for _ in range(3):
+        move(scaled.network)
+        assert relative(scaled.jacobian(inputs).outputs, scaled(inputs).reshape(3, -1)) <= EXACT
+    assert len(calls) == 1 + 3  # a call without a Jacobian asks anew: it may be transformed or differentiated
+    inputs.numpy()[0] = 2.0  # a change that no version counter sees
+    assert relative(scaled.jacobian(inputs).outputs, scaled(inputs).reshape(3, -1)) <= EXACT
+
+
+def test_what_is_stored_holds_nobodys_data():
+    scaled = Scaled(elman(), ALPHA)
+    before = len(pickle.dumps(scaled))
+    scaled.jacobian(X)
+    assert len(pickle.dumps(scaled)) == before
+
+
+@INNER
+def test_derivatives_by_the_inputs_and_batched_calls_are_right(make):
+    scaled, step = Scaled(make(), ALPHA), DIFFERENCE_STEP
+    move(scaled.network)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda sample: scaled(sample[None])[0].sum()))(X)
+    direction = draw(*X.shape, seed=2)
+    slope = (scaled(X + step * direction) - scaled(X - step * direction)).flatten(1).sum(1) / (2 * step)
+    assert relative((jacobian * direction).sum((1, 2)), slope.detach()) <= DIFFERENCES
 
 
 def test_a_stale_jacobian_refuses_and_a_kept_one_selects():
