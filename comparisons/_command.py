@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from comparisons import _tasks
+from comparisons._forecast import advice, foresee, quantity, room
 from comparisons._shape import Comparison, as_json, load, names, with_values
+from comparisons._status import duration
 from lab.costs import Cost
 from lab.errors import LabError
 from lab.sweeps import (
@@ -377,6 +379,8 @@ def _run(plan: _Plan, dry_run: bool) -> int:
 
 
 def _carry_out(plan: _Plan) -> int:
+    if plan.crew.scheduler is None:
+        _warn(advice(*room(_to_do(plan)[1], plan.crew)))
     try:
         outcome = run_cells(f"comparisons.{plan.name}", plan.mine, plan.costs, plan.store, plan.crew)
     except KeyboardInterrupt:
@@ -482,31 +486,46 @@ def _tell_interrupted(store: Store, cells: Sequence[Cell]) -> int:
 
 def _tell_plan(plan: _Plan) -> int:
     cells, costs, crew = plan.mine, plan.costs, plan.crew
-    missing = {id(cell) for cell in plan.store.missing(cells)}
-    left = sum(cost.flops for cell, cost in zip(cells, costs, strict=True) if id(cell) in missing)
+    missing, to_do = _to_do(plan)
+    left = sum(cost.flops for cost in to_do)
     flops, peak = sum(cost.flops for cost in costs), max((cost.bytes for cost in costs), default=0.0)
     share = f" (shard {plan.shard} of {len(plan.cells)})" if plan.shard.of > 1 else ""
     print(
         f"cells      {len(cells)}{share}, of which {len(cells) - len(missing)} are committed in {plan.store.directory}"
     )
-    print(f"work       {_quantity(flops, 'flop')}, of which {_quantity(left, 'flop')} to do")
+    print(f"work       {quantity(flops, 'flop')}, of which {quantity(left, 'flop')} to do")
     places = f"{crew.workers} at a time" if crew.scheduler is None else "as many at a time as there are workers"
-    print(f"memory     {_quantity(peak, 'B')} at most per cell, {places}")
+    print(f"memory     {quantity(peak, 'B')} at most per cell, {places}")
     print(f"executor   {crew.executor} on {crew.device}, {crew.threads} threads per cell")
+    if missing:
+        _tell_forecast(missing, to_do, crew)
     return DONE
+
+
+def _tell_forecast(cells: Sequence[Cell], costs: Sequence[Cost], crew: Crew) -> None:
+    expected = foresee(cells, costs, crew)
+    where = "here" if crew.scheduler is None else "with one worker that is as fast as this machine"
+    print(f"forecast   {duration(expected.seconds)} {where}, within a factor of two or three")
+    if crew.scheduler is None:
+        print(f"           {quantity(expected.bytes, 'B')} of memory, of {quantity(expected.free, 'B')} that are free")
+        _warn(advice(expected.bytes, expected.free))
+
+
+def _to_do(plan: _Plan) -> tuple[list[Cell], list[Cost]]:
+    """The cells that are not committed yet, and what they cost."""
+    missing = {id(cell) for cell in plan.store.missing(plan.mine)}
+    left = [(cell, cost) for cell, cost in zip(plan.mine, plan.costs, strict=True) if id(cell) in missing]
+    return [cell for cell, _ in left], [cost for _, cost in left]
+
+
+def _warn(advice: str | None) -> None:
+    if advice is not None:
+        print(f"lazylab: warning: {advice}", file=sys.stderr)
 
 
 def _preset_cost(comparison: Comparison, preset: str) -> str:
     cells = comparison.cells(comparison.PRESETS[preset])
-    return f"{preset} {_quantity(sum(comparison.cost(cell).flops for cell in cells), 'flop')} in {len(cells)} cells"
-
-
-def _quantity(value: float, unit: str) -> str:
-    for prefix in ("", "k", "M", "G", "T"):
-        if value < 1000:
-            return f"{value:.3g} {prefix}{unit}"
-        value /= 1000
-    return f"{value:.3g} P{unit}"
+    return f"{preset} {quantity(sum(comparison.cost(cell).flops for cell in cells), 'flop')} in {len(cells)} cells"
 
 
 def _show(store: Store, style: str) -> int:

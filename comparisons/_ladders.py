@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from comparisons._shape import Number
+from lab.costs import Cost
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 
 REACHED, DIVERGED, UNDECIDED = "reached", "diverged", "undecided"
 _RECORDS = 24  # steps at which the gap is looked at
+
+#: What a ladder costs beside one training of its widest network, seen in the default runs: it spends the operations of
+#: some trainings, and this share of the flops, for it ends long before its upper end.
+TRAININGS, FLOPS = 8, {"train": 0.05, "equal_time": 0.05, "lazy": 0.25}
+
+
+def cost(notion: str, steps: float, step: Cost) -> Cost:
+    """Cost of a ladder whose widest network takes ``steps`` steps, each at the cost of ``step``."""
+    whole = steps * step
+    return Cost(FLOPS[notion] * whole.flops, step.bytes, TRAININGS * whole.operations)
 
 
 def network(task: SequenceTask, width: int, **choices: Any) -> Any:

@@ -93,9 +93,10 @@ def cost(cell: Mapping[str, Any]) -> Cost:
     weights, forward = _weights_and_flops(cell, task)
     rows = task.samples * (task.length - 1 if cell["readout"] == "all" else 1)
     columns = rows * (1 + task.test / task.samples)
-    steps = cell["steps"] * task.samples * (4 + 6) * forward
-    kernels = 3 * (3 * forward * columns + 2.0 * weights * rows * columns)
-    return Cost(steps + kernels, item * 5.0 * weights + min(_BLOCKS, item * 2.0 * weights * columns))
+    step = Cost(task.samples * (4 + 6) * forward, operations=100 + 60 * task.length)
+    kernel = Cost(3 * forward * columns + 2.0 * weights * rows * columns)
+    held = item * 5.0 * weights + min(_BLOCKS, item * 2.0 * weights * columns)
+    return (cell["steps"] * step + 3 * kernel).holding(held)
 
 
 def _weights_and_flops(cell: Mapping[str, Any], task: _tasks.Size) -> tuple[float, float]:

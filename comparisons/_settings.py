@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from comparisons import _tasks
-from lab.costs import Cost, linearized_step_flops, tangent_kernel_flops, training_step_flops
+from lab.costs import Cost, eigenvectors, linearized_step, recurrent_pass, tangent_kernel, training_step
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
+
+RECORDED = 75  #: how many steps a descent records by itself, about
 
 
 @dataclass(frozen=True)
@@ -134,18 +136,20 @@ def f0_share(result: Any) -> float:
 
 
 def training_cost(cell: Mapping[str, Any], steps: int, *, kernels: int, copies: int = 4) -> Cost:
-    """Cost of training an Elman network and its linearization, and of some tangent kernels.
+    """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of some tangent kernels.
 
     Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
     """
     task, width = _tasks.size(cell), cell["width"]
     outputs = task.length - 1 if cell["readout"] == "all" else 1
     sizes = (task.samples, task.length, width)
-    step = training_step_flops(*sizes) + linearized_step_flops(*sizes)
-    kernel = tangent_kernel_flops(task.samples, task.test, outputs, task.length, width)
+    step = training_step(*sizes) + linearized_step(*sizes)
+    kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
     item = 4 if cell["dtype"] == "float32" else 8
     deltas = (task.samples + task.test) * outputs * task.length * width
-    return Cost(steps * step + kernels * kernel, item * (copies * width**2 + 2 * deltas))
+    work = steps * step + kernels * kernel + eigenvectors(task.samples * outputs)
+    work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
+    return work.holding(item * (copies * width**2 + 2 * deltas))
 
 
 def _check_names(name: str, values: Sequence[str], options: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ TOLD = 8
 
 @dataclass(frozen=True)
 class CellState:
-    """One cell: its work in flops (at least 1), and whichever of these holds.
+    """One cell: its work (see `Cost.work`), and whichever of these holds.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ def examine(store: Store) -> list[CellState]:
 
 
 def _works(name: str, cells: Sequence[Cell]) -> list[float]:
-    """Flops of the cells; 1 each where the comparison is not installed here, or has other cells by now."""
+    """Work of the cells; 1 each where the comparison is not installed here, or has other cells by now."""
     try:
         comparison = load(name)
-        return [max(comparison.cost(cell).flops, 1.0) for cell in cells]
+        return [comparison.cost(cell).work for cell in cells]
     except (LabError, LookupError, TypeError):
         return [1.0] * len(cells)
 
@@ -126,13 +126,13 @@ def _counts(states: Sequence[CellState]) -> str:
 
 def _pace(states: Sequence[CellState], pace: Rate | None, left: float, now: float) -> list[str]:
     times = [state.committed for state in states if state.committed is not None]
-    last = f"{_clock(max(times))}, {_duration(now - max(times))} ago" if times else "nothing is committed yet"
+    last = f"{_clock(max(times))}, {duration(now - max(times))} ago" if times else "nothing is committed yet"
     lines = [f"last       {last}"]
     if pace is not None:
         lines.append(f"rate       {60 * pace.cells:.3g} cells a minute since {_clock(pace.start)}")
     if left and pace is not None:
         stands = "" if any(state.begun for state in states) else ", if it went on; nobody is known to be at it"
-        lines.append(f"estimate   {_duration(left / pace.work)} for what is left{stands}")
+        lines.append(f"estimate   {duration(left / pace.work)} for what is left{stands}")
     return lines
 
 
@@ -142,7 +142,7 @@ def _details(states: Sequence[CellState], now: float) -> list[str]:
     now_at, failed = [], []
     for state, name in zip(states, names, strict=True):
         if state.begun:
-            since = _duration(now - state.begun.since)
+            since = duration(now - state.begun.since)
             now_at.append(f"now        {name} on {state.begun.host} (process {state.begun.process}) for {since}")
         elif state.error is not None:
             failed.append(f"failed     {name}: {state.error}")
@@ -153,7 +153,8 @@ def _clock(moment: float) -> str:
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that say something."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 from comparisons import _ladders, _models, _tasks
 from comparisons._shape import Conclusion, Number
 from comparisons._words import listed, plain, side, told
-from lab.costs import Cost, linearized_step_flops, training_step_flops
+from lab.costs import Cost, linearized_step, training_step
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def cost(cell: dict[str, Any]) -> Cost:
     """Flops of both trainings, with a rough hitting time of ½n·log₁₀(1/ε) steps, and bytes of the widest network."""
     n, (length, _) = cell["samples"], _models.shape(cell)
     widest = cell["width"] if cell["notion"] == "model" else cell["widest"]
-    step = training_step_flops(n, length, widest) + linearized_step_flops(n, length, widest)
-    share = {"model": 1.0, "lazy": 0.2}.get(cell["notion"], 0.05)  # ladders end long before their upper end
-    return Cost(cell["budget"] * n * step * share, 4 * (4 * widest**2 + 4 * n * length * widest))
+    step = training_step(n, length, widest) + linearized_step(n, length, widest)
+    step, steps = step.holding(4 * (4 * widest**2 + 4 * n * length * widest)), cell["budget"] * n
+    return steps * step if cell["notion"] == "model" else _ladders.cost(cell["notion"], steps, step)
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

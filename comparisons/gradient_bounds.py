@@ -61,7 +61,7 @@ from comparisons import _exponents
 from comparisons._settings import NetworkSettings, build, check_paper, training_cost
 from comparisons._shape import Conclusion, Number
 from comparisons._words import percent, power, side, told
-from lab.costs import Cost
+from lab.costs import Cost, eigenvectors
 from lab.errors import check_integer, check_number, refuse
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def cost(cell: dict[str, Any]) -> Cost:
     steps = round(cell["patience"] * (500 if cell["readout"] == "all" else 30))
     looks = len(cell["radii"]) * (3 + 3 * cell["searches"])
     training = training_cost(cell, steps, kernels=70 + looks, copies=8)
-    return Cost(training.flops + len(cell["radii"]) * cell["searches"] * 20 * cell["width"] ** 3, training.bytes)
+    return training + len(cell["radii"]) * cell["searches"] * eigenvectors(cell["width"])
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

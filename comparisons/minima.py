@@ -58,7 +58,7 @@ from comparisons import _exponents
 from comparisons._settings import CentredSettings, build, check_distinct, check_paper, training_cost
 from comparisons._shape import Conclusion, Number
 from comparisons._words import power, side, told
-from lab.costs import Cost
+from lab.costs import Cost, eigenvectors
 from lab.errors import check_choice, check_integer, check_number
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def cost(cell: dict[str, Any]) -> Cost:
         return training_cost(cell, steps, kernels=2)
     looks = 2 * len(cell["radii"]) * cell["searches"]
     training = training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
-    return Cost(training.flops + looks * 20 * cell["width"] ** 3, training.bytes)
+    return training + looks * eigenvectors(cell["width"])
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

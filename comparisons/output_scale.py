@@ -48,7 +48,7 @@ from comparisons import _exponents
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
 from comparisons._words import listed, power, side, told
-from lab.costs import Cost, tangent_kernel_flops, training_step_flops
+from lab.costs import Cost, tangent_kernel, training_step
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
 if TYPE_CHECKING:
@@ -184,14 +184,13 @@ def cost(cell: dict[str, Any]) -> Cost:
     steps = 300 * tries * (cell["patience"] if tries > 1 else 1)
     if cell["network"] == "cnn":
         places, channels = 20, cell["channels"]
-        step = 6.0 * samples * places * 9 * channels * (1 + channels / 3)
-        return Cost(steps * step, 8.0 * cell["test"] * 12 * channels**2)
+        step = Cost(6.0 * samples * places * 9 * channels * (1 + channels / 3), operations=100)
+        return (steps * step).holding(8.0 * cell["test"] * 12 * channels**2)
     sizes = (length, cell["width"])
-    kernel = tangent_kernel_flops(samples, cell["test"], 1, *sizes)
+    kernel = tangent_kernel(samples, cell["test"], 1, *sizes)
     deltas = (samples + cell["test"]) * length * cell["width"]
-    return Cost(
-        steps * 4 / 3 * training_step_flops(samples, *sizes) + 3 * kernel, 8.0 * (4 * cell["width"] ** 2 + 2 * deltas)
-    )
+    work = steps * 4 / 3 * training_step(samples, *sizes) + 3 * kernel
+    return work.holding(8.0 * (4 * cell["width"] ** 2 + 2 * deltas))
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -152,8 +152,8 @@ def cells(settings: Settings) -> list[dict[str, Any]]:
 
 
 def cost(cell: dict[str, Any]) -> Cost:
-    """Flops of phase one and of half of phase two's budget, and of five kernels; bytes of weights and deltas."""
-    return training_cost(cell, _horizon(cell) + cell["phase_two_steps"] // 2, kernels=5)
+    """Flops of phase one and of a quarter of phase two's budget, and of five kernels; bytes of weights and deltas."""
+    return training_cost(cell, _horizon(cell) + cell["phase_two_steps"] // 4, kernels=5)
 
 
 def _horizon(cell: dict[str, Any]) -> int:

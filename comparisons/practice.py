@@ -52,7 +52,7 @@ import numpy as np
 from comparisons import _exponents, _tasks
 from comparisons._shape import Conclusion, Number
 from comparisons._words import listed, percent, power
-from lab.costs import Cost, tangent_kernel_flops, training_step_flops
+from lab.costs import Cost, eigenvectors, tangent_kernel, training_step
 from lab.data import archive
 from lab.errors import check_integer, check_number, refuse
 
@@ -202,16 +202,15 @@ def cost(cell: dict[str, Any]) -> Cost:
         gain = (1 + cell["momentum"]) / (1 - cell["momentum"])
         steps = cell["kernel_time"] / gain / (2.0 if cell["learner"] == "network_large_step" else 0.25)
         steps *= 2 if cell["learner"] == "network_small_scale" else 1
-        own = tangent_kernel_flops(fit, fit, outputs, length, width)
-        return Cost(
-            steps * training_step_flops(fit, length, width) + own, item * (4 * width**2 + 2 * fit * length * width)
-        )
+        own = tangent_kernel(fit, fit, outputs, length, width)
+        work = steps * training_step(fit, length, width) + own
+        return work.holding(item * (4 * width**2 + 2 * fit * length * width))
     if cell["learner"] == "linearized":
-        flops = tangent_kernel_flops(fit, fit + held_out, outputs, length, width)
+        kernel = tangent_kernel(fit, fit + held_out, outputs, length, width)
         deltas = (fit + held_out) * outputs * length * width
-        return Cost(flops + 10.0 * (fit * outputs) ** 3, item * (width**2 + 2 * deltas))
+        return (kernel + eigenvectors(fit * outputs)).holding(item * (width**2 + 2 * deltas))
     pairs = fit * (fit + held_out)
-    return Cost(100.0 * pairs * length + 10.0 * fit**3, 8.0 * pairs * (length + 10))
+    return eigenvectors(fit) + Cost(100.0 * pairs * length, 8.0 * pairs * (length + 10), operations=5e4)
 
 
 def _outputs(name: str) -> int:

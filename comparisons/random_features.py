@@ -61,7 +61,7 @@ from comparisons import _one_neuron
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
 from comparisons._words import power, side, told
-from lab.costs import Cost, training_step_flops
+from lab.costs import Cost, eigenvectors, training_step
 from lab.errors import check_integer, check_number, refuse
 
 if TYPE_CHECKING:
@@ -195,13 +195,11 @@ def cost(cell: dict[str, Any]) -> Cost:
     """Gram matrix (200 flops an entry), its factors and eigenvectors; or three networks under descent."""
     if cell["part"] == "population":
         entries = cell["features"] ** 2
-        return Cost(200 * entries + 10 * entries * cell["features"], 8 * 6 * entries)
+        return Cost(200.0 * entries, 8.0 * 6 * entries) + eigenvectors(cell["features"])
     sizes = (cell["samples"], cell["length"], cell["width"])
     held = 3 * cell["samples"] + cell["test"]
-    return Cost(
-        len(_one_neuron.NETWORKS) * cell["steps"] * training_step_flops(*sizes),
-        8 * (held * cell["length"] * cell["width"] + 4 * cell["width"] ** 2 + held * cell["samples"]),
-    )
+    work = len(_one_neuron.NETWORKS) * cell["steps"] * training_step(*sizes)
+    return work.holding(8.0 * (held * cell["length"] * cell["width"] + 4 * cell["width"] ** 2 + held * cell["samples"]))
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 from comparisons import _ladders, _tasks
 from comparisons._shape import Conclusion, Number
 from comparisons._words import listed, power, side
-from lab.costs import Cost, linearized_step_flops, training_step_flops
+from lab.costs import Cost, linearized_step, training_step
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 
 if TYPE_CHECKING:
@@ -227,9 +227,9 @@ def cost(cell: dict[str, Any]) -> Cost:
     hitting = 0.5 * n / separation * max(-math.log10(cell["accuracy"]), 0.5)
     hitting *= length**2 if cell["readout"] == "all" else 1
     lazy, sizes = cell["notion"] == "lazy", (n, length, widest)
-    step = training_step_flops(*sizes) + (linearized_step_flops(*sizes) if lazy else 0)
-    share = 1 / (1 - 1 / FACTORS["lazy"] ** 2) if lazy else 0.1  # training ladders stay far below their upper end
-    return Cost(cell["budget"] * hitting * step * share, 4 * (4 * widest**2 + 4 * n * length * widest))
+    step = training_step(*sizes) + linearized_step(*sizes) if lazy else training_step(*sizes)
+    step = step.holding(4 * (4 * widest**2 + 4 * n * length * widest))
+    return _ladders.cost(cell["notion"], cell["budget"] * hitting, step)
 
 
 def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -47,7 +47,7 @@ from comparisons import _exponents
 from comparisons._settings import check_distinct
 from comparisons._shape import Conclusion, Number
 from comparisons._words import percent, power, side, told
-from lab.costs import Cost, recurrent_pass_flops
+from lab.costs import ELEMENTWISE, Cost, recurrent_pass
 from lab.errors import check_integer, check_number, check_seed, refuse
 
 if TYPE_CHECKING:
@@ -139,11 +139,12 @@ def cells(settings: Settings) -> list[dict[str, Any]]:
 
 
 def cost(cell: dict[str, Any]) -> Cost:
-    """Two passes forwards, one backwards and one for the differences; at c = 2 also the spectral norms."""
+    """Two passes forwards, one backwards and one for the differences, and their limit; at c = 2 also the norms."""
     width, samples, length = cell["width"], cell["samples"], cell["length"]
-    passes = 4 * recurrent_pass_flops(samples, length, width, cell["features"])
+    passes = 4 * recurrent_pass(samples, length, width, cell["features"])
     norms = 4.0 * width**2 * _LANCZOS * sum(_factors(length)) if cell["variance"] == CRITICAL else 0.0
-    return Cost(passes + norms, 8.0 * (3 * width**2 + 6 * samples * length * width))
+    limit = Cost(ELEMENTWISE * samples * length * width, operations=400 * length)
+    return passes + limit + Cost(norms, 8.0 * (3 * width**2 + 6 * samples * length * width))
 
 
 def _factors(length: int) -> list[int]:

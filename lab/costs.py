@@ -1,4 +1,4 @@
-"""What a computation costs, in flops and bytes, from its sizes alone. Pure arithmetic: no torch here.
+"""What a computation costs, in flops, bytes and operations, from its sizes alone. Pure arithmetic: no torch here.
 
 Symbols as everywhere: m width, n samples, L time steps, p features, o outputs per sample, N = n·o.
 A multiply-add counts as two flops.
@@ -6,7 +6,27 @@ A multiply-add counts as two flops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How fast something computes.
+
+    Attributes
+    ----------
+    flops_per_second
+        In the matrix products of a recurrent network: a few dozen rows times a square matrix.
+    seconds_per_operation
+        What calling one tensor operation takes, however small its tensors.
+    """
+
+    flops_per_second: float
+    seconds_per_operation: float
+
+
+#: A processor core of today in float32. Only the quotient of both numbers counts where work is compared, not timed.
+NOMINAL = Machine(1e11, 2e-6)
 
 
 @dataclass(frozen=True)
@@ -19,14 +39,34 @@ class Cost:
         Floating-point operations.
     bytes
         Largest memory held at one moment.
+    operations
+        Tensor operations called one after the other: what small networks spend their time on.
     """
 
     flops: float
-    bytes: float
+    bytes: float = 0.0
+    operations: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         """One after the other: work adds up, memory is the larger of the two."""
-        return Cost(self.flops + other.flops, max(self.bytes, other.bytes))
+        return Cost(self.flops + other.flops, max(self.bytes, other.bytes), self.operations + other.operations)
+
+    def __rmul__(self, times: float) -> Cost:
+        """So many times in a row: the memory is that of once."""
+        return Cost(times * self.flops, self.bytes, times * self.operations)
+
+    def holding(self, size: float) -> Cost:
+        """The same work with ``size`` bytes as its largest memory."""
+        return replace(self, bytes=size)
+
+    def seconds(self, machine: Machine) -> float:
+        """Predicted seconds: operations do not overlap the arithmetic on a processor."""
+        return self.flops / machine.flops_per_second + self.operations * machine.seconds_per_operation
+
+    @property
+    def work(self) -> float:
+        """Seconds on the nominal machine, never 0: what decides who goes first and how far a run is."""
+        return max(self.seconds(NOMINAL), 1e-9)
 
 
 #: How many flops of a fat matrix product one pair of deltas is worth: multiplied by a pair of features, and summed.
@@ -36,6 +76,16 @@ ELEMENTWISE = 80.0
 
 #: The same for one number of an explicit gradient: written once, read by the contraction.
 STORING = 7.0
+
+#: Rows below which a product with W takes as long as with these: it waits for W, not for the arithmetic.
+THINNEST = 16
+
+#: How many flops of a fat product one number of an eigen-decomposition, cubed, is worth.
+EIGEN = 40.0
+
+#: Tensor operations of a pass, a step with its loss, a linearized step and a kernel, those of each time step aside:
+#: counted, and bounded by a test (tests/test_costs.py).
+PASS_OPERATIONS, STEP_OPERATIONS, LINEARIZED_OPERATIONS, KERNEL_OPERATIONS = 16, 38, 30, 60
 
 
 def gram_route_flops(
@@ -57,23 +107,31 @@ def per_sample_route_flops(rows: int, columns: int, outputs: int, length: int, w
     return forming + storing + 2.0 * (rows * outputs) * (columns * outputs) * width * features
 
 
-def recurrent_pass_flops(samples: int, length: int, width: int, features: int = 0) -> float:
-    """Flops of one pass through the recurrence (forward, or backward from one seed), input projection included."""
-    return 2.0 * samples * width * (width * max(length - 1, 0) + features * length)
+def recurrent_pass(samples: int, length: int, width: int, features: int = 0) -> Cost:
+    """One pass through the recurrence (forward, or backward from one seed), input projection included."""
+    flops = 2.0 * max(samples, THINNEST) * width * (width * max(length - 1, 0) + features * length)
+    return Cost(flops, operations=PASS_OPERATIONS + 2 * length)
 
 
-def training_step_flops(samples: int, length: int, width: int) -> float:
-    """Flops of one full-network step: forward, backward, and the fused gradient update."""
-    return 3 * recurrent_pass_flops(samples, length, width)
+def training_step(samples: int, length: int, width: int) -> Cost:
+    """One full-network step: forward, loss, backward, and the fused gradient update, which calls no loop."""
+    work = 3 * recurrent_pass(samples, length, width)
+    return replace(work, operations=STEP_OPERATIONS + 4 * length)
 
 
-def linearized_step_flops(samples: int, length: int, width: int) -> float:
-    """Flops of one linearized step in weight form: J₀v and v −= η J₀ᵀr on cached factors."""
-    return 2 * recurrent_pass_flops(samples, length, width)
+def linearized_step(samples: int, length: int, width: int) -> Cost:
+    """One linearized step in weight form: J₀v and v −= η J₀ᵀr on cached factors."""
+    return replace(2 * recurrent_pass(samples, length, width), operations=LINEARIZED_OPERATIONS)
 
 
-def tangent_kernel_flops(rows: int, columns: int, outputs: int, length: int, width: int) -> float:
-    """Flops of one empirical tangent kernel with respect to W: deltas, then the cheaper Gram route."""
-    backward = recurrent_pass_flops((rows + columns) * outputs, length, width)
+def tangent_kernel(rows: int, columns: int, outputs: int, length: int, width: int) -> Cost:
+    """One empirical tangent kernel with respect to W: deltas, then the cheaper Gram route."""
+    backward = recurrent_pass((rows + columns) * outputs, length, width)
     routes = (gram_route_flops, per_sample_route_flops)
-    return backward + min(route(rows, columns, outputs, length - 1, width, width) for route in routes)
+    contraction = min(route(rows, columns, outputs, length - 1, width, width) for route in routes)
+    return backward + Cost(contraction, operations=KERNEL_OPERATIONS + 18 * length)
+
+
+def eigenvectors(size: int) -> Cost:
+    """All eigenvalues and eigenvectors of a symmetric matrix, or its singular vectors."""
+    return Cost(EIGEN * size**3)

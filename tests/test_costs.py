@@ -1,4 +1,4 @@
-"""Priced flops are those of the matrix products that are done."""
+"""Priced flops are those of the matrix products that are done, priced operations those that are called."""
 
 import subprocess
 import sys
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab import costs
+from lab import Descent, costs, side_by_side
 from lab.jacobians.gram import contract
+from lab.learners.network import descend
 from lab.networks.elman import ElmanRNN
 from tests.references import Products, draw
 
@@ -49,24 +51,24 @@ def test_per_sample_route_flops_are_forming_contracting_and_storing(sizes):
 
 @pytest.mark.parametrize("length", [1, 2, 6])
 def test_passes_and_steps_of_a_recurrent_network(length):
-    n, p, m, q = 5, 3, 16, 1
+    n, p, m, q = costs.THINNEST, 3, 16, 1
     network, x = ElmanRNN(m, p, q), draw(n, length, p)
     read = seeds = 2 * n * m * q  # the one time step that is read, and what its residual sends back
     forward = counted(lambda: network.jacobian(x))
-    assert costs.recurrent_pass_flops(n, length, m, p) == forward - read
+    assert costs.recurrent_pass(n, length, m, p).flops == forward - read
     jacobian, cotangent = network.jacobian(x), torch.ones(n, q, dtype=torch.float64)
     backward = counted(lambda: network.descend(jacobian, cotangent, 0.0))
-    whole = costs.recurrent_pass_flops(n, length, m) + backward - seeds
-    assert abs(costs.training_step_flops(n, length, m) - whole) <= 2 * n * m * m * (length > 1)  # one product less
+    whole = costs.recurrent_pass(n, length, m).flops + backward - seeds
+    assert abs(costs.training_step(n, length, m).flops - whole) <= 2 * n * m * m * (length > 1)  # one product less
 
 
 def test_a_linearized_step_is_two_products_with_kept_factors():
-    n, length, p, m = 5, 6, 3, 16
+    n, length, p, m = costs.THINNEST, 6, 3, 16
     network, x = ElmanRNN(m, p), draw(n, length, p)
     kept, direction = network.jacobian(x).keep(), {"W": torch.ones(m, m, dtype=torch.float64)}
     flops = counted(lambda: kept.push(direction)) + counted(lambda: kept.pull(kept.outputs))
     small = 4 * n * (length - 1) * m  # contractions with the deltas
-    assert costs.linearized_step_flops(n, length, m) == flops - small
+    assert costs.linearized_step(n, length, m).flops == flops - small
 
 
 def test_a_tangent_kernel_takes_the_cheaper_route():
@@ -74,8 +76,8 @@ def test_a_tangent_kernel_takes_the_cheaper_route():
         routes = [
             route(8, 6, 2, length - 1, 64, 64) for route in (costs.gram_route_flops, costs.per_sample_route_flops)
         ]
-        backward = costs.recurrent_pass_flops(14 * 2, length, 64)
-        assert costs.tangent_kernel_flops(8, 6, 2, length, 64) == backward + min(routes)
+        backward = costs.recurrent_pass(14 * 2, length, 64).flops
+        assert costs.tangent_kernel(8, 6, 2, length, 64).flops == backward + min(routes)
 
 
 def test_long_sequences_turn_the_choice_round():
@@ -90,7 +92,61 @@ def test_long_sequences_turn_the_choice_round():
 
 
 def test_costs_in_a_row_add_work_and_share_memory():
-    assert costs.Cost(3, 10) + costs.Cost(4, 7) == costs.Cost(7, 10)
+    assert costs.Cost(3, 10, 2) + costs.Cost(4, 7, 1) == costs.Cost(7, 10, 3)
+    assert 3 * costs.Cost(3, 10, 2) == costs.Cost(9, 10, 6)
+    assert costs.Cost(3, 10, 2).holding(4) == costs.Cost(3, 4, 2)
+
+
+def test_seconds_are_those_of_the_products_and_of_the_operations():
+    machine = costs.Machine(flops_per_second=10.0, seconds_per_operation=0.5)
+    assert costs.Cost(20.0, operations=3).seconds(machine) == 2.0 + 1.5
+    assert costs.Cost(0.0).work > 0  # nothing is free: cells are put in order and counted by it
+
+
+def test_thin_products_wait_for_the_weights():
+    assert costs.recurrent_pass(1, 4, 64).flops == costs.recurrent_pass(costs.THINNEST, 4, 64).flops
+    assert costs.recurrent_pass(2 * costs.THINNEST, 4, 64).flops == 2 * costs.recurrent_pass(1, 4, 64).flops
+
+
+class Operations(TorchDispatchMode):
+    """Counts tensor operations."""
+
+    called = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.called += 1
+        return function(*args, **(kwargs or {}))
+
+
+def operations_per_step(descend, short=10, long=30):
+    """What a step calls, whatever is called before the first and after the last."""
+    called = []
+    for steps in (short, long):
+        with Operations() as counter:
+            descend(Descent(steps, learning_rate=1e-6, record=(0, steps)))
+        called.append(counter.called)
+    return (called[1] - called[0]) / (long - short)
+
+
+@pytest.mark.parametrize("length", [2, 4, 16])
+def test_steps_call_no_more_operations_than_priced(length):
+    network, data = ElmanRNN(16, 3), (draw(6, length, 3), draw(6, 1))
+    step = operations_per_step(lambda descent: list(descend(network, data, descent)))
+    both = operations_per_step(lambda descent: side_by_side(network, data, descent))
+    priced = [price(6, length, 16).operations for price in (costs.training_step, costs.linearized_step)]
+    assert 0.95 * priced[0] <= step <= priced[0] + 0.2  # a batch is drawn now and then
+    assert 0.85 * priced[1] <= both - step <= priced[1]  # the same at any length: no loop over time
+
+
+@pytest.mark.parametrize("length", [2, 4, 16])
+def test_passes_and_kernels_call_no_more_operations_than_priced(length):
+    network, inputs = ElmanRNN(16, 3), draw(6, length, 3)
+    with Operations() as forward:
+        jacobian = network.jacobian(inputs)
+    with Operations() as kernel:
+        jacobian.gram()
+    assert forward.called <= costs.recurrent_pass(6, length, 16).operations <= 1.5 * forward.called
+    assert kernel.called <= costs.tangent_kernel(6, 6, 1, length, 16).operations <= 2 * kernel.called
 
 
 def test_costs_do_not_need_torch():

@@ -86,7 +86,7 @@ def run_cells(
     measure
         Name of a module with ``measure(cell) -> (row, arrays)``.
     cells, costs
-        Pairs; the flops decide the order and the progress bar.
+        Pairs; the work decides the order and the progress bar.
     store
         A claimed store.
     crew
@@ -103,7 +103,7 @@ def run_cells(
     """
     started = time.perf_counter()
     missing = {id(cell) for cell in store.missing(cells)}
-    jobs = [(_Job(cell, max(cost.flops, 1.0)), id(cell) in missing) for cell, cost in zip(cells, costs, strict=True)]
+    jobs = [(_Job(cell, cost.work), id(cell) in missing) for cell, cost in zip(cells, costs, strict=True)]
     todo = sorted((job for job, lacking in jobs if lacking), key=lambda job: -job.work)
     before = sum(job.work for job, lacking in jobs if not lacking)
     with _progress_bar(before, sum(job.work for job, _ in jobs), shown=progress and bool(todo)) as bar:
@@ -352,7 +352,7 @@ class _Run:
 
 
 def _progress_bar(before: float, total: float, *, shown: bool) -> tqdm[Any]:
-    """A bar that counts flops: cells differ by orders of magnitude, and the time that is left goes with the work."""
+    """A bar that counts work: cells differ by orders of magnitude, and the time that is left goes with the work."""
     from tqdm import tqdm
 
     layout = "{percentage:3.0f}% of the work |{bar}| {elapsed}<{remaining}{postfix}"

@@ -55,9 +55,9 @@ class Shard:
         """
         loads = [(0.0, number) for number in range(1, self.of + 1)]  # a heap: equal loads go to the first share
         mine = []
-        for position in sorted(range(len(costs)), key=lambda position: -costs[position].flops):
+        for position in sorted(range(len(costs)), key=lambda position: -costs[position].work):
             load, number = loads[0]
-            heapq.heapreplace(loads, (load + max(costs[position].flops, 1.0), number))
+            heapq.heapreplace(loads, (load + costs[position].work, number))
             if number == self.number:
                 mine.append(position)
         return sorted(mine)
