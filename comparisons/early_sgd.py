@@ -43,7 +43,7 @@ from comparisons import _exponents, _tasks
 from comparisons._settings import CentredSettings, build, check_distinct, f0_share
 from comparisons._shape import Conclusion, Number
 from comparisons._words import listed, plain, power, told
-from lab.costs import Cost, linearized_step, recurrent_pass, tangent_kernel, training_step
+from lab.costs import Cost, linearized_step, tangent_kernel, training_step
 from lab.errors import check_number, refuse
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ def cost(cell: dict[str, Any]) -> Cost:
     share = batch / task.samples
     steps, outputs = _steps(cell, share), task.length - 1 if cell["readout"] == "all" else 1
     work = steps * (training_step(batch, task.length, width) + linearized_step(batch, task.length, 1))
-    work += steps * recurrent_pass(batch, task.length, width)  # f₀ of each batch
     work += len(_looks(cell, share)) * training_step(task.samples + task.test, task.length, width)
     kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
     deltas = (task.samples + task.test) * outputs * task.length * width

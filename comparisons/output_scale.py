@@ -184,7 +184,8 @@ def cost(cell: dict[str, Any]) -> Cost:
     steps = 300 * tries * (cell["patience"] if tries > 1 else 1)
     if cell["network"] == "cnn":
         places, channels = 20, cell["channels"]
-        step = Cost(6.0 * samples * places * 9 * channels * (1 + channels / 3), operations=100)
+        products = 6.0 * samples * places * 9 * channels * (1 + channels / 3)
+        step = Cost(8 * products, operations=300)  # convolutions of few channels are far from the speed of products
         return (steps * step).holding(8.0 * cell["test"] * 12 * channels**2)
     sizes = (length, cell["width"])
     kernel = tangent_kernel(samples, cell["test"], 1, *sizes)

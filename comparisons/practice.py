@@ -210,7 +210,7 @@ def cost(cell: dict[str, Any]) -> Cost:
         deltas = (fit + held_out) * outputs * length * width
         return (kernel + eigenvectors(fit * outputs)).holding(item * (width**2 + 2 * deltas))
     pairs = fit * (fit + held_out)
-    return eigenvectors(fit) + Cost(100.0 * pairs * length, 8.0 * pairs * (length + 10), operations=5e4)
+    return eigenvectors(fit) + Cost(100.0 * pairs * length, 8.0 * pairs * (length + 10), operations=1e5)
 
 
 def _outputs(name: str) -> int:

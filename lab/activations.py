@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lab.errors import check_choice
+
+
+class Gain(Protocol):
+    """A derivative as `Activation.gain` computes it."""
+
+    def __call__(self, preactivations: Tensor, states: Tensor, out: Tensor | None = None) -> Tensor:
+        """φ'(g)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,8 @@ class Activation:
     function
         φ itself, differentiable by torch; any shape in, the same shape out.
     gain
-        (pre-activations g, states h = φ(g)) -> φ'(g), same shape. At a kink it follows torch: relu'(0) = 0.
+        (pre-activations g, states h = φ(g), out) -> φ'(g), same shape, written to ``out`` unless that is None. At a
+        kink it follows torch: relu'(0) = 0.
     in_place
         φ again, written over its argument, which it returns.
     gated
@@ -34,7 +44,7 @@ class Activation:
 
     name: str
     function: Callable[[Tensor], Tensor]
-    gain: Callable[[Tensor, Tensor], Tensor]
+    gain: Gain
     in_place: Callable[[Tensor], Tensor]
     gated: bool = False
     gain_of_state: bool = False
@@ -43,20 +53,20 @@ class Activation:
 _SOFTPLUS_THRESHOLD = 20.0  # where torch's softplus switches to the identity; its slope must switch with it
 
 
-def _relu_gain(preactivations: Tensor, states: Tensor) -> Tensor:
-    return torch.sign(states)  # h = max(g, 0), so sign(h) is 1[g > 0]
+def _relu_gain(preactivations: Tensor, states: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.sign(states, out=out)  # h = max(g, 0), so sign(h) is 1[g > 0]
 
 
-def _erf_gain(preactivations: Tensor, states: Tensor) -> Tensor:
-    return preactivations.square().neg_().exp_().mul_(2 / math.sqrt(math.pi))
+def _erf_gain(preactivations: Tensor, states: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.square(preactivations, out=out).neg_().exp_().mul_(2 / math.sqrt(math.pi))
 
 
-def _tanh_gain(preactivations: Tensor, states: Tensor) -> Tensor:
-    return states.square().neg_().add_(1)
+def _tanh_gain(preactivations: Tensor, states: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.square(states, out=out).neg_().add_(1)
 
 
-def _softplus_gain(preactivations: Tensor, states: Tensor) -> Tensor:
-    return torch.sigmoid(preactivations).masked_fill_(preactivations > _SOFTPLUS_THRESHOLD, 1.0)
+def _softplus_gain(preactivations: Tensor, states: Tensor, out: Tensor | None = None) -> Tensor:
+    return torch.sigmoid(preactivations, out=out).masked_fill_(preactivations > _SOFTPLUS_THRESHOLD, 1.0)
 
 
 def _softplus_in_place(preactivations: Tensor) -> Tensor:

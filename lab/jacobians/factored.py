@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from lab.errors import refuse
-from lab.jacobians.factors import Factors, add_outer
+from lab.jacobians.factors import Factors
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
+from lab.jacobians.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Unrolled:
 
     Attributes
     ----------
-    inputs, states, slopes
-        x_t (L, n, p), h_t (L, n, m) and φ'(g_t) (L, n, m), time first.
+    inputs
+        x_t (L, n, p), time first.
+    workspace
+        Where h_t and φ'(g_t), both (L, n, m), lie, and where deltas may.
     gated
         Whether slopes are 0 or 1; `gains` are booleans then.
     weights, multipliers
@@ -44,14 +47,23 @@ class Unrolled:
     """
 
     inputs: Tensor
-    states: Tensor
-    slopes: Tensor
+    workspace: Workspace
     gated: bool
     weights: Mapping[str, Tensor]
     multipliers: Mapping[str, float]
     taps: Tensor
     first_read: int
     trained: tuple[str, ...]
+
+    @property
+    def states(self) -> Tensor:
+        """h_t, shape (L, n, m)."""
+        return self.workspace.states
+
+    @property
+    def slopes(self) -> Tensor:
+        """φ'(g_t), shape (L, n, m), in the dtype of the states."""
+        return self.workspace.slopes
 
     @property
     def gains(self) -> Tensor:
@@ -62,6 +74,11 @@ class Unrolled:
     def first_step(self) -> int:
         """The first time step (from 0) at which a trained weight acts: W meets h_0 = 0 at step 0."""
         return 0 if "A" in self.trained or "b" in self.trained else 1
+
+    @property
+    def reads_last(self) -> bool:
+        """Whether the last state alone is read, as it is."""
+        return len(self.taps) == 1 and self.reads_each
 
     @property
     def reads_each(self) -> bool:
@@ -168,13 +185,19 @@ class FactoredJacobian:
 
 
 def _read_out(unrolled: Unrolled, states: Tensor) -> Tensor:
-    """c_B R B h over states (L, n, m), flattened to (n, o): B reads first, so that R mixes q numbers, not m."""
+    """c_B R B h over states (L, n, m), flattened to (n, o)."""
+    B = unrolled.weights["B"].detach()
+    read = torch.mm(states[-1], B.T) if unrolled.reads_last else _read_steps(unrolled, states, B)
+    return read if unrolled.multipliers["B"] == 1 else read.mul_(unrolled.multipliers["B"])
+
+
+def _read_steps(unrolled: Unrolled, states: Tensor, B: Tensor) -> Tensor:
+    """R B h, (n, o): B reads first, so that R mixes q numbers, not m."""
     n, first = states.shape[1], unrolled.first_read
-    read = torch.matmul(states[first:], unrolled.weights["B"].detach().T)  # (steps that are read, n, q)
+    read = torch.matmul(states[first:], B.T)  # (steps that are read, n, q)
     if not unrolled.reads_each:
         read = torch.matmul(unrolled.taps[:, first:], read.flatten(1)).view(len(unrolled.taps), n, -1)
-    outputs = read.transpose(0, 1).reshape(n, -1)
-    return outputs if unrolled.multipliers["B"] == 1 else outputs.mul_(unrolled.multipliers["B"])
+    return read.transpose(0, 1).reshape(n, -1)
 
 
 def _pool(unrolled: Unrolled, states: Tensor) -> Tensor:
@@ -187,6 +210,9 @@ def _pool(unrolled: Unrolled, states: Tensor) -> Tensor:
 def _seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
     """Write ∂⟨r, f⟩/∂h_t through the readout alone to the time steps of deltas (L, n, m) that are read."""
     n, steps, B = len(cotangent), len(unrolled.taps), unrolled.weights["B"].detach()
+    if unrolled.reads_last:
+        deltas[-1].addmm_(cotangent, B, beta=0, alpha=unrolled.multipliers["B"])
+        return
     spread = cotangent.reshape(n, steps, len(B)).transpose(0, 1).reshape(steps, -1)
     if not unrolled.reads_each:
         spread = torch.matmul(unrolled.taps[:, unrolled.first_read :].T, spread)
@@ -196,14 +222,20 @@ def _seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
 
 def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
     """∂⟨r, f⟩/∂g_t, shape (L, n, m), from the first time step that counts: one backward pass."""
-    deltas, W = torch.empty_like(unrolled.states), unrolled.weights["W"].detach()
+    deltas, rows = unrolled.workspace.deltas()
     _seed(unrolled, deltas, cotangent)
-    rows, slopes, multiplier = deltas.unbind(), unrolled.slopes.unbind(), unrolled.multipliers["W"]
+    W, slopes, multiplier = unrolled.weights["W"].detach(), unrolled.workspace.slope_steps, unrolled.multipliers["W"]
     later = rows[-1].mul_(slopes[-1])
     for t in range(len(rows) - 2, unrolled.first_step - 1, -1):  # two operations per time step
-        seeded = 1 if t >= unrolled.first_read else 0  # where there is no seed, what lies there is ignored
-        later = rows[t].addmm_(later, W, beta=seeded, alpha=multiplier).mul_(slopes[t])
+        later = _carry(rows[t], later, W, t >= unrolled.first_read, multiplier).mul_(slopes[t])
     return deltas
+
+
+def _carry(now: Tensor, later: Tensor, W: Tensor, seeded: bool, multiplier: float) -> Tensor:
+    """c_W δ_{t+1} W, added to the seed of this step or, where it has none, written over what lies there."""
+    if seeded or multiplier != 1:
+        return now.addmm_(later, W, beta=int(seeded), alpha=multiplier)
+    return torch.mm(later, W, out=now)  # the same product by the shorter way
 
 
 def _add_pull_live(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
@@ -211,8 +243,8 @@ def _add_pull_live(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent:
     deltas = _seeded_deltas(unrolled, cotangent) if recurrent else unrolled.states[:0]
     for name in recurrent:
         features, start = _time_features(unrolled, name)
-        rows, multiplier = deltas[start:].flatten(0, 1), unrolled.multipliers[name]
-        add_outer(tangent, rows, features.flatten(0, 1), {name: slice(None)}, scale * multiplier)
+        weight, rows = tangent[name].view(len(tangent[name]), -1), deltas[start:].flatten(0, 1)
+        weight.addmm_(rows.T, features.flatten(0, 1), alpha=scale * unrolled.multipliers[name])
     if "B" in unrolled.trained:
         residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
         tangent["B"].addmm_(residual.T, _pool(unrolled, unrolled.states).flatten(0, 1), alpha=scale)
@@ -235,7 +267,7 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
         direction = tangent[name].reshape(len(tangent[name]), -1)
         moved[start:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
     W_transposed = unrolled.weights["W"].detach().T
-    rows, slopes = moved.unbind(), unrolled.slopes.unbind()
+    rows, slopes = moved.unbind(), unrolled.workspace.slope_steps
     earlier = rows[0].mul_(slopes[0])
     for row, slope in zip(rows[1:], slopes[1:], strict=True):
         earlier = row.addmm_(earlier, W_transposed, alpha=unrolled.multipliers["W"]).mul_(slope)

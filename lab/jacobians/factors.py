@@ -75,12 +75,17 @@ class Factors:
 
     def by_sample(self) -> Factors:
         """The same factors, stored sample by sample, as `push` and `add_pull` read them."""
-        return replace(self, deltas=self.deltas.contiguous(), features=self.features.contiguous())
+        return replace(self, deltas=self.deltas.contiguous(), features=_own(self.features))
 
     def select(self, samples: Tensor) -> Factors:
         """The factors of some samples, by integer index."""
         rows = {name: getattr(self, name)[samples] for name in ("deltas", "features", "pooled")}
         return replace(self, **rows)
+
+
+def _own(values: Tensor) -> Tensor:
+    """The same numbers in memory of their own, without gaps: what is kept must not be written over by a next step."""
+    return values.clone(memory_format=torch.contiguous_format)
 
 
 def add_outer(

@@ -15,7 +15,7 @@ from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, Visits, check_descent, follow, plain
 from lab.learners.trajectory import Recorder, Trajectory
 from lab.networks.modules import as_network
-from lab.networks.network import Network
+from lab.networks.network import Evaluator, Network, evaluator
 from lab.tasks.task import Task, as_task
 
 
@@ -46,7 +46,7 @@ class NetworkModel:
     """A network on its training inputs, as `follow` descends it."""
 
     network: Network
-    inputs: Tensor
+    evaluator: Evaluator
 
     @property
     def parameters(self) -> Mapping[str, Tensor]:
@@ -55,7 +55,7 @@ class NetworkModel:
 
     def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
         """Outputs (b, o) and Jacobian at today's weights."""
-        jacobian = self.network.jacobian(self.inputs if batch is None else self.inputs[batch.to(self.inputs.device)])
+        jacobian = self.evaluator(batch)
         return jacobian.outputs, jacobian
 
 
@@ -119,7 +119,7 @@ def descend(
 
 def descend_at(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Path:
     """Descend in place at a learning rate that is already known."""
-    model = NetworkModel(network, task.train_inputs)
+    model = NetworkModel(network, evaluator(network, task.train_inputs))
     return Path(network, follow(model, flat_targets(network, task), descent, learning_rate))
 
 

@@ -14,6 +14,8 @@ from lab.arrays import as_tensor
 from lab.errors import check_choice, check_integer, check_seed, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.workspace import Workspace
+from lab.networks.network import Evaluator, chosen
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
 from lab.networks.weights import draw_rows, fill, initial_pieces
@@ -163,14 +165,32 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def unroll(self, inputs: Tensor) -> Unrolled:
         """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU (D is boolean)."""
+        unrolled = self._prepare(inputs, lasting=False)
+        self._recur(unrolled)
+        return unrolled
+
+    @torch.no_grad()
+    def evaluator(self, inputs: Tensor) -> Evaluator:
+        """The Jacobian on all of these inputs always in the same memory, or on some of them."""
+        unrolled = self._prepare(inputs, lasting=True)
+
+        @torch.no_grad()
+        def evaluate(batch: Tensor | None = None) -> FactoredJacobian:
+            if batch is not None:
+                return self.jacobian(chosen(inputs, batch))
+            self._recur(unrolled)
+            return FactoredJacobian(unrolled)
+
+        return evaluate
+
+    def _prepare(self, inputs: Tensor, *, lasting: bool) -> Unrolled:
+        """Inputs time first, and memory for what `_recur` computes from them."""
         inputs = self._cast(inputs).transpose(0, 1).contiguous()
-        states = self._project(inputs)  # g_t, until h_t takes its place
-        slopes = self._recur(states)
+        states = inputs.new_empty(*inputs.shape[:2], self.width)
         length = len(states)
         return Unrolled(
             inputs=inputs,
-            states=states,
-            slopes=slopes,
+            workspace=Workspace(states, lasting=lasting),
             gated=self.activation.gated,
             weights={name: getattr(self, name) for name in self.scales},
             multipliers=self.multipliers,
@@ -179,25 +199,25 @@ class ElmanRNN(torch.nn.Module):
             trained=self._trained,
         )
 
-    def _recur(self, states: Tensor) -> Tensor:
-        """Turn c_A A x_t (L, n, m) into h_t in place, one time step after the other; returns φ'(g_t), (L, n, m)."""
-        activation, W_transposed, multiplier = self.activation, self.W.T, self.multipliers["W"]
-        preactivations = states if activation.gain_of_state else torch.empty_like(states)
-        previous = None
-        for t, state in enumerate(states.unbind()):  # two operations per time step
+    def _recur(self, unrolled: Unrolled) -> None:
+        """Write h_t, one time step after the other, and φ'(g_t) into the memory of an unrolling."""
+        activation, W_transposed, memory, previous = self.activation, self.W.T, unrolled.workspace, None
+        scale = {} if self.multipliers["W"] == 1 else {"alpha": self.multipliers["W"]}
+        self._project(unrolled.inputs, memory.states)  # g_t begins there, until h_t takes its place
+        preactivations = memory.states if activation.gain_of_state else memory.preactivations
+        for t, state in enumerate(memory.state_steps):  # two operations per time step
             if previous is not None:
-                state.addmm_(previous, W_transposed, alpha=multiplier)
+                state.addmm_(previous, W_transposed, **scale)
             if not activation.gain_of_state:
                 preactivations[t] = state
             previous = activation.in_place(state)
-        return activation.gain(preactivations, states)
+        activation.gain(preactivations, memory.states, memory.slopes)
 
     @torch.no_grad()
     def gates(self, inputs: Tensor) -> Tensor | None:
         """Open ReLU gates 1[g_t > 0] as booleans (L, n, m); None for activations without gates."""
         return self.unroll(inputs).gains if self.activation.gated else None
 
-    @torch.no_grad()
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
         """θ −= η Jᵀr for r (n, o), by one in-place product per weight; the gradient is never formed."""
         jacobian.add_pull(self.trained, cotangent, -learning_rate)
@@ -252,12 +272,12 @@ class ElmanRNN(torch.nn.Module):
             fill(weight, self.seed, name, self.scales[name].deviation)
         return torch.nn.Parameter(weight, requires_grad=name in self._trained)
 
-    def _project(self, inputs: Tensor) -> Tensor:
+    def _project(self, inputs: Tensor, out: Tensor | None = None) -> Tensor:
         """c_A A x_t + c_b b for all time steps at once."""
-        projected = inputs @ self.A.T
+        projected = torch.matmul(inputs, self.A.T, out=out)
         if self.multipliers["A"] != 1:
             projected.mul_(self.multipliers["A"])
-        return projected if self.b is None else projected + self.multipliers["b"] * self.b
+        return projected if self.b is None else projected.add_(self.b, alpha=self.multipliers["b"])
 
     def _cast(self, inputs: Tensor) -> Tensor:
         inputs = as_tensor("inputs", inputs)

@@ -44,6 +44,35 @@ class Network(Protocol):
         ...
 
 
+class Evaluator(Protocol):
+    """A network on inputs that stay the same."""
+
+    def __call__(self, batch: Tensor | None = None) -> Jacobian:
+        """The Jacobian on some samples (integer indices) or on all, at today's weights: good until the next call."""
+        ...
+
+
+@runtime_checkable
+class Repeating(Network, Protocol):
+    """A network that can be evaluated on the same inputs again and again for less than ``jacobian`` costs each time."""
+
+    def evaluator(self, inputs: Tensor, /) -> Evaluator:
+        """How that is done."""
+        ...
+
+
+def evaluator(network: Network, inputs: Tensor) -> Evaluator:
+    """A network on inputs that stay the same, by its own way if it has one."""
+    if isinstance(network, Repeating):
+        return network.evaluator(inputs)
+    return lambda batch=None: network.jacobian(chosen(inputs, batch))
+
+
+def chosen(inputs: Tensor, batch: Tensor | None) -> Tensor:
+    """Some samples, by integer indices, or all of them."""
+    return inputs if batch is None else inputs[batch.to(inputs.device)]
+
+
 @runtime_checkable
 class Redrawable(Network, Protocol):
     """A network whose initial weights can be drawn again, so that no copy of them need be kept."""

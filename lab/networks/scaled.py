@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Self
 
 import torch
@@ -11,38 +10,7 @@ from torch import Tensor
 from lab.errors import check_number, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.scaled import ScaledJacobian
-from lab.networks.network import Network
-
-
-class Origin:
-    """f₀ on data, remembered: a descent asks for the same outputs at every step.
-
-    Inputs are told apart by their values, so that writing into them is noticed.
-    """
-
-    _KEPT = 4  # training and test inputs, and a little room for batches
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._answers: deque[tuple[Tensor, Tensor]] = deque(maxlen=self._KEPT)
-
-    @torch.no_grad()
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Outputs at w₀, in the shape of the network's, without a graph."""
-        for known, outputs in self._answers:
-            if _same(known, inputs):
-                return outputs
-        outputs = self.network(inputs)
-        self._answers.append((inputs.detach().clone(), outputs))
-        return outputs
-
-    def __reduce__(self) -> tuple[type[Self], tuple[Network]]:
-        return type(self), (self.network,)  # what is stored or sent holds nobody's data
-
-
-def _same(known: Tensor, inputs: Tensor) -> bool:
-    alike = known.shape == inputs.shape and known.dtype == inputs.dtype and known.device == inputs.device
-    return alike and torch.equal(known, inputs)
+from lab.networks.network import Evaluator, Network, chosen, evaluator
 
 
 class Scaled:
@@ -72,7 +40,7 @@ class Scaled:
         if not isinstance(network, Network):
             refuse("network", type(network).__name__, "a network of the lab", "wrap a module by lab.as_network(module)")
         self.network, self.alpha = network, float(alpha)
-        self.origin = Origin(network.copy()) if centred else None
+        self.origin: Network | None = network.copy() if centred else None
 
     @property
     def trained(self) -> dict[str, Tensor]:
@@ -82,13 +50,16 @@ class Scaled:
     def __call__(self, inputs: Tensor) -> Tensor:
         """α (f(w, x) − f(w₀, x)), in the shape of the inner network's outputs."""
         outputs = self.network(inputs)
-        return self.alpha * (outputs if self.origin is None else outputs - self.origin.network(inputs))
+        return self.alpha * (outputs if self.origin is None else outputs - self.origin(inputs))
 
     def jacobian(self, inputs: Tensor) -> Jacobian:
         """α times the inner Jacobian, with centred outputs (n, o)."""
-        inner = self.network.jacobian(inputs)
-        start = 0.0 if self.origin is None else self.origin.outputs(inputs).reshape(inner.outputs.shape)
-        return ScaledJacobian(inner, self.alpha, self.alpha * (inner.outputs - start))
+        return self._scale(self.network.jacobian(inputs), self._start(inputs))
+
+    def evaluator(self, inputs: Tensor) -> Evaluator:
+        """The Jacobian on these inputs, for which f₀ is computed once."""
+        inner, start = evaluator(self.network, inputs), self._start(inputs)
+        return lambda batch=None: self._scale(inner(batch), start if start is None else chosen(start, batch))
 
     def gates(self, inputs: Tensor) -> Tensor | None:
         """The inner network's gates."""
@@ -103,3 +74,11 @@ class Scaled:
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
         """θ −= η Jᵀr in place, J being the scaled Jacobian."""
         jacobian.add_pull(self.trained, cotangent, -learning_rate)
+
+    @torch.no_grad()
+    def _start(self, inputs: Tensor) -> Tensor | None:
+        return None if self.origin is None else self.origin(inputs).flatten(1)
+
+    def _scale(self, inner: Jacobian, start: Tensor | None) -> ScaledJacobian:
+        outputs = inner.outputs if start is None else inner.outputs - start
+        return ScaledJacobian(inner, self.alpha, self.alpha * outputs)

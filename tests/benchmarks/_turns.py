@@ -11,13 +11,18 @@ from pathlib import Path
 from queue import Empty, Queue
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-ONE_THREAD = {
-    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")},
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "JAX_PLATFORMS": "cpu",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
 NO_MEMORY = ("allocate memory", "out of memory", "resource_exhausted", "bad_alloc", "memoryerror")
+
+
+def limits(threads):
+    """Environment variables that hold numerical libraries to so many threads."""
+    eigen = "true" if threads > 1 else "false"
+    return {
+        **{f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")},
+        "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={eigen} intra_op_parallelism_threads={threads}",
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
 
 
 class Failed(Exception):
@@ -25,14 +30,14 @@ class Failed(Exception):
 
 
 class Contender:
-    """A process that computes one kernel by one method whenever it is told to.
+    """A process that computes one thing by one method whenever it is told to, with a thread for each of its cores.
 
     Parameters
     ----------
     python
         The interpreter of its environment.
     spec
-        What `_worker` reads: module, method, problem, readout, core, memory (bytes).
+        What `_worker` reads: module, cores, memory (bytes), and what the module wants to know besides.
     limit
         Seconds for getting ready, and for each call.
     """
@@ -42,7 +47,7 @@ class Contender:
         self.folder = tempfile.TemporaryDirectory()
         path, self.errors = Path(self.folder.name) / "spec.json", Path(self.folder.name) / "errors"
         path.write_text(json.dumps(spec))
-        environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, **limits(len(spec["cores"])), "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [str(python), str(HERE / "_worker.py"), str(path)],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors.open("w"), text=True,
@@ -123,6 +128,7 @@ def interpreter(name, folder):
 
 PACKAGES = {
     "neural_tangents": ["neural-tangents==0.6.5", "jax==0.4.30", "jaxlib==0.4.30", "numpy<2", "scipy<1.13"],
+    "jax_scan": ["jax==0.10.2", "jaxlib==0.10.2"],
     "nngeometry": ["--no-deps", "nngeometry==0.4"],
 }
 SHARING = ("nngeometry",)  # peers that run on the same torch as we do

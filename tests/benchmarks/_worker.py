@@ -1,4 +1,4 @@
-"""One contender in a process of its own, on one core: prepares a problem, then computes when it is told to.
+"""One contender in a process of its own, on cores of its own: prepares a problem, then computes when it is told to.
 
 Called as ``python _worker.py SPEC.json``. Talks in lines of JSON: says that it is ready, reads a name, calls what has
 this name, answers with seconds and peak memory. Needs nothing but the standard library and NumPy: it runs in the
@@ -51,7 +51,7 @@ def main():
     """Prepare, then answer until the input ends."""
     spec = json.loads(Path(sys.argv[1]).read_text())
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {spec["core"]})
+        os.sched_setaffinity(0, spec["cores"])
     say, sys.stdout = sys.stdout, sys.stderr  # libraries may print
     contender = importlib.import_module(spec["module"])
     functions = contender.prepare(spec, lambda: limit_memory(spec["memory"]))

@@ -139,7 +139,7 @@ class Bench:
         """A process for one method on one problem."""
         spec = {
             "module": f"_{module}", "method": method, "problem": str(problem.path), "readout": problem.readout,
-            "core": self.core, "memory": self.settings.memory * 1e9,
+            "cores": [self.core], "memory": self.settings.memory * 1e9,
         }  # fmt: skip
         return Contender(self.pythons.get(module, sys.executable), spec, self.settings.limit)
 

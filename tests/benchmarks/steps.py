@@ -1,24 +1,31 @@
 """A training step beside its own matrix products, torch's autograd and `nn.RNN`, and the linearized step beside it.
 
-Run as ``python -m tests.benchmarks.steps [--threads 1] [--widths 64 256 1024 2048 4096]``. All take turns in one
-process, medians are compared; float32, W alone is trained, last-step readout.
+Run as ``python -m tests.benchmarks.steps [--threads 1] [--widths 64 256 1024 2048 4096] [--venv FOLDER]``. All take
+turns of some steps in a row, on the same cores, and medians are compared; float32, W alone is trained, last-step
+readout.
 
 floor       the products of a step alone, into memory that is there: forward, backward, one fat product for the gradient
 autograd    the same recurrence written by hand, backward() and an in-place update
 nn.RNN      torch's own layer and a linear readout, with only its recurrent weight trained
+JAX         a scan, gradient and update compiled into one function, in a process and an environment of its own
 linearized  a step on kept factors (push and pull); push and pull without keeping: torch.func's jvp and vjp
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import tempfile
 import time
+from pathlib import Path
 
+import numpy as np
 import torch
 
 import lab
 from lab.learners.linearized import LinearizedNetwork
+from tests.benchmarks._turns import Contender, interpreter
 
 RATE = 1e-9  # the weights hardly move, so that every turn does the same work
 SAMPLES, LENGTH = 48, 16
@@ -27,8 +34,10 @@ SAMPLES, LENGTH = 48, 16
 def ours(network, X, y):
     """A step of the lab."""
 
+    evaluate = network.evaluator(X)
+
     def step():
-        jacobian = network.jacobian(X)
+        jacobian = evaluate()
         network.descend(jacobian, jacobian.outputs - y, RATE)
 
     return step
@@ -113,16 +122,31 @@ def products(network, X, y):
     return step
 
 
-def seconds(steps, turns):
-    """Median seconds of each step, all taking turns."""
-    taken = {name: [] for name in steps}
-    for turn in range(turns + 1):
-        for name, step in steps.items():
-            begin = time.perf_counter()
+def scan(python, network, X, y, cores, folder, repeats):
+    """JAX, ready to step in a process of its own."""
+    problem = Path(folder) / "problem.npz"
+    weights = {name: getattr(network, name).detach().numpy() for name in "WAB"}
+    np.savez(problem, X=X.numpy(), y=y.numpy(), **weights)
+    spec = {"module": "_jax_scan", "problem": str(problem), "rate": RATE, "repeats": repeats}
+    return Contender(python, spec | {"cores": cores, "memory": 16e9}, limit=300.0)
+
+
+def clocked(step, repeats):
+    """A function that takes so many steps and returns the seconds of one."""
+
+    def turn():
+        begin = time.perf_counter()
+        for _ in range(repeats):
             step()
-            if turn:  # the first one warms up
-                taken[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in taken.items()}
+        return (time.perf_counter() - begin) / repeats
+
+    return turn
+
+
+def seconds(turns, count):
+    """Median seconds of each, all taking turns."""
+    taken = [{name: turn() for name, turn in turns.items()} for _ in range(count + 1)][1:]  # the first one warms up
+    return {name: statistics.median(times[name] for times in taken) for name in turns}
 
 
 def main():
@@ -130,19 +154,36 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256, 1024, 2048, 4096])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--venv", type=Path, help="where JAX is kept; a temporary directory by default")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    cores = sorted(os.sched_getaffinity(0))[-options.threads :]
+    os.sched_setaffinity(0, cores)
     task = lab.tasks.separable(samples=SAMPLES, length=LENGTH)
-    print("width  step (ms)  over floor  autograd/step  nn.RNN/step  step/linearized  jvp+vjp/linearized", flush=True)
-    for width in options.widths:
-        network = lab.ElmanRNN.like(task, width, dtype=torch.float32)
-        X, y = task.train_inputs.float(), task.train_targets.float()
-        steps = {f.__name__: f(network, X, y) for f in (ours, autograd, layer, linearized, products)}
-        found = seconds(steps | {"floor": floor(width)}, turns=max(7, min(100, 20_000 // width)))
-        step, line = found["ours"], found["linearized"]
-        ratios = (step / found["floor"], found["autograd"] / step, found["layer"] / step, step / line)
-        text = "  ".join(f"{ratio:10.2f}" for ratio in (*ratios, found["products"] / line))
-        print(f"{width:5d}  {1e3 * step:9.2f}  {text}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        python = interpreter("jax_scan", options.venv or folder)
+        print("width  step (ms)    " + "  ".join(HEADS), flush=True)
+        for width in options.widths:
+            network = lab.ElmanRNN.like(task, width, dtype=torch.float32)
+            X, y = task.train_inputs.float(), task.train_targets.float()
+            steps = {f.__name__: f(network, X, y) for f in (ours, autograd, layer, linearized, products)}
+            row = max(1, 2000 // width)  # a descent takes one step after the other, so a turn does too
+            turns = {name: clocked(step, row) for name, step in (steps | {"floor": floor(width)}).items()}
+            with scan(python, network, X, y, cores, folder, row) as other:
+                turns["scan"] = lambda other=other, row=row: other.call("steps")["seconds"] / row
+                tell(width, seconds(turns, max(7, min(50, 20_000 // width))))
+
+
+HEADS = ("over floor", "autograd/step", "nn.RNN/step", "JAX/step", "step/linearized", "jvp+vjp/linearized")
+
+
+def tell(width, found):
+    """Print one line."""
+    step, line = found["ours"], found["linearized"]
+    peers = [found[name] / step for name in ("autograd", "layer", "scan")]
+    ratios = (step / found["floor"], *peers, step / line, found["products"] / line)
+    text = "  ".join(f"{ratio:{len(head)}.2f}" for head, ratio in zip(HEADS, ratios, strict=True))
+    print(f"{width:5d}  {1e3 * step:9.2f}    {text}", flush=True)
 
 
 if __name__ == "__main__":

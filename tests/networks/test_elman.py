@@ -42,6 +42,40 @@ def test_outputs_and_states_are_those_of_plain_loops(settings, readout):
         assert gates is None
 
 
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["activation"])
+def test_an_evaluator_follows_the_weights_on_all_or_some_samples(settings, readout):
+    trained = ("W", "A", "B", "b")[: 4 if settings.get("parametrization") is BIASED else 3]
+    network, x = ElmanRNN(6, 3, 2, readout=readout, trained=trained, **settings), draw(5, 4, 3)
+    evaluate = network.evaluator(x)
+    for batch in (None, torch.tensor([3, 1]), None):
+        found, reference = evaluate(batch), network.jacobian(x if batch is None else x[batch])
+        cotangent = draw(*reference.outputs.shape, seed=1)
+        assert torch.equal(found.outputs, reference.outputs)
+        assert torch.equal(found.gram(), reference.gram())
+        for _ in range(2):  # the second pass finds the deltas of the first
+            assert relative(found.pull(cotangent), reference.pull(cotangent)) == 0
+        network.descend(found, cotangent, 0.1)
+        with pytest.raises(LabError, match="moved"):
+            found.pull(cotangent)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("length", [2, 4])
+def test_what_is_kept_of_an_evaluation_outlasts_the_next(samples, length):
+    network, x = ElmanRNN(6, 3), draw(samples, length, 3)
+    evaluate = network.evaluator(x)
+    kept = evaluate().keep()
+    before, direction = kept.gram(), {"W": torch.ones_like(network.W)}
+    push, outputs = kept.push(direction), kept.outputs.clone()
+    with torch.no_grad():
+        network.W.mul_(-2.0)
+    evaluate()
+    assert torch.equal(kept.gram(), before)
+    assert torch.equal(kept.push(direction), push)
+    assert torch.equal(kept.outputs, outputs)
+
+
 @pytest.mark.parametrize("parametrization", ["paper", BIASED], ids=["paper", "ntk"])
 def test_states_are_gates_times_preactivations_to_the_bit(parametrization):
     network, x = ElmanRNN(33, 5, seed=2, parametrization=parametrization), draw(7, 6, 5)

@@ -1,7 +1,5 @@
 """Chizat's scaling: nothing at the start, α times the change, α² times the kernel."""
 
-import pickle
-
 import pytest
 import torch
 from torch import nn
@@ -116,23 +114,21 @@ def test_copies_are_independent_and_keep_their_origin(make):
 
 
 @INNER
-def test_the_start_is_remembered_until_the_inputs_are_written_to(make):
-    scaled, inputs, calls = Scaled(make(), ALPHA), X.clone(), []
-    start = scaled.origin.network
-    scaled.origin.network = lambda inputs: calls.append(1) or start(inputs)
-    for _ in range(3):
+@pytest.mark.parametrize("centred", [True, False])
+def test_an_evaluator_gives_the_jacobians_of_all_or_some_samples_and_asks_for_the_start_once(make, centred):
+    scaled, calls = Scaled(make(), ALPHA, centred=centred), []
+    evaluate = scaled.evaluator(X)
+    if centred:
+        start = scaled.origin
+        scaled.origin = lambda inputs: calls.append(1) or start(inputs)
+    for batch in (None, torch.tensor([2, 0]), None):
         move(scaled.network)
-        assert relative(scaled.jacobian(inputs).outputs, scaled(inputs).reshape(3, -1)) <= EXACT
-    assert len(calls) == 1 + 3  # a call without a Jacobian asks anew: it may be transformed or differentiated
-    inputs.numpy()[0] = 2.0  # a change that no version counter sees
-    assert relative(scaled.jacobian(inputs).outputs, scaled(inputs).reshape(3, -1)) <= EXACT
-
-
-def test_what_is_stored_holds_nobodys_data():
-    scaled = Scaled(elman(), ALPHA)
-    before = len(pickle.dumps(scaled))
-    scaled.jacobian(X)
-    assert len(pickle.dumps(scaled)) == before
+        found = evaluate(batch)
+        assert not calls
+        reference = scaled.jacobian(X if batch is None else X[batch])
+        calls.clear()
+        assert relative(found.outputs, reference.outputs) <= EXACT
+        assert relative(found.gram(), reference.gram()) <= EXACT
 
 
 @INNER
