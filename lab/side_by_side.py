@@ -16,7 +16,7 @@ from torch import Tensor
 from lab.errors import check_choice, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
-from lab.learners.descent import Descent, check_descent
+from lab.learners.descent import Descent, check_descent, check_optimizer
 from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import LinearizedNetwork, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
@@ -216,6 +216,7 @@ def side_by_side(
     descent = Descent(_STEPS) if descent is None else descent
     check_descent(descent)
     check_fits(network, task)
+    check_optimizer(descent, network.trained)
     start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
     learning_rate = descent.rate(start.spectrum.lambda_max)
     kernel = None if learning_rate is None else start.regressor().trajectory(descent, learning_rate)

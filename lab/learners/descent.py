@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -157,6 +158,12 @@ def check_descent(descent: object) -> None:
         refuse("descent", repr(descent), "a lab.Descent", "write lab.Descent(steps=300)")
 
 
+def check_optimizer(descent: Descent, parameters: Mapping[str, Tensor]) -> None:
+    """Refuse an optimizer that cannot descend with these parameters; without one there is nothing to refuse."""
+    if descent.optimizer is not None:
+        _optimizer(parameters, descent.optimizer)
+
+
 @dataclass(frozen=True)
 class Divergence:
     """The rule by which a learner has diverged: a loss that is not finite, or above the limit."""
@@ -283,10 +290,16 @@ def _optimizer(parameters: Mapping[str, Tensor], factory: OptimizerFactory) -> t
         refuse("optimizer", f"a factory that fails ({str(error).splitlines()[0]})", "one optimizer for a list", fix)
     if not isinstance(optimizer, torch.optim.Optimizer):
         refuse("optimizer", f"a factory of {type(optimizer).__name__}", "a factory of a torch.optim.Optimizer", fix)
-    if isinstance(optimizer, (torch.optim.LBFGS, torch.optim.SparseAdam)):
-        reason = "evaluates the loss itself" if isinstance(optimizer, torch.optim.LBFGS) else "wants sparse gradients"
+    reason = "evaluates the loss itself" if _wants_a_closure(optimizer) else "wants sparse gradients"
+    if _wants_a_closure(optimizer) or isinstance(optimizer, torch.optim.SparseAdam):
         refuse("optimizer", f"{type(optimizer).__name__}, which {reason}", "a first-order optimizer", fix)
     return optimizer
+
+
+def _wants_a_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a step cannot be taken from the gradient alone, as in torch.optim.LBFGS."""
+    arguments = inspect.signature(optimizer.step).parameters.values()
+    return any(each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD for each in arguments)
 
 
 def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
