@@ -51,11 +51,19 @@ class Jacobian(Protocol):
         ...
 
 
+def version_of(weight: Tensor) -> int:
+    """How often torch has seen a tensor written; `LabError` for one of `torch.inference_mode`, where nobody counts."""
+    if weight.is_inference():
+        fix = "use torch.no_grad() in its place"
+        refuse("network", "weights made or copied under torch.inference_mode", "weights whose changes torch counts", fix)
+    return weight._version
+
+
 class WeightWatch:
     """Notices when weights have been written since it began to look (torch's version counters)."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self._seen = {name: (weight, weight._version) for name, weight in weights.items()}
+        self._seen = {name: (weight, version_of(weight)) for name, weight in weights.items()}
 
     @property
     def moved(self) -> list[str]:

@@ -13,7 +13,7 @@ from lab.activations import activation as find_activation
 from lab.arrays import as_tensor
 from lab.errors import check_choice, check_integer, check_seed, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
-from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.jacobian import Jacobian, version_of
 from lab.jacobians.workspace import Workspace
 from lab.networks.network import Evaluator, chosen
 from lab.networks.parametrization import Parametrization
@@ -108,7 +108,7 @@ class ElmanRNN(torch.nn.Module):
         shapes = {"W": (width, width), "A": (width, inputs), "B": (outputs, width), "b": (width,)}
         for name, shape in shapes.items():
             self.register_parameter(name, self._initial(name, shape, dtype, device) if name in self.scales else None)
-        self._drawn = {name: getattr(self, name)._version for name in self.scales}
+        self._drawn = {name: version_of(getattr(self, name)) for name in self.scales}
 
     @classmethod
     def like(cls, task: Task | tuple[Any, Any], width: int, **settings: Any) -> Self:
