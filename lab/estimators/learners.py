@@ -6,7 +6,7 @@ forget its own f₀. Classifiers fit ±1 by squared loss: one output for two cla
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -53,7 +53,7 @@ class _Series(BaseEstimator):  # type: ignore[misc]
             Input that is no finite array of these shapes, parameters out of range, or training that diverged.
         """
         series, targets = self._checked(X, y)
-        self.intercept_, self.scale_ = targets.mean(0), self._scale(targets)
+        self.intercept_, self.scale_ = self._location(targets), self._scale(targets)
         self._learn(series, torch.from_numpy((targets - self.intercept_) / self.scale_))
         return self
 
@@ -65,6 +65,10 @@ class _Series(BaseEstimator):  # type: ignore[misc]
             blocks = [self._respond(block).double().cpu().numpy() for block in torch.split(series, _ROWS)]
         outputs: Array = np.concatenate(blocks) * self.scale_ + self.intercept_
         return outputs
+
+    def _location(self, targets: Array) -> Array:
+        """What is subtracted from targets, (q,)."""
+        return np.asarray(targets.mean(0))
 
     def _scale(self, targets: Array) -> Array:
         """Units (q,) in which targets are learnt: a network's motion, unlike a linear model's, depends on them."""
@@ -85,6 +89,17 @@ class _Series(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+def _constant(targets: Array) -> NDArray[np.bool_]:
+    """Which columns never change: their mean is rounded, and what that leaves is no spread."""
+    return np.asarray((targets == targets[0]).all(0))
+
+
+def _far(statistic: Callable[..., Array], values: Array) -> Array:
+    """Mean or standard deviation of columns (q,), wherever they lie: squares of 1e200 are no numbers."""
+    exponents = np.frexp(np.abs(values).max(0))[1]  # powers of two change no digit
+    return np.asarray(np.ldexp(statistic(np.ldexp(values, -exponents), axis=0), exponents))
+
+
 class _Regression(MultiOutputMixin, RegressorMixin, _Series):  # type: ignore[misc]
     """Targets (n,) or (n, q), learnt in units of their standard deviations."""
 
@@ -100,9 +115,12 @@ class _Regression(MultiOutputMixin, RegressorMixin, _Series):  # type: ignore[mi
         self.several_ = targets.ndim == 2
         return series, targets.reshape(len(targets), -1).astype(np.float64)
 
+    def _location(self, targets: Array) -> Array:
+        return np.where(_constant(targets), targets[0], _far(np.mean, targets))
+
     def _scale(self, targets: Array) -> Array:
-        spread = targets.std(0)
-        return np.asarray(np.where(spread > 0, spread, 1.0))
+        spread = _far(np.std, targets)
+        return np.where(_constant(targets) | (spread == 0), 1.0, spread)
 
 
 class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
@@ -307,7 +325,11 @@ def _seed(random_state: Any) -> int:
     """The number itself; a number drawn from a generator; a random one for None."""
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
         return int(random_state)
-    return int(check_random_state(random_state).randint(2**31))
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError:
+        allowed = "an integer, a numpy.random.RandomState or None"
+        refuse("random_state", repr(random_state), allowed, "pass random_state=0 for the same network every time")
 
 
 class RNNRegressor(_Regression, _Full):

@@ -54,8 +54,8 @@ class Jacobian(Protocol):
 def version_of(weight: Tensor) -> int:
     """How often torch has seen a tensor written; `LabError` for one of `torch.inference_mode`, where nobody counts."""
     if weight.is_inference():
-        fix = "use torch.no_grad() in its place"
-        refuse("network", "weights made or copied under torch.inference_mode", "weights whose changes torch counts", fix)
+        came, allowed = "weights made or copied under torch.inference_mode", "weights whose changes torch counts"
+        refuse("network", came, allowed, "use torch.no_grad() in its place")
     return weight._version
 
 

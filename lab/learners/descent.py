@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +23,8 @@ OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
 _EVERY_STEP_UNTIL = 10  # record="log" starts with each of these
 _GEOMETRIC_POINTS = 64
+_WHOLE = ("steps", "batch_size", "seed")
+_REAL = ("critical_fraction", "learning_rate", "momentum")
 _DIVERGENCE = 1e6  # times the larger of the first loss and ½Σy²
 
 
@@ -86,6 +89,7 @@ class Descent:
             if name != "self":
                 object.__setattr__(self, name, value)
         self._check()
+        self._take_plain_numbers()
 
     def recorded(self) -> np.ndarray:
         """The recorded steps, ascending integers (T,)."""
@@ -124,6 +128,15 @@ class Descent:
             check_integer("batch_size", self.batch_size, 1)
         self._check_rates()
         self._check_record()
+
+    def _take_plain_numbers(self) -> None:
+        """Numbers of NumPy and torch as Python's: a tensor would spread into what is computed from it."""
+        for names, plain in ((_WHOLE, operator.index), (_REAL, float)):
+            for name in names:
+                if getattr(self, name) is not None:
+                    object.__setattr__(self, name, plain(getattr(self, name)))
+        if isinstance(self.record, tuple):
+            object.__setattr__(self, "record", tuple(map(operator.index, self.record)))
 
     def _check_rates(self) -> None:
         if self.critical_fraction is not None and self.learning_rate is not None:

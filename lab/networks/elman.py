@@ -122,6 +122,9 @@ class ElmanRNN(torch.nn.Module):
         if inputs.ndim != 3:
             fix = "for one feature per step use inputs[:, :, None]"
             refuse("task", f"inputs of shape {tuple(inputs.shape)}", "(samples, length, features)", fix)
+        if targets.ndim > 3:
+            allowed = "(samples, outputs), or (samples, length − 1, outputs)"
+            refuse("task", f"targets of shape {tuple(targets.shape)}", allowed, "flatten what belongs to one time step")
         readout = "all" if targets.ndim == 3 else "last"
         return cls(width, inputs.shape[-1], targets.shape[-1], **{"readout": readout, **settings})
 
@@ -331,6 +334,6 @@ def _check_place(dtype: object, device: object) -> None:
         refuse("dtype", repr(dtype), "torch.float32 or torch.float64", "pass dtype=torch.float64")
     try:
         torch.empty(0, device=device)  # type: ignore[call-overload]
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         came = f"{device!r} ({str(error).splitlines()[0]})"
         refuse("device", came, "a device that torch finds here", "pass device='cpu'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from lab.errors import LabError
 from tests.tolerances import EXACT
 
+COUNTS: Counter[str] = Counter()  # of what was tried, by what became of it
 LONGEST = 1200  # characters of a refusal: some list all columns of a file or all comparisons
 
 
@@ -29,6 +31,7 @@ class Refused:
             self.call()
         check_refusal(caught.value, self.argument)
         assert self.says in str(caught.value)
+        COUNTS["refused"] += 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Handled:
             assert value.shape == wanted[name].shape, name
             assert np.isfinite(value).all(), name
             np.testing.assert_allclose(value, wanted[name], rtol=self.tolerance, atol=self.tolerance, err_msg=name)
+        COUNTS["handled"] += 1
 
 
 def check_refusal(error, argument):

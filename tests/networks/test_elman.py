@@ -341,7 +341,7 @@ def test_descending_with_zero_rate_moves_nothing():
 def test_inference_mode_is_refused_for_nobody_counts_its_writes():
     network, x = ElmanRNN(4, 3), draw(2, 3, 3)
     with torch.inference_mode():
-        with pytest.raises(LabError, match="torch.no_grad"):
+        with pytest.raises(LabError, match="no_grad"):
             ElmanRNN(4, 3)
-        with pytest.raises(LabError, match="torch.no_grad"):
+        with pytest.raises(LabError, match="no_grad"):
             network.copy().jacobian(x)
