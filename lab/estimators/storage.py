@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +70,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise
     except OSError as error:
         refuse("path", f"{str(path)!r} ({error.strerror or error})", "a file that can be read", "check the path")
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # whatever damaged bytes make of zipfile, NumPy, json and the constructors
         refuse("path", f"{str(path)!r}, which is no estimator of the lab ({error})", "a file of lab.estimators", _FIX)
 
 

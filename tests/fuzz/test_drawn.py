@@ -226,6 +226,22 @@ def test_a_damaged_file_is_read_or_refused(kind, tmp_path):
     check()
 
 
+def with_header(content, place, value):
+    """The same archive with two bytes of its first local header changed, in the directory too."""
+    directory = content.rindex(b"PK\x01\x02", 0, content.index(b"PK\x01\x02") + 4)
+    return b"".join(
+        (content[:place], value, content[place + 2 : directory + place + 2], value, content[directory + place + 4 :])
+    )
+
+
+@pytest.mark.parametrize("method", [1, 8, 12, 14, 99])
+@pytest.mark.parametrize("read", [lab.tasks.from_file, E.load], ids=["from_file", "load"])
+def test_an_archive_that_lies_about_its_compression_is_refused(read, method, tmp_path):
+    path = tmp_path / "series.npz"
+    path.write_bytes(with_header(FILES["npz"], 8, method.to_bytes(2, "little")))
+    assert outcome(lambda: read(path)) is None
+
+
 @functools.cache
 def stored(folder):
     """A fitted estimator as it is stored, and what it predicts."""
