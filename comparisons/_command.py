@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import os
 import sys
@@ -212,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 some cells failed, 2 refused input, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _spare_unwritable_signs()
     try:
         with termination_interrupts():
             return _understand(arguments)()
@@ -420,6 +422,12 @@ def _check_device(device: str) -> None:
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
         allowed = f"a device that torch sees: cpu and {torch.cuda.device_count()} of cuda"
         raise LabError("device", repr(device), allowed, "use --device cpu, or install a torch with CUDA")
+
+
+def _spare_unwritable_signs() -> None:
+    """Print a question mark for what the terminal's encoding lacks, such as a minus sign in the C locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def prepare_process(threads: int, device: str) -> None:

@@ -32,7 +32,7 @@ class CellState:
     """
 
     cell: Cell
-    work: float
+    work: int
     committed: float | None
     begun: signs.Begun | None
     error: str | None
@@ -60,13 +60,13 @@ def examine(store: Store) -> list[CellState]:
     return [_state(store, cell, work) for cell, work in zip(manifest["cells"], works, strict=True)]
 
 
-def _works(name: str, cells: Sequence[Cell]) -> list[float]:
+def _works(name: str, cells: Sequence[Cell]) -> list[int]:
     """Work of the cells; 1 each where the comparison is not installed here, or has other cells by now."""
     try:
         comparison = load(name)
         return [comparison.cost(cell).work for cell in cells]
     except (LabError, LookupError, TypeError):
-        return [1.0] * len(cells)
+        return [1] * len(cells)
 
 
 def _state(store: Store, cell: Cell, work: float) -> CellState:

@@ -64,9 +64,12 @@ class Cost:
         return self.flops / machine.flops_per_second + self.operations * machine.seconds_per_operation
 
     @property
-    def work(self) -> float:
-        """Seconds on the nominal machine, never 0: what decides who goes first and how far a run is."""
-        return max(self.seconds(NOMINAL), 1e-9)
+    def work(self) -> int:
+        """Nanoseconds on the nominal machine, at least 1: what decides who goes first and how far a run is.
+
+        Whole numbers, so that sums are the same in any order.
+        """
+        return max(round(1e9 * self.seconds(NOMINAL)), 1)
 
 
 #: How many flops of a fat matrix product one pair of deltas is worth: multiplied by a pair of features, and summed.

@@ -100,7 +100,8 @@ def test_costs_in_a_row_add_work_and_share_memory():
 def test_seconds_are_those_of_the_products_and_of_the_operations():
     machine = costs.Machine(flops_per_second=10.0, seconds_per_operation=0.5)
     assert costs.Cost(20.0, operations=3).seconds(machine) == 2.0 + 1.5
-    assert costs.Cost(0.0).work > 0  # nothing is free: cells are put in order and counted by it
+    assert costs.Cost(0.0).work == 1  # nothing is free: cells are put in order and counted by it
+    assert costs.Cost(0.0, operations=3).work == round(3e9 * costs.NOMINAL.seconds_per_operation)
 
 
 def test_thin_products_wait_for_the_weights():

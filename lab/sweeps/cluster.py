@@ -155,6 +155,7 @@ def _call(run: str, initializer: Initializer | None, call: Callable[[], Any]) ->
 
 
 def _kill_workers(cluster: LocalCluster) -> None:
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)  # its writers outlive the cluster's own silence
     for nanny in list(cluster.workers.values()):
         nanny.auto_restart = False
         if nanny.pid:

@@ -63,7 +63,7 @@ class Outcome:
 @dataclass(frozen=True)
 class _Job:
     cell: Cell
-    work: float
+    work: int
     raised: int = 0
     died: int = 0
     put_off: bool = False

@@ -1,4 +1,5 @@
 import errno
+import io
 import json
 import os
 import shutil
@@ -144,6 +145,16 @@ def test_bad_arguments_are_refused_in_a_sentence(toy, capsys, arguments, message
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_a_terminal_without_our_signs_gets_question_marks(toy, monkeypatch):
+    run()
+    monkeypatch.setattr("comparisons._outputs.describe", lambda *_: "width^−½ fits.")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    assert main(["show", "here"]) == 0
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(b"width^?? fits.")
 
 
 def test_cuda_is_refused_where_there_is_none(toy, capsys, monkeypatch):
