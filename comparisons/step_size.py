@@ -518,6 +518,7 @@ def _draw_losses(results: Any) -> Figure:
     width, seed = int(main["width"].max()), int(main["seed"].min())
     figure, axes = style.panels(1, size=(7.4, 4.8))
     ax = axes[0, 0]
+    ax.set(xscale="log", yscale="log", ylim=(1e-2, 1e3))  # first: limits to fit what diverges would be no numbers
     for fraction, color in zip(fractions, style.QUANTITIES, strict=False):
         arrays = results.arrays(width=width, seed=seed, readout=main["readout"].iloc[0], fraction=fraction)
         tau = fraction * np.arange(1, len(arrays["mse"]))
@@ -525,9 +526,6 @@ def _draw_losses(results: Any) -> Figure:
         ax.plot(tau, arrays["mse_linearized"][1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
     ax.axhline(1, color=style.GREY, linewidth=0.8)
     ax.axhline(REACHED, color=style.GREY, linewidth=0.8, linestyle="--")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_ylim(1e-2, 1e3)
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
     ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
     style.legend_below(ax, columns=len(fractions))
