@@ -9,6 +9,7 @@ import os
 import sys
 import tomllib
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
@@ -214,6 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _spare_unwritable_signs()
+    warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # loky does so where memory grows: fine
     try:
         with termination_interrupts():
             return _understand(arguments)()
