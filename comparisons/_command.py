@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from comparisons import _tasks
-from comparisons._forecast import advice, foresee, quantity, room
+from comparisons._forecast import Forecast, advice, foresee, quantity, room
 from comparisons._shape import Comparison, as_json, load, names, with_values
 from comparisons._status import duration
 from lab.costs import Cost
@@ -125,6 +125,8 @@ class RunAll:
             statuses.append(_run(plan, self.options.dry_run))
             if statuses[-1] == INTERRUPTED:
                 break
+        if self.options.dry_run:
+            print(f"\nall of them: {duration(sum(_forecast(plan).seconds for plan in plans))} here")
         return max(statuses)
 
     def _settings(self, name: str) -> Any:
@@ -508,13 +510,16 @@ def _tell_plan(plan: _Plan) -> int:
     print(f"memory     {quantity(peak, 'B')} at most per cell, {places}")
     print(f"executor   {crew.executor} on {crew.device}, {crew.threads} threads per cell")
     if missing:
-        _tell_forecast(missing, to_do, crew)
+        _tell_forecast(_forecast(plan), crew)
     return DONE
 
 
-def _tell_forecast(cells: Sequence[Cell], costs: Sequence[Cost], crew: Crew) -> None:
-    expected = foresee(cells, costs, crew)
-    where = "here" if crew.scheduler is None else "with one worker that is as fast as this machine"
+def _forecast(plan: _Plan) -> Forecast:
+    return foresee(*_to_do(plan), plan.crew)
+
+
+def _tell_forecast(expected: Forecast, crew: Crew) -> None:
+    where = "here" if crew.scheduler is None else "with workers as fast as this machine"
     print(f"forecast   {duration(expected.seconds)} {where}, within a factor of two or three")
     if crew.scheduler is None:
         print(f"           {quantity(expected.bytes, 'B')} of memory, of {quantity(expected.free, 'B')} that are free")

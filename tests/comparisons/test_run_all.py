@@ -53,7 +53,9 @@ def test_a_failed_cell_does_not_stop_the_others(two, monkeypatch):
 
 def test_a_dry_run_writes_nothing(two, capsys):
     assert run_all("--dry-run") == 0
-    assert capsys.readouterr().out.count("cells      2") == 2
+    said = capsys.readouterr().out
+    assert said.count("cells      2") == 2
+    assert "\nall of them: 0 s here\n" in said
     assert not Path("runs").exists()
 
 
