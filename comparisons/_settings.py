@@ -143,7 +143,8 @@ def training_cost(cell: Mapping[str, Any], steps: int, *, kernels: int, copies: 
     task, width = _tasks.size(cell), cell["width"]
     outputs = task.length - 1 if cell["readout"] == "all" else 1
     sizes = (task.samples, task.length, width)
-    step = training_step(*sizes) + linearized_step(*sizes)
+    reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
+    step = training_step(*sizes) + linearized_step(task.samples, task.length, reach)
     kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
     item = 4 if cell["dtype"] == "float32" else 8
     deltas = (task.samples + task.test) * outputs * task.length * width

@@ -18,7 +18,7 @@ from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, check_descent, check_optimizer
 from lab.learners.kernel import KernelRegressor
-from lab.learners.linearized import LinearizedNetwork, train_linearized
+from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
 from lab.measures.gap import disagreement, tracking_gap
@@ -291,7 +291,7 @@ def _train_linearized(start: _Start, network: Network, descent: Descent, learnin
         assert learning_rate is not None
         return start.regressor().recursion(descent, learning_rate)
     jacobian, test = start.jacobians
-    model = LinearizedNetwork(jacobian, network.trained, track_weights=descent.optimizer is not None)
+    model, test = linearize(jacobian, test, network.trained, descent)
     return train_linearized(model, test, start.targets, descent, learning_rate)
 
 

@@ -119,7 +119,7 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def operations_per_step(descend, short=10, long=30):
+def operations_per_step(descend, short=20, long=40):
     """What a step calls, whatever is called before the first and after the last."""
     called = []
     for steps in (short, long):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lab.errors import refuse
-from lab.jacobians.factors import Factors
+from lab.jacobians.factors import Factors, reduce
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.workspace import Workspace
 
@@ -162,6 +162,16 @@ class FactoredJacobian:
         return self
 
     @torch.no_grad()
+    def reduced(self, other: Self | None) -> tuple[Self, Self | None]:
+        """Two kept Jacobians in coordinates of what descent on this one can reach (see `lab.jacobians.factors.reduce`).
+
+        Their tangents are smaller than the weights.
+        """
+        assert self._factors is not None
+        mine, theirs = reduce(self._factors, None if other is None else other._factors)
+        return self._with(mine), None if other is None or theirs is None else other._with(theirs)
+
+    @torch.no_grad()
     def select(self, samples: Tensor) -> Self:
         """The kept Jacobian of some samples (integer indices); raises `LabError` if this one is not kept."""
         if self._factors is None:
@@ -169,6 +179,11 @@ class FactoredJacobian:
         chosen = copy.copy(self)
         chosen._factors, chosen._outputs = self._factors.select(samples), self._outputs[samples]
         return chosen
+
+    def _with(self, factors: Factors) -> Self:
+        twin = copy.copy(self)
+        twin._factors, twin._shapes = factors, dict(factors.shapes)
+        return twin
 
     def _matches(self, other: object) -> bool:
         same = isinstance(other, FactoredJacobian) and other._shapes == self._shapes

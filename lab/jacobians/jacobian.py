@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -48,6 +48,15 @@ class Jacobian(Protocol):
 
     def select(self, samples: Tensor, /) -> Self:
         """The rows of these samples (integer indices) of a kept Jacobian, kept too."""
+        ...
+
+
+@runtime_checkable
+class Reducible(Protocol):
+    """A Jacobian that can be told in the coordinates of what descent on it can reach."""
+
+    def reduced(self, other: Any, /) -> tuple[Jacobian, Jacobian | None]:
+        """This Jacobian and that of other samples at the same weights, both kept, in the same coordinates."""
         ...
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from torch import Tensor
 
-from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.jacobians.jacobian import Jacobian, Reducible, Tangent
 
 
 class ScaledJacobian:
@@ -54,6 +54,16 @@ class ScaledJacobian:
         """Keep the inner Jacobian; returns this same object."""
         self._inner.keep()
         return self
+
+    def reduced(self, other: Self | None) -> tuple[Jacobian, Jacobian | None]:
+        """Two kept Jacobians in coordinates of what descent on this one can reach, if the inner ones have such."""
+        if not isinstance(self._inner, Reducible):
+            return self, other
+        mine, theirs = self._inner.reduced(None if other is None else other._inner)
+        return self._around(mine), None if other is None or theirs is None else other._around(theirs)
+
+    def _around(self, inner: Jacobian) -> Self:
+        return type(self)(inner, self._alpha, self._outputs)
 
     def select(self, samples: Tensor) -> Self:
         """The kept Jacobian of some samples."""

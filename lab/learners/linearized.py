@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.jacobians.jacobian import Jacobian, Reducible, Tangent
 from lab.learners.descent import Descent, follow, plain
 from lab.learners.network import flat_targets
 from lab.learners.trajectory import Recorder, Trajectory
 from lab.networks.network import Network
 from lab.tasks.task import Task
+
+_WORTHWHILE = 20  # steps from which a basis of the reachable motions pays
 
 
 class LinearizedNetwork:
@@ -62,6 +64,20 @@ class LinearizedNetwork:
         return jacobian.outputs + jacobian.push(self.motion)
 
 
+def linearize(
+    jacobian: Jacobian, test: Jacobian | None, weights: Mapping[str, Tensor], descent: Descent
+) -> tuple[LinearizedNetwork, Jacobian | None]:
+    """A linearized network on kept Jacobians, and the test Jacobian that goes with it.
+
+    Plain descent and momentum do not depend on the coordinates of v, so that they go on in as few as are needed, unless
+    there are so few steps that finding these would take longer.
+    """
+    if descent.optimizer is None and descent.steps >= _WORTHWHILE and isinstance(jacobian, Reducible):
+        jacobian, test = jacobian.reduced(test)
+        weights = jacobian.pull(torch.zeros_like(jacobian.outputs))
+    return LinearizedNetwork(jacobian, weights, track_weights=descent.optimizer is not None), test
+
+
 def train_linearized(
     model: LinearizedNetwork,
     test_jacobian: Jacobian | None,
@@ -89,5 +105,5 @@ def taylor_trajectory(network: Network, task: Task, descent: Descent, learning_r
     """
     jacobian = network.jacobian(task.train_inputs).keep()
     test = None if task.test_inputs is None else network.jacobian(task.test_inputs).keep()
-    model = LinearizedNetwork(jacobian, network.trained)
+    model, test = linearize(jacobian, test, network.trained, descent)
     return train_linearized(model, test, flat_targets(network, task), descent, learning_rate)
