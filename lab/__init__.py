@@ -10,10 +10,11 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab import figures, kernels, measures, sweeps, tasks
+    from lab import data, estimators, figures, jacobians, kernels, learners, measures, networks, sweeps, tasks
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
     from lab.kernels.infinite import infinite_nngp, infinite_ntk
+    from lab.learners.arrival import Arrival, arrive
     from lab.learners.descent import Descent
     from lab.learners.kernel import KernelRegressor
     from lab.learners.linearized import LinearizedNetwork
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from lab.networks.modules import as_network
     from lab.networks.parametrization import Parametrization
     from lab.networks.scaled import Scaled
-    from lab.side_by_side import SideBySide, side_by_side
     from lab.tasks.task import SequenceTask, Task
+    from lab.together import SideBySide, side_by_side
 
 _HOMES = {
     "LabError": "lab.errors",
@@ -34,6 +35,8 @@ _HOMES = {
     "empirical_ntk": "lab.kernels.empirical",
     "infinite_nngp": "lab.kernels.infinite",
     "infinite_ntk": "lab.kernels.infinite",
+    "Arrival": "lab.learners.arrival",
+    "arrive": "lab.learners.arrival",
     "Descent": "lab.learners.descent",
     "KernelRegressor": "lab.learners.kernel",
     "LinearizedNetwork": "lab.learners.linearized",
@@ -47,15 +50,27 @@ _HOMES = {
     "as_network": "lab.networks.modules",
     "Parametrization": "lab.networks.parametrization",
     "Scaled": "lab.networks.scaled",
-    "SideBySide": "lab.side_by_side",
-    "side_by_side": "lab.side_by_side",
+    "SideBySide": "lab.together",
+    "side_by_side": "lab.together",
     "SequenceTask": "lab.tasks.task",
     "Task": "lab.tasks.task",
 }
-_ROOMS = ("estimators", "figures", "kernels", "measures", "sweeps", "tasks")
+_ROOMS = (
+    "data",
+    "estimators",
+    "figures",
+    "jacobians",
+    "kernels",
+    "learners",
+    "measures",
+    "networks",
+    "sweeps",
+    "tasks",
+)
 
 __version__ = _version("lazylab")
 __all__ = [
+    "Arrival",
     "Descent",
     "ElmanRNN",
     "Exponent",
@@ -71,6 +86,7 @@ __all__ = [
     "Snapshot",
     "Task",
     "Trajectory",
+    "arrive",
     "as_network",
     "descend",
     "empirical_ntk",

@@ -1,1 +1,12 @@
 """Figures: one style, curves that take and return an ``ax``. Takes numbers, trains nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.lazy import submodules
+
+if TYPE_CHECKING:
+    from lab.figures import architecture, curves, groups, levels, notebook, style
+
+__getattr__ = submodules(__name__)

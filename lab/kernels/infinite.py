@@ -26,12 +26,13 @@ from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.kernels.expectations import Moments, expectations
 from lab.networks.elman import READOUTS, ElmanRNN
+from lab.networks.scaled import Scaled
 
 BLOCK = 2**20  # pairs of (sample, time step) held at once: 8 MiB an array, and about ten arrays
 _PATIENCE = 3.0  # seconds before a progress bar shows
 
 
-def infinite_ntk(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tensor:
+def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None) -> Tensor:
     """Tangent kernel of the network's own architecture as its width grows, in output units.
 
     It is the deterministic limit of `empirical_ntk` over initializations, at the network's own width m: the ratio of
@@ -52,7 +53,7 @@ def infinite_ntk(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tens
     Parameters
     ----------
     network
-        An `ElmanRNN`.
+        An `ElmanRNN`, or a `Scaled` one, whose kernel is α² times that of the network inside.
     X, X2
         Inputs (n, L, p) and (n', L', p); without ``X2`` the kernel of X with itself, exactly symmetric. Where L ≠ L',
         the sequences are aligned at their ends: the shorter ones get zero steps in front. That changes no output as
@@ -86,6 +87,8 @@ def infinite_ntk(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tens
     >>> tuple(kernel.shape), round(float(kernel[0, 0, 0, 0]) / 4096, 9)  # ReLU: 3 Σ_t t/2 = 3 (1+2+3+4)/2
     ((2, 1, 2, 1), 15.0)
     """
+    if isinstance(network, Scaled) and isinstance(network.network, ElmanRNN):
+        return network.alpha**2 * _kernel(network.network, X, X2, tangent=True)
     return _kernel(network, X, X2, tangent=True)
 
 
@@ -154,8 +157,11 @@ class _Sequences:
 
 
 @torch.no_grad()
-def _kernel(network: ElmanRNN, X: Tensor, X2: Tensor | None, tangent: bool) -> Tensor:
+def _kernel(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None, tangent: bool) -> Tensor:
     given = [("X", X)] if X2 is None else [("X", X), ("X2", X2)]
+    if not isinstance(network, ElmanRNN):
+        fix = "pass an ElmanRNN; other modules have lab.empirical_ntk"
+        refuse("network", type(network).__name__, "an ElmanRNN", fix)
     inputs = [_check(network, name, value) for name, value in given]
     limit = _Limit.of(network, tangent)
     left, right = (sequences := _align(network, limit, inputs))[0], sequences[-1]
@@ -168,11 +174,8 @@ def _kernel(network: ElmanRNN, X: Tensor, X2: Tensor | None, tangent: bool) -> T
     return _repeat(table, len(network.B)).to(network.W.dtype)
 
 
-def _check(network: object, name: str, inputs: Tensor) -> Tensor:
+def _check(network: ElmanRNN, name: str, inputs: Tensor) -> Tensor:
     """Refuse what `ElmanRNN` refuses; inputs as float64 on the network's device."""
-    if not isinstance(network, ElmanRNN):
-        fix = "for lab.Scaled pass its inner network and multiply by α²; other modules have empirical_ntk"
-        refuse("network", type(network).__name__, "an ElmanRNN", fix)
     inputs, p = as_tensor(name, inputs), network.A.shape[1]
     if inputs.ndim != 3 or inputs.shape[2] != p:
         fix = "put samples first, then time, then features; or build the network with ElmanRNN.like(task, width)"

@@ -1,1 +1,12 @@
 """The three learners: the full network, its linearization, the kernel regressor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.lazy import submodules
+
+if TYPE_CHECKING:
+    from lab.learners import descent, features, kernel, linearized, network, trajectory
+
+__getattr__ = submodules(__name__)

@@ -85,9 +85,18 @@ class Descent:
             critical_fraction = 0.5
         if isinstance(record, (list, range, np.ndarray)):
             record = tuple(record)
-        for name, value in locals().copy().items():
-            if name != "self":
-                object.__setattr__(self, name, value)
+        given = {
+            "steps": steps,
+            "critical_fraction": critical_fraction,
+            "learning_rate": learning_rate,
+            "momentum": momentum,
+            "batch_size": batch_size,
+            "seed": seed,
+            "record": record,
+            "optimizer": optimizer,
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
         self._check()
         self._take_plain_numbers()
 

@@ -1,1 +1,25 @@
 """Measures: gap, motion, exponents. Numbers only, no plots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.lazy import submodules
+
+if TYPE_CHECKING:
+    from lab.measures import (
+        classification,
+        curvature,
+        exponents,
+        gap,
+        growth,
+        hitting,
+        landscape,
+        motion,
+        path,
+        population,
+        stability,
+        thresholds,
+    )
+
+__getattr__ = submodules(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.errors import check_number
+from lab.learners.arrival import Exit, arrive
 from lab.learners.descent import Descent
-from lab.learners.network import descend
+from lab.learners.network import Snapshot
 from lab.networks.network import Network
 from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
-Exit = Literal["reached", "diverged", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -58,22 +57,20 @@ def kernel_path(network: Network, task: Task, descent: Descent, accuracy: float)
         Positive, in units of the targets' square.
     """
     check_number("accuracy", accuracy, above=0)
-    path, rows, after = descend(network, task, descent), [], network
-    targets = task.train_targets.flatten(1)
-    exit_: Exit = "undecided"
-    for snapshot in path:
-        after, residual = snapshot.network, snapshot.jacobian.outputs - targets.to(snapshot.jacobian.outputs)
-        mse = 2 * snapshot.loss / targets.numel()
+    targets, rows = task.train_targets.flatten(1), []
+
+    def look(snapshot: Snapshot) -> bool:
+        residual = snapshot.jacobian.outputs - targets.to(snapshot.jacobian.outputs)
         pulled = snapshot.jacobian.pull(residual).values()
         square = sum(float(part.double().square().sum()) for part in pulled)
         force = square / snapshot.loss if snapshot.loss else np.nan
+        mse = 2 * snapshot.loss / targets.numel()
         rows.append((snapshot.step, mse, *_extremes(snapshot.jacobian.gram()), force))
-        if mse < accuracy:
-            exit_ = "reached"
-            break
-    exit_ = "diverged" if path.diverged_at is not None else exit_
-    steps, mse, low, high, forces = np.array(rows, dtype=np.float64).T
-    return KernelPath(steps, mse, low, high, forces, after, exit_)
+        return mse < accuracy
+
+    found = arrive(network, task, descent, look)
+    steps, errors, low, high, forces = np.array(rows, dtype=np.float64).T
+    return KernelPath(steps, errors, low, high, forces, found.network, found.exit)
 
 
 def decay_rate(steps: Array, mse: Array, accuracy: float) -> float | None:

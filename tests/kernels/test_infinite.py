@@ -415,7 +415,6 @@ def test_a_progress_bar_is_for_long_ones(monkeypatch, capsys):
         (build(readout="all"), draw(2, 1, 3), None, ["at least 2 time steps"]),
         (build(), draw(2, 0, 3), None, ["at least 1 time step"]),
         (torch.nn.Linear(3, 1), draw(2, 4, 3), None, ["network:", "Linear", "an ElmanRNN"]),
-        (lab.Scaled(ElmanRNN(8, 3), 2.0), draw(2, 4, 3), None, ["Scaled", "α²"]),
         (build(activation="softplus", parametrization="ntk"), draw(2, 4, 3), draw(2, 3, 3), ["softplus", "φ(0) ≠ 0"]),
         (build(parametrization=BIASED), draw(2, 4, 3), draw(2, 3, 3), ["X2: got length 3 beside 4", "a bias"]),
     ],
@@ -425,6 +424,13 @@ def test_what_is_refused_says_why(function, network, X, X2, words):
     with pytest.raises(LabError) as caught:
         function(network, X, X2)
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_a_scaled_network_has_its_kernel_times_the_square_of_the_scale():
+    inner, X = build(), draw(2, 4, 3)
+    torch.testing.assert_close(infinite_ntk(lab.Scaled(inner, 3.0), X), 9 * infinite_ntk(inner, X))
+    with pytest.raises(LabError, match="Scaled"):  # centred outputs are 0 at initialization, with no covariance
+        infinite_nngp(lab.Scaled(inner, 3.0), X)
 
 
 def test_examples():

@@ -300,13 +300,6 @@ def test_outputs_that_ignore_the_weights_are_refused():
         lab.side_by_side(lab.ElmanRNN.like(task, 8), task, lab.Descent(5))
 
 
-def test_calling_the_module_is_calling_the_function():
-    import lab.side_by_side as module
-
-    task = small_task()
-    assert module(small_network(task), task, lab.Descent(2)).network.steps.tolist() == [0, 1, 2]
-
-
 @pytest.mark.parametrize("descent", [10, "x"])
 def test_what_is_no_descent_is_refused(descent):
     task = small_task()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -262,7 +260,8 @@ class _Start:
         test = None if task.test_inputs is None else network.jacobian(task.test_inputs)
         if cached:
             jacobian.keep()
-            _ = test and test.keep()
+            if test is not None:
+                test.keep()
         kernel = jacobian.gram()
         return cls(
             targets=flat_targets(network, task),
@@ -299,13 +298,3 @@ def _motion(origin: Origin, after: Network, inputs: Tensor, trajectory: Trajecto
     if trajectory.diverged_at is not None:
         return no_motion(f"network diverged at step {trajectory.diverged_at}")
     return measure_motion(origin, after, inputs)
-
-
-class _CallableModule(types.ModuleType):
-    """Lets ``lab.side_by_side`` be called even where importing this module has put it in the function's place."""
-
-    def __call__(self, *arguments: Any, **options: Any) -> SideBySide:
-        return side_by_side(*arguments, **options)
-
-
-sys.modules[__name__].__class__ = _CallableModule

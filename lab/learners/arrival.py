@@ -1,0 +1,108 @@
+"""Descent until something is true: one loop, three exits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lab.errors import check_number
+from lab.learners.descent import Descent
+from lab.learners.network import Snapshot, descend
+from lab.networks.modules import as_network
+from lab.networks.network import Network
+from lab.tasks.task import Task, as_task
+
+Exit = Literal["reached", "diverged", "undecided"]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How a descent ended, and what was recorded on the way.
+
+    Attributes
+    ----------
+    exit
+        "reached": the condition was met at a recorded step. "diverged": the loss left the limits (see `Descent`).
+        "undecided": the steps were spent before either.
+    step
+        The last step that was looked at; on "reached", the step at which the condition was met.
+    diverged_at
+        Step of the divergence; None without one.
+    network
+        The network at ``step``, or where it diverged.
+    steps, loss
+        Recorded steps (T,) up to ``step``, and ½ Σ (f − y)² over the training set there, (T,).
+    mse
+        Mean (f − y)² over training samples and outputs, (T,).
+    """
+
+    exit: Exit
+    step: int
+    diverged_at: int | None
+    network: Network
+    steps: NDArray[np.int64]
+    loss: NDArray[np.float64]
+    mse: NDArray[np.float64]
+
+
+def arrive(
+    network: torch.nn.Module | Network,
+    task: Task | tuple[Any, Any],
+    descent: Descent,
+    until: float | Callable[[Snapshot], bool],
+    *,
+    in_place: bool = False,
+) -> Arrival:
+    """Descend until a condition is met at a recorded step, the network diverges, or the steps are spent.
+
+    Parameters
+    ----------
+    network, task, in_place
+        As for `lab.descend`: a copy of the network descends, unless ``in_place``.
+    descent
+        Its ``record`` says at which steps the condition is evaluated; ``record="all"`` evaluates it at every step.
+    until
+        A positive number: the mean squared training error to fall below. Or a function of the `lab.Snapshot` that
+        returns whether to stop; it is called once at each recorded step, in order, and may collect what it needs.
+
+    Raises
+    ------
+    LabError
+        As `lab.descend` does; an ``until`` that is neither a positive number nor callable.
+
+    Examples
+    --------
+    >>> from lab.networks.elman import ElmanRNN
+    >>> from lab.tasks import digits
+    >>> task = digits()
+    >>> found = arrive(ElmanRNN.like(task, 64), task, Descent(2000, record="all"), 0.1)
+    >>> found.exit, bool(found.mse[-1] < 0.1 <= found.mse[-2])
+    ('reached', True)
+    """
+    network, task = as_network(network), as_task(task)
+    outputs = task.train_targets.numel()
+    met = until if callable(until) else _below(until, outputs)
+    path = descend(network, task, descent, in_place=in_place)
+    steps, losses, reached = [], [], False
+    for snapshot in path:
+        steps.append(snapshot.step)
+        losses.append(snapshot.loss)
+        reached = met(snapshot)
+        if reached:
+            break
+    diverged_at = None if reached else path.diverged_at
+    ended: Exit = "reached" if reached else "undecided" if diverged_at is None else "diverged"
+    loss = np.array(losses, dtype=np.float64)
+    last = steps[-1] if diverged_at is None else diverged_at
+    return Arrival(ended, last, diverged_at, path.network, np.array(steps), loss, 2 * loss / outputs)
+
+
+def _below(accuracy: float, outputs: int) -> Callable[[Snapshot], bool]:
+    """Whether the mean squared error of a snapshot is below the accuracy."""
+    check_number("until", accuracy, above=0)
+    return lambda snapshot: 2 * snapshot.loss / outputs < accuracy
