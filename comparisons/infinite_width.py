@@ -5,86 +5,77 @@ trained network's test outputs against the predictor that starts from the same f
 
     f₀(x) + K∞(x, X) K∞⁻¹ (I − (I − ηK∞)^t)(y − f₀(X)),    η = 2c/λ_max(K∞) for all seeds.
 
-Without its own f₀ the predictor would keep a random error that never falls with the width.
-
-Numbers
--------
-exponent.kernel_error
-    Slope of log ‖K₀ − K∞‖_F/‖K∞‖_F on log(width), the error of each seed's own kernel; −½ by the central limit theorem
-    (Jacot, Gabriel, Hongler 2018, and Allen-Zhu, Li, Song 2019 for the recurrent network, section 2).
-exponent.output_error
-    The same for RMS(network − predictor) over the test set at kernel time τ = ηtλ_max(K∞)/2, in units of RMS(y − f₀).
-exponent.tracking_error, exponent.limit_error
-    Its two parts: network − own linearization, and own linearization − predictor.
-exponent.kernel_distance_over_lambda_min
-    The same for ‖K₀ − K∞‖₂/λ_min(K∞), both in the spectral norm of the training set's kernel. A ratio below 1 keeps
-    the finite kernel positive definite; proofs that go from infinite to finite width ask for ¼ or less.
-exponent.<quantity>.<readout>
-    The same for a further readout.
-width_for_kernel, width_for_kernel.<readout>
-    Smallest width at which that ratio is at most ¼ for 90 % of the seeds: a logistic fit of success on log(width),
-    with its interval. None where it lies outside the widths that were measured.
-width_for_kernel_extrapolated, width_for_kernel_extrapolated.<readout>
-    Where the ratio's power law, fitted per seed and averaged, passes ¼; its interval is that of the exponent alone. It
-    stands for a typical seed, not for 90 % of them, and may lie far outside the measured widths: an extrapolation,
-    right only if the power law holds on. None unless the exponent's interval lies below 0.
-kernel_error.<width>, output_error.<width>
-    Means at the smallest and the largest width.
-kernel_time, f0_share
-    τ reached; ‖f₀‖²/‖y − f₀‖² at the largest width.
+Without its own f₀ the predictor would keep a random error that does not fall with the width.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
-from comparisons import _exponents
-from comparisons._settings import NetworkSettings, build, f0_share, training_cost
-from comparisons._shape import Conclusion, Number
-from comparisons._words import percent, power, told
-from lab.costs import Cost
-from lab.errors import check_number
+import lab
+from comparisons import kit
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from lab.kernels.spectrum import Spectrum
+    from lab.learners.trajectory import Trajectory
+    from lab.tasks.task import SequenceTask
+    from lab.together import SideBySide
 
 question = "How far is a network of finite width from the infinitely wide one?"
 asked_by = "R3 [Jacot, Gabriel, Hongler]"
 version = 2
-GRID = NetworkSettings.GRID
 
-QUANTITIES = {
-    "kernel_error": r"kernel error $\|K_0-K_\infty\|_F/\|K_\infty\|_F$",
-    "output_error": "network − infinite-width predictor",
-    "tracking_error": "network − own linearization",
-    "limit_error": "own linearization − predictor",
-}
 RATIO = "kernel_distance_over_lambda_min"
+EXPONENTS = kit.family(
+    "exponent",
+    template="Slope on log(width) of the log of {}.",
+    meanings={
+        "kernel_error": "‖K₀ − K∞‖_F/‖K∞‖_F, the error of each seed's own kernel; −½ by the central limit theorem "
+        "(Jacot, Gabriel, Hongler 2018; for the recurrent network Allen-Zhu, Li, Song 2019, section 2)",
+        "output_error": "RMS(network − predictor) over the test set at τ = ηtλ_max(K∞)/2, in units of RMS(y − f₀)",
+        "tracking_error": "RMS(network − own linearization), a part of the output error",
+        "limit_error": "RMS(own linearization − predictor), the other part of the output error",
+        RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs "
+        "that go from infinite to finite width ask for ¼ or less",
+    },
+)
+WIDTH = kit.Quantity(
+    "width_for_kernel",
+    meaning="Smallest width at which ‖K₀ − K∞‖₂/λ_min(K∞) is at most ¼ for 90 % of the seeds: a logistic fit of "
+    "success on log(width). None outside the measured widths.",
+)
+FAR_WIDTH = kit.Quantity(
+    "width_for_kernel_extrapolated",
+    meaning="Where the power law of that ratio, fitted per seed and averaged, passes ¼: an extrapolation for a typical "
+    "seed, right only if the power law continues. Its interval is that of the exponent alone.",
+)
+LEVELS = {
+    "kernel_error": kit.Quantity("kernel_error", meaning="Mean kernel error at the smallest and the largest width."),
+    "output_error": kit.Quantity("output_error", meaning="Mean output error at the smallest and the largest width."),
+}
+KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
+F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width.")
+
+OUTPUTS = {
+    "output_error": ("network − infinite-width predictor", "#0072B2", 0.96),
+    "tracking_error": ("network − own linearization", "#D55E00", 1.0),
+    "limit_error": ("own linearization − predictor", "#009E73", 1.04),
+}
 ENOUGH = 0.25  # of λ_min(K∞)
 SHARE = 0.9  # of the seeds
 THEORY = -0.5
 
 
 @dataclass(frozen=True)
-class Settings(NetworkSettings):
-    """Settings of the infinite-width comparison: those of `NetworkSettings`, and how long to train.
+class Settings(kit.networks.NetworkSettings):
+    """Settings of the infinite-width comparison: those of `NetworkSettings`, and how long to train."""
 
-    Parameters
-    ----------
-    kernel_time
-        τ = ηtλ_max(K∞)/2 at which outputs are compared; steps are τ/c.
-    """
-
-    kernel_time: float = 50.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("kernel_time", self.kernel_time, above=0)
+    kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K∞)/2 at which outputs are compared; steps are τ/c.")] = (
+        50.0
+    )
 
 
 PRESETS = {
@@ -94,217 +85,180 @@ PRESETS = {
 }
 
 
-def cells(settings: Settings) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Cell(kit.networks.NetworkCell):
+    """One network of one width and seed."""
+
+    kernel_time: float
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps to the kernel time."""
+        return max(round(self.kernel_time / self.critical_fraction), 1)
+
+
+def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, width and seed."""
-    return settings.cells()
+    return settings.grid(Cell)
 
 
-def cost(cell: dict[str, Any]) -> Cost:
+def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and the kernels; bytes of weights, Taylor weights and cached deltas."""
-    return training_cost(cell, _steps(cell), kernels=4)
+    return kit.networks.training_cost(cell, cell.steps, kernels=4)
 
 
-def _steps(cell: dict[str, Any]) -> int:
-    return max(round(cell["kernel_time"] / cell["critical_fraction"]), 1)
-
-
-def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def measure(cell: Cell) -> kit.Measured:
     """Compare one network with its limit, in its kernel and in its test outputs after training."""
-    import torch
-
-    import lab
-    from lab.kernels.spectrum import Spectrum
-
-    task, network = build(cell)
+    task, network = kit.networks.build(cell)
     limit, cross = _limits(cell, task)
     kernel = lab.empirical_ntk(network, task.train_inputs).to(limit)
-    spectrum = Spectrum(limit)
-    learning_rate = 2 * cell["critical_fraction"] / spectrum.lambda_max
-    descent = lab.Descent(_steps(cell), learning_rate=learning_rate)
-    with torch.no_grad():
-        train, test = (network(inputs).flatten(1) for inputs in (task.train_inputs, task.test_inputs))
+    spectrum = lab.kernels.spectrum.Spectrum(limit)
+    learning_rate = 2 * cell.critical_fraction / spectrum.lambda_max
+    descent = lab.Descent(cell.steps, learning_rate=learning_rate)
+    train, test = (network(inputs).detach().flatten(1) for inputs in (task.train_inputs, task.test_split[0]))
     predictor = lab.KernelRegressor(limit, train, task.train_targets.flatten(1), cross, test, spectrum=spectrum)
     result = lab.side_by_side(network, task, descent)
     predicted = predictor.trajectory(descent, learning_rate)
-    distances = _distances(kernel, limit, spectrum)
-    return _row(cell, result, predicted, distances), _arrays(result, predicted)
+    learners = {"network": result.network, "linearized": result.linearized, "kernel": predicted}
+    row = _row(cell, result, predicted, _distances(kernel, limit, spectrum))
+    return row, kit.records.trajectories(task, learners)
 
 
-def _limits(cell: dict[str, Any], task: Any) -> tuple[Any, Any]:
+def _limits(cell: Cell, task: SequenceTask) -> tuple[Tensor, Tensor]:
     """K∞ of the training set, and between test and training set, in float64: λ_min of the paper's loss needs it."""
-    import lab
-
-    choices = {name: cell[name] for name in ("readout", "activation", "parametrization", "trained")}
-    limit = lab.ElmanRNN.like(task, cell["width"], device="meta", **choices)
-    return lab.infinite_ntk(limit, task.train_inputs), lab.infinite_ntk(limit, task.test_inputs, task.train_inputs)
+    limit = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell))
+    return lab.infinite_ntk(limit, task.train_inputs), lab.infinite_ntk(limit, task.test_split[0], task.train_inputs)
 
 
-def _distances(kernel: Any, limit: Any, spectrum: Any) -> dict[str, Any]:
-    """Relative Frobenius distance of two kernels (n, o, n, o), and spectral distance over the limit's λ_min."""
-    import torch
-
-    difference = (kernel - limit).reshape(len(spectrum.values), -1)
-    spectral = float(torch.linalg.matrix_norm(difference, ord=2))
+def _distances(kernel: Tensor, limit: Tensor, spectrum: Spectrum) -> kit.Row:
+    """Relative distance of the two kernels, and their spectral distance over the limit's λ_min."""
     defined = spectrum.lambda_min > spectrum.tolerance
     return {
-        "kernel_error": float(torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(limit)),
-        RATIO: spectral / spectrum.lambda_min if defined else None,
+        "kernel_error": lab.measures.kernels.relative_error(kernel, limit),
+        RATIO: lab.measures.kernels.spectral_distance(kernel, limit) / spectrum.lambda_min if defined else None,
         "limit_lambda_min": spectrum.lambda_min,
         "reasons": "" if defined else f"{RATIO}: λ_min(K∞) is 0 up to rounding",
     }
 
 
-def _row(cell: dict[str, Any], result: Any, predicted: Any, distances: dict[str, Any]) -> dict[str, Any]:
-    from lab.measures.gap import tracking_gap
-
-    ends = {"network": result.network.test, "linearized": result.linearized.test, "predictor": predicted.test}
+def _row(cell: Cell, result: SideBySide, predicted: Trajectory, distances: kit.Row) -> kit.Row:
+    learners = {"network": result.network, "linearized": result.linearized, "predictor": predicted}
+    ends = {name: learner.test_outputs[-1:] for name, learner in learners.items()}
     pairs = {"output": ("network", "predictor"), "tracking": ("network", "linearized")}
     pairs["limit"] = ("linearized", "predictor")
+    gap = lab.measures.gap.tracking_gap
     errors = {
-        f"{name}_error": _exponents.finite(float(tracking_gap(ends[one][-1:], ends[other][-1:], result.scale)[0]))
+        f"{name}_error": kit.finite(float(gap(ends[one], ends[other], result.scale)[0]))
         for name, (one, other) in pairs.items()
     }
     return {
-        "readout": cell["readout"],
-        "width": cell["width"],
-        "seed": cell["seed"],
+        **kit.pick(cell, "readout", "width", "seed"),
         **distances,
         **errors,
         "learning_rate": result.learning_rate,
         "lambda_max": result.lambda_max,
         "lambda_min": result.lambda_min,
-        "kernel_time": _steps(cell) * cell["critical_fraction"],
-        "f0_share": f0_share(result),
+        "kernel_time": cell.steps * cell.critical_fraction,
+        "f0_share": kit.records.f0_share(result),
         "linearized_kernel_disagreement": result.disagreement(),
-        "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
+        "diverged": kit.records.diverged(result),
     }
 
 
-def _arrays(result: Any, predicted: Any) -> dict[str, np.ndarray]:
-    learners = {"network": result.network, "linearized": result.linearized, "kernel": predicted}
-    return {
-        "steps": result.network.steps,
-        "learners": np.array(list(learners)),
-        "test": np.stack([learner.test for learner in learners.values()]).astype(np.float32),
-        "test_targets": result.task.test_targets.flatten(1).numpy(),
-    }
-
-
-def conclude(table: pd.DataFrame) -> Conclusion:
+def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every readout, levels at the ends, and a verdict on the first readout."""
-    numbers = _exponents.numbers(table, (*QUANTITIES, RATIO))
-    for place, readout in enumerate(_exponents.readouts(table)):
-        arm, end = table[table["readout"] == readout], f".{readout}" if place else ""
-        numbers[f"width_for_kernel{end}"] = _width_for_kernel(arm)
-        numbers[f"width_for_kernel_extrapolated{end}"] = _extrapolated(arm)
-    main = table[table["readout"] == _exponents.readouts(table)[0]]
+    numbers: kit.Numbers = {}
+    for arm in kit.by_readout(table):
+        numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
+        numbers[WIDTH(arm=arm.name)] = _width_for_kernel(arm.rows)
+        numbers[FAR_WIDTH(arm=arm.name)] = _extrapolated(arm.rows)
+    main = kit.main_readout(table)
     for width in sorted({main["width"].min(), main["width"].max()}):
-        for name in ("kernel_error", "output_error"):
-            numbers[f"{name}.{width}"] = Number.mean(main.loc[main["width"] == width, name])
-    numbers["kernel_time"] = Number.mean(main.groupby("seed")["kernel_time"].mean())
-    numbers["f0_share"] = Number.mean(main.loc[main["width"] == main["width"].max(), "f0_share"])
-    return Conclusion(numbers, verdict(numbers, main))
+        rows = main[main["width"] == width]
+        numbers |= {key(width): kit.Number.mean(rows[name]) for name, key in LEVELS.items()}
+    numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
+    numbers[F0_SHARE()] = kit.Number.mean(kit.widest(main)["f0_share"])
+    return kit.Conclusion(numbers, verdict(numbers, int(main["width"].min()), int(main["width"].max())))
 
 
-def _width_for_kernel(arm: pd.DataFrame) -> Number:
+def _width_for_kernel(rows: kit.Table) -> kit.Number:
     """Where the share of seeds with a small enough ratio reaches 90 %."""
-    from lab.measures.thresholds import success_place
-
-    rows = arm.dropna(subset=[RATIO])
-    if rows.empty:
-        return Number.none("λ_min(K∞) is 0 up to rounding for every seed", arm["seed"].nunique())
-    counts = (rows[RATIO].astype(float) <= ENOUGH).groupby(rows["width"]).agg(["sum", "count"])
-    found = success_place(counts.index.to_numpy(float), counts["sum"], counts["count"], SHARE)
-    return Number(found.value, found.interval, rows["seed"].nunique(), found.reason)
+    known = rows.dropna(subset=[RATIO])
+    if known.empty:
+        return kit.Number.none("λ_min(K∞) is 0 up to rounding for every seed", rows["seed"].nunique())
+    counts = (known[RATIO].astype(float) <= ENOUGH).groupby(known["width"]).agg(["sum", "count"])
+    place = lab.measures.thresholds.success_place(counts.index, counts["sum"], counts["count"], SHARE)
+    return kit.Number.estimated(place, known["seed"].nunique())
 
 
-def _extrapolated(arm: pd.DataFrame) -> Number:
-    """Where the mean power law of the ratio passes the level, through the middle of the widths that entered."""
-    exponent = _exponents.fit(arm, RATIO)
-    if exponent.value is None or exponent.log_intercept is None:
-        return Number.none(exponent.reason or "no power law", exponent.seeds)
-    if exponent.interval is None or exponent.interval[1] >= 0:
-        return Number.none("the ratio does not surely fall with the width", exponent.seeds)
-    middle = float(np.log(exponent.widths).mean())
-    height = exponent.log_intercept + exponent.value * middle - math.log(ENOUGH)
-    with np.errstate(over="ignore"):  # a slope next to 0 gets there nowhere
-        value, *ends = np.exp(middle - height / np.array([exponent.value, *exponent.interval])).tolist()
-    if not math.isfinite(value):
-        return Number.none("the ratio falls too slowly for a power law to name a width", exponent.seeds)
-    return Number(value, (min(ends), max(ends)), exponent.seeds, exponent.reason)
+def _extrapolated(rows: kit.Table) -> kit.Number:
+    """Where the power law of the ratio, continued, passes the level."""
+    grid = kit.by_seed(rows, RATIO)
+    place = lab.measures.exponents.extrapolated_place(lab.fit_exponent(grid.columns, grid.to_numpy()), ENOUGH)
+    return kit.Number.estimated(place, len(grid))
 
 
-def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """What the intervals of the two errors say, and from which width on the kernel is good enough."""
-    low, high = int(table["width"].min()), int(table["width"].max())
+def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
+    """What the intervals of the two errors say, and from which width on the kernel is close enough."""
     output, kernel = (_error(numbers, name, high) for name in ("output_error", "kernel_error"))
     start = f"At width {high} the trained network's output {output}. The kernel at initialization {kernel}."
-    return f"{start} {_said_of_kernel(numbers, low)}"
+    return f"{start} {_kernel_sentence(numbers, low)}"
 
 
-def _error(numbers: dict[str, Number], name: str, width: int) -> str:
-    """How far from the limit, and how that falls."""
-    exponent = numbers[f"exponent.{name}"]
-    if exponent.value is None:
-        return f"has no exponent here ({exponent.reason})"
-    level = percent(numbers[f"{name}.{width}"])
-    return f"is {level} off its infinite-width limit, as {power(exponent)}: {_exponents.judge(exponent, THEORY)}"
+def _error(numbers: kit.Numbers, name: str, width: int) -> str:
+    """The distance from the limit, and how it falls."""
+    slope = numbers[EXPONENTS[name]()]
+    if slope.value is None:
+        return f"has no exponent here ({slope.reason})"
+    level = kit.percent(numbers[LEVELS[name](width)])
+    return f"is {level} off its infinite-width limit, as {kit.power(slope)}: {kit.compare_with_theory(slope, THEORY)}"
 
 
-def _said_of_kernel(numbers: dict[str, Number], low: int) -> str:
-    """From which width on the finite kernel is as good as positive definite."""
-    found, further = numbers["width_for_kernel"], numbers["width_for_kernel_extrapolated"]
+def _kernel_sentence(numbers: kit.Numbers, low: int) -> str:
+    """From which width on the kernel is within a quarter of its smallest eigenvalue."""
+    found, further = numbers[WIDTH()], numbers[FAR_WIDTH()]
     close = "It is within a quarter of its smallest eigenvalue"
     if found.value is not None:
-        return f"{close} from width {told(found)} on."
+        return f"{close} from width {kit.format_number(found)} on."
     if found.reason == f"left censored at {low:g}":
         return f"{close} at every one of these widths."
     if not str(found.reason).startswith("right censored"):
-        return f"{close} at no width that can be told ({found.reason})."
+        return f"Whether it is within a quarter of its smallest eigenvalue is unknown ({found.reason})."
     if further.value is None:
         return f"{close} at none of these widths."
-    return f"{close} at none of these widths; extrapolated, from width {told(further)} on."
+    return f"{close} at none of these widths; extrapolated, from width {kit.format_number(further)} on."
 
 
-def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
+def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Both errors against width, one panel for each readout."""
-    return {"kernel": _draw_kernel(results.table), "outputs": _draw_outputs(results.table)}
+    outputs = kit.figures.panel_per_arm(
+        kit.by_readout(results.table),
+        _draw_outputs,
+        title=question,
+        ylabel="test outputs after training, RMS difference\n(in units of RMS(y − f₀))",
+        size=(5.4, 4.8),
+    )
+    return {"kernel": _draw_kernel(results.table), "outputs": outputs}
 
 
-def _draw_kernel(table: pd.DataFrame) -> Figure:
-    from lab.figures import style
+def _draw_outputs(ax: kit.Axes, arm: kit.Arm) -> None:
+    for name, (what, color, shift) in OUTPUTS.items():
+        kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, what, shift)
 
+
+def _draw_kernel(table: kit.Table) -> kit.Figure:
+    style = lab.figures.style
     figure, axes = style.panels(2, size=(5.4, 4.6))
-    titles = {"kernel_error": "the whole kernel", RATIO: "against its smallest eigenvalue"}
-    for ax, (name, title) in zip(axes[0], titles.items(), strict=True):
-        for place, (readout, color) in enumerate(zip(_exponents.readouts(table), style.QUANTITIES, strict=False)):
-            arm, what = table[table["readout"] == readout], _exponents.READS[readout]
-            if arm[name].notna().any():
-                _exponents.draw(ax, arm, name, color, what, 1.03**place)
-        ax.set_title(title)
+    whole, smallest = axes[0]
+    for ax, name in ((whole, "kernel_error"), (smallest, RATIO)):
+        for place, (arm, color) in enumerate(zip(kit.by_readout(table), style.QUANTITIES, strict=False)):
+            if arm.rows[name].notna().any():
+                kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, arm.label, 1.03**place)
         style.legend_below(ax)
-    axes[0, 0].set_ylabel(QUANTITIES["kernel_error"])
-    axes[0, 1].set_ylabel(r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")
-    axes[0, 1].axhline(ENOUGH, color=style.GREY, linestyle="--", linewidth=1)
-    axes[0, 1].text(
-        1, ENOUGH, "¼: close enough ", color=style.GREY, fontsize="small", ha="right", va="bottom",
-        transform=axes[0, 1].get_yaxis_transform(),
-    )  # fmt: skip
+    whole.set(title="the whole kernel", ylabel=r"kernel error $\|K_0-K_\infty\|_F/\|K_\infty\|_F$")
+    smallest.set(title="against its smallest eigenvalue", ylabel=r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")
+    smallest.axhline(ENOUGH, color=style.GREY, linestyle="--", linewidth=1)
+    above = ("axes fraction", "data")
+    smallest.annotate("¼: close enough ", (1, ENOUGH), xycoords=above, color=style.GREY, ha="right", va="bottom")
     style.headline(figure, "The kernel at initialization and its limit")
-    return figure
-
-
-def _draw_outputs(table: pd.DataFrame) -> Figure:
-    from lab.figures import style
-
-    arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.4, 4.8), sharey=True)
-    names = [name for name in QUANTITIES if name != "kernel_error"]
-    for ax, readout in zip(axes[0], arms, strict=True):
-        for name, color, shift in zip(names, ("#0072B2", "#D55E00", "#009E73"), (0.96, 1.0, 1.04), strict=True):
-            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name], shift)
-        ax.set_title(f"readout: {_exponents.READS[readout]}")
-        style.legend_below(ax)
-    axes[0, 0].set_ylabel("test outputs after training, RMS difference\n(in units of RMS(y − f₀))")
-    style.headline(figure, question)
     return figure

@@ -1,56 +1,54 @@
 """How closely does gradient descent follow the linearized network as the width grows?
 
-For each width and seed the three learners (`lab.side_by_side`) train by the same descent, and the table keeps the
-largest gap over the recorded steps and how far weights, gates and kernel went.
-
-Numbers
--------
-exponent.gap_train, exponent.gap_test
-    Slope of log(largest tracking gap) on log(width). The gap is RMS(network − linearized) over samples and outputs, in
-    units of RMS(y − f₀) on the training set. Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2).
-exponent.weight_motion, exponent.relative_weight_motion, exponent.spectral_motion
-    The same for ‖θ_T − θ₀‖_F, for ‖θ_T − θ₀‖_F/‖θ₀‖_F and for ‖W_T − W₀‖₂. Allen-Zhu, Li, Song 2019 (Theorem 3) ask for
-    a spectral radius of order m^(−1/2).
-exponent.kernel_drift, exponent.gate_flips
-    The same for ‖K_T − K₀‖_F/‖K₀‖_F and for the share of ReLU gates that changed.
-exponent.<quantity>.<readout>
-    The same for a further readout: "all" is the paper's own loss, over all time steps from the second on.
-gap_test.<width>
-    Mean largest test gap at the smallest and the largest width.
-kernel_time, final_mse_linearized, f0_share
-    τ = η·t·λ_max(K₀)/2 at the end; the linear learner's mean (f − y)² there at the largest width; ‖f₀‖²/‖y − f₀‖².
-noise_floor
-    Largest disagreement of the two computations of the linear model (weight space and kernel), in units of the gap;
-    from the widths below 8192, where there is one in weight space.
+For each width and seed the three learners (`lab.side_by_side`) train by the same descent. The table keeps the largest
+gap over the recorded steps, and how far weights, gates and kernel moved. The gap is RMS(network − linearized) over
+samples and outputs, in units of RMS(y − f₀) on the training set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from comparisons import _exponents, _networks
-from comparisons._settings import NetworkSettings, f0_share, training_cost
-from comparisons._shape import Conclusion, Number
-from comparisons._words import percent, plain, power
-from lab.costs import Cost
-from lab.errors import check_integer
+import lab
+from comparisons import kit
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+    from lab.together import SideBySide
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
 version = 2
-GRID = NetworkSettings.GRID
 
-QUANTITIES = {
-    "gap_train": "training set",
-    "gap_test": "test set",
+EXPONENTS = kit.family(
+    "exponent",
+    template="Slope on log(width) of the log of {}.",
+    meanings={
+        "gap_train": "the largest gap on the training set",
+        "gap_test": "the largest gap on the test set; Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2)",
+        "weight_motion": "‖θ_T − θ₀‖_F",
+        "relative_weight_motion": "‖θ_T − θ₀‖_F/‖θ₀‖_F",
+        "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) ask for order m^(−1/2)",
+        "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
+        "gate_flips": "the share of ReLU gates that changed",
+    },
+)
+GAP = kit.Quantity("gap_test", meaning="Mean largest test gap at the smallest and the largest width.")
+KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max(K₀)/2 at the end of training.")
+MSE = kit.Quantity(
+    "final_mse_linearized", meaning="Mean (f − y)² of the linear learner at the end, at the largest width."
+)
+F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width.")
+NOISE_FLOOR = kit.Quantity(
+    "noise_floor",
+    meaning="Largest disagreement of the two computations of the linear model (weight space and kernel), in units of "
+    "the gap, over widths below 8192.",
+)
+
+LABELS = {
     "weight_motion": r"weight motion $\|\theta_T-\theta_0\|_F$",
     "relative_weight_motion": r"relative motion $\|\theta_T-\theta_0\|_F/\|\theta_0\|_F$",
     "spectral_motion": r"spectral motion $\|W_T-W_0\|_2$",
@@ -58,32 +56,22 @@ QUANTITIES = {
     "gate_flips": "share of flipped gates",
 }
 THEORY = -0.5  # exponent of the bound on the gap
-NOISE = 10  # times the noise floor: a gap below that is none
+NOISE = 10  # times the noise floor: a smaller gap is rounding
 IN_PLACE_FROM = 8192  # width from which one copy of W is held, and the linearized network runs on coefficients
+NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole sequence, with all weights trained."
 
 
 @dataclass(frozen=True)
-class Settings(NetworkSettings):
-    """Settings of the width comparison: those of `NetworkSettings`, the number of gradient steps, and the network.
+class Settings(kit.networks.NetworkSettings):
+    """Settings of the width comparison: those of `NetworkSettings`, the number of gradient steps, and the network."""
 
-    Parameters
-    ----------
-    steps
-        Gradient steps at η = 2c/λ_max(K₀).
-    network
-        "elman", or torch's own "rnn", "gru" or "lstm", or an "mlp" or "cnn" on the whole sequence. These are in
-        standard parametrization with all weights trained, so levels do not compare with those of "elman" (see
-        `comparisons._networks`). ``parametrization`` and ``trained`` belong to "elman", ``activation`` not to "gru" and
-        "lstm"; "mlp" and "cnn" have no readout "mean".
-    """
+    steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max(K₀).")] = 300
+    network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
 
-    steps: int = 300
-    network: str = "elman"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_integer("steps", self.steps, 1)
-        _networks.check(self.network, self)
+    def check(self) -> None:
+        """Refuse settings that the network does not have."""
+        super().check()
+        kit.networks.check_network(self.network, self)
 
 
 PRESETS = {
@@ -93,126 +81,122 @@ PRESETS = {
 }
 
 
-def cells(settings: Settings) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Cell(kit.networks.NetworkCell):
+    """One network of one width and seed."""
+
+    steps: int
+    network: str
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the network is so wide that one copy of W should be held."""
+        return self.network == "elman" and self.width >= IN_PLACE_FROM
+
+
+def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, width and seed."""
-    return [_networks.fitted(cell) for cell in settings.cells()]
+    return [kit.networks.fitted(cell, settings.network) for cell in settings.grid(Cell)]
 
 
-def cost(cell: dict[str, Any]) -> Cost:
+def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
-    if cell["network"] != "elman":
-        return _networks.cost(cell)
-    copies = 1 if _in_place(cell) else 4  # the start, the network, the Taylor weights, and a motion at the end
-    return training_cost(cell, cell["steps"], kernels=3, copies=copies)
+    if cell.network != "elman":
+        return kit.networks.module_cost(cell, cell.network, cell.steps)
+    copies = 1 if cell.in_place else 4  # the start, the network, the Taylor weights, and a motion at the end
+    return kit.networks.training_cost(cell, cell.steps, kernels=3, copies=copies)
 
 
-def _in_place(cell: dict[str, Any]) -> bool:
-    """Whether the network is so wide that there should be one copy of W."""
-    return bool(cell["network"] == "elman" and cell["width"] >= IN_PLACE_FROM)
-
-
-def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def measure(cell: Cell) -> kit.Measured:
     """Train the three learners once."""
-    import lab
+    task, network = kit.networks.build(cell, cell.network)
+    descent = lab.Descent(cell.steps, cell.critical_fraction)
+    result = lab.side_by_side(network, task, descent, in_place=cell.in_place)
+    loss = np.stack([learner.loss for learner in result.learners.values()])
+    gaps = {f"gap_{split}": result.gap(split) for split in ("train", "test")}
+    return _row(cell, result), {**kit.records.trajectories(task, result.learners), "loss": loss, **gaps}
 
-    task, network = _networks.build(cell)
-    descent = lab.Descent(cell["steps"], cell["critical_fraction"])
-    result = lab.side_by_side(network, task, descent, in_place=_in_place(cell))
-    return _row(cell, result), _arrays(result)
 
-
-def _row(cell: dict[str, Any], result: Any) -> dict[str, Any]:
+def _row(cell: Cell, result: SideBySide) -> kit.Row:
     summary = result.summary()
     reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
+    assert result.learning_rate is not None
     return {
-        "readout": cell["readout"],
-        "width": cell["width"],
-        "seed": cell["seed"],
+        **kit.pick(cell, "readout", "width", "seed"),
         **summary,
-        "final_mse_linearized": _exponents.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
-        "kernel_time": result.learning_rate * cell["steps"] * result.lambda_max / 2,
-        "f0_share": f0_share(result),
-        "diverged": any(learner.diverged_at is not None for learner in result.learners.values()),
+        "final_mse_linearized": kit.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
+        "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
+        "f0_share": kit.records.f0_share(result),
+        "diverged": kit.records.diverged(result),
         "reasons": reasons,
     }
 
 
-def _arrays(result: Any) -> dict[str, np.ndarray]:
-    learners = result.learners
-    return {
-        "steps": result.network.steps,
-        "learners": np.array(list(learners)),
-        "loss": np.stack([learner.loss for learner in learners.values()]),
-        "test": np.stack([learner.test for learner in learners.values()]).astype(np.float32),
-        "test_targets": result.task.test_targets.flatten(1).numpy(),
-        "gap_train": result.gap("train"),
-        "gap_test": result.gap("test"),
-    }
-
-
-def conclude(table: pd.DataFrame) -> Conclusion:
+def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every readout, context numbers, and a verdict on the first readout."""
-    numbers = _exponents.numbers(table, QUANTITIES)
-    main = table[table["readout"] == _exponents.readouts(table)[0]]
-    widest = main[main["width"] == main["width"].max()]
+    numbers: kit.Numbers = {
+        key(arm=arm.name): kit.exponent(arm.rows, name)
+        for arm in kit.by_readout(table)
+        for name, key in EXPONENTS.items()
+    }
+    main = kit.main_readout(table)
     for width in sorted({main["width"].min(), main["width"].max()}):
-        numbers[f"gap_test.{width}"] = Number.mean(main.loc[main["width"] == width, "gap_test"])
-    numbers["kernel_time"] = Number.mean(main.groupby("seed")["kernel_time"].mean())
-    numbers["final_mse_linearized"] = Number.mean(widest["final_mse_linearized"])
-    numbers["f0_share"] = Number.mean(widest["f0_share"])
-    floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"]
-    numbers["noise_floor"] = Number(_exponents.finite(float(floor.max())), None, int(table["seed"].nunique()))
-    return Conclusion(numbers, verdict(numbers, main))
+        numbers[GAP(width)] = kit.Number.mean(main.loc[main["width"] == width, "gap_test"])
+    numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
+    numbers[MSE()] = kit.Number.mean(kit.widest(main)["final_mse_linearized"])
+    numbers[F0_SHARE()] = kit.Number.mean(kit.widest(main)["f0_share"])
+    floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"].max()
+    numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(floor)), int(table["seed"].nunique()))
+    return kit.Conclusion(numbers, verdict(numbers, main))
 
 
-def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """The sentence that the numbers support, and no more."""
-    gap = numbers["exponent.gap_test"]
+def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
+    """How far the gap falls and how fast, as far as the intervals support it."""
+    gap, low, high = numbers[EXPONENTS["gap_test"]()], int(table["width"].min()), int(table["width"].max())
+    first, last = numbers[GAP(low)], numbers[GAP(high)]
     if gap.value is None:
         return f"The test gap has no exponent here: {gap.reason}."
-    low, high = int(table["width"].min()), int(table["width"].max())
-    first, last = numbers[f"gap_test.{low}"], numbers[f"gap_test.{high}"]
-    if max(last.value or 0.0, 0.0) < NOISE * (numbers["noise_floor"].value or 0.0):
+    if max(last.value or 0.0, 0.0) < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
         return f"From width {low} to {high} the test gap is rounding noise: the two learners are one model here."
-    mse = numbers["final_mse_linearized"].value
-    left = "" if mse is None else f" Training ended with a linear mean squared error of {plain(mse)} at width {high}."
-    return (
-        f"From width {low} to {high} the largest test gap between network and linearization goes from {percent(first)} "
-        f"to {percent(last)} of the initial residual, as {power(gap)}: {_exponents.judge(gap, THEORY)}.{left}"
+    mse = numbers[MSE()].value
+    return kit.sentences(
+        f"From width {low} to {high} the largest test gap between network and linearization goes from "
+        f"{kit.percent(first)} to {kit.percent(last)} of the initial residual, as {kit.power(gap)}: "
+        f"{kit.compare_with_theory(gap, THEORY)}.",
+        ""
+        if mse is None
+        else f"Training ended at a linear mean squared error of {kit.format_value(mse)} at width {high}.",
     )
 
 
-def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
+def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
     table = results.table
-    return {"gap": _draw_gap(table), "motion": _draw_motion(table), "outputs": _draw_outputs(results)}
+    gap = kit.figures.panel_per_arm(
+        kit.by_readout(table),
+        _draw_gaps,
+        title=question,
+        ylabel="largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))",
+        size=(5.0, 4.4),
+    )
+    return {"gap": gap, "motion": _draw_motion(kit.main_readout(table)), "outputs": _draw_outputs(results)}
 
 
-def _draw_gap(table: pd.DataFrame) -> Figure:
-    from lab.figures import style
-
-    arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.0, 4.4), sharey=True)
-    for ax, readout in zip(axes[0], arms, strict=True):
-        for name, color, shift in (("gap_test", "#0072B2", 0.98), ("gap_train", "#E69F00", 1.02)):
-            _exponents.draw(ax, table[table["readout"] == readout], name, color, QUANTITIES[name], shift)
-        ax.set_title(f"readout: {_exponents.READS[readout]}")
-        style.legend_below(ax)
-    axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))")
-    style.headline(figure, question)
-    return figure
+def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:
+    for name, what, color, shift in (
+        ("gap_test", "test set", "#0072B2", 0.98),
+        ("gap_train", "training set", "#E69F00", 1.02),
+    ):
+        kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, what, shift)
 
 
-def _draw_motion(table: pd.DataFrame) -> Figure:
-    from lab.figures import style
-
-    names = [name for name in QUANTITIES if not name.startswith("gap")]
-    arm = table[table["readout"] == _exponents.readouts(table)[0]]
+def _draw_motion(rows: kit.Table) -> kit.Figure:
+    style = lab.figures.style
     figure, axes = style.panels(3, 2, size=(3.9, 3.2))
-    names = [name for name in names if arm[name].notna().any()]
+    names = [name for name in LABELS if rows[name].notna().any()]
     for ax, name, color in zip(axes.flat, names, style.QUANTITIES, strict=False):
-        _exponents.draw(ax, arm, name, color)
-        ax.set_title(QUANTITIES[name], fontsize="medium")
+        kit.figures.power_law(ax, kit.power_law(rows, name), color)
+        ax.set_title(LABELS[name], fontsize="medium")
         ax.legend(loc="best", fontsize="small")
     for ax in axes.flat[len(names) :]:
         ax.remove()
@@ -220,24 +204,21 @@ def _draw_motion(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_outputs(results: Any) -> Figure:
-    from lab.figures import curves, style
-
-    figure, axes = style.panels(3, sharey=True)
+def _draw_outputs(results: kit.Results) -> kit.Figure:
+    figure, axes = lab.figures.style.panels(3, sharey=True)
     for ax, (width, arrays) in zip(axes[0], _three_widths(results), strict=False):
         final = {name: outputs[-1, :, -1] for name, outputs in zip(arrays["learners"], arrays["test"], strict=True)}
-        curves.outputs_by_sample(ax, final, arrays["test_targets"][:, -1])
+        lab.figures.curves.outputs_by_sample(ax, final, arrays["test_targets"][:, -1])
         ax.set_title(f"width {width}, gap {arrays['gap_test'].max():.2f} (median seed)")
     axes[0, 0].set_ylabel("output after training")
     axes[0, 0].legend(loc="upper left")
-    style.headline(figure, "Test outputs of the three learners")
+    lab.figures.style.headline(figure, "Test outputs of the three learners")
     return figure
 
 
-def _three_widths(results: Any) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+def _three_widths(results: kit.Results) -> Iterator[tuple[int, kit.Arrays]]:
     """Smallest, middle and largest width, with the arrays of the first readout and the seed of median test gap."""
-    table = results.table
-    main = table[table["readout"] == table["readout"].iloc[0]]
+    main = kit.main_readout(results.table)
     widths = sorted(main["width"].unique())
     for width in dict.fromkeys((widths[0], widths[len(widths) // 2], widths[-1])):
         rows = main[main["width"] == width].sort_values("gap_test")

@@ -9,4 +9,5 @@ from lab.lazy import submodules
 if TYPE_CHECKING:
     from lab.data import archive, digits, files, labelled
 
+__all__ = ["archive", "digits", "files", "labelled"]
 __getattr__ = submodules(__name__)

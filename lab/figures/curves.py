@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 from lab.figures.style import GREY, LEARNERS, legend_below
 
@@ -74,106 +73,6 @@ def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axe
     return step_axis(ax, steps)
 
 
-def power_law(
-    ax: Axes,
-    widths: Array,
-    values: Array,
-    *,
-    color: str,
-    label: str,
-    marker: str = "o",
-    line: tuple[float, float] | None = None,
-    band: tuple[float, float] | None = None,
-    interval: tuple[Array, Array] | None = None,
-    shift: float = 1.0,
-) -> Axes:
-    """A quantity against width on log axes.
-
-    Parameters
-    ----------
-    widths, values
-        Shapes (w,) and (seeds, w); seeds are drawn as faint points, their geometric mean as a marker.
-    line
-        (slope, log-intercept) of the fitted power law.
-    band
-        Slopes at the two ends of the interval, pivoted at the middle of the widths.
-    interval
-        Lower and upper ends (w,) of the interval at each width.
-    shift
-        Factor by which the points are moved sideways, so that several quantities do not hide each other.
-    """
-    for row in values:
-        ax.plot(shift * widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        middle = np.exp(np.log(values).mean(0))
-    bars = None if interval is None else np.abs(np.stack(interval) - middle)
-    ax.errorbar(
-        shift * widths, middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label, zorder=3
-    )
-    if line is not None:
-        grid = np.geomspace(widths.min(), widths.max(), 50)
-        pivot = np.exp(np.log(widths).mean())
-        fitted = np.exp(line[1]) * grid ** line[0]
-        ax.plot(grid, fitted, color=color, linewidth=1.6, zorder=2.5)
-        if band is not None:
-            ends = [fitted * (grid / pivot) ** (slope - line[0]) for slope in band]
-            ax.fill_between(grid, np.minimum(*ends), np.maximum(*ends), color=color, alpha=0.15, linewidth=0)
-    return width_axis(ax, widths)
-
-
-def estimates(
-    ax: Axes,
-    x: Array,
-    values: Array,
-    intervals: Array,
-    *,
-    color: str,
-    label: str,
-    filled: bool = True,
-    slope: float | None = None,
-    shift: float = 1.0,
-) -> Axes:
-    """Estimates (k,) with their intervals (k, 2) on log axes, and a power law through their geometric mean.
-
-    A missing end of an interval is NaN and leaves its bar out; ``slope`` None leaves the line out; ``shift`` moves the
-    points sideways by a factor.
-    """
-    bars = np.nan_to_num(np.abs(intervals.T - values))
-    face, dash = (color, "-") if filled else ("white", "--")
-    ax.errorbar(
-        shift * x, values, yerr=bars, fmt="o", color=color, markerfacecolor=face, capsize=3, markersize=6, label=label
-    )
-    if slope is not None and len(x):
-        grid = np.geomspace(x.min(), x.max(), 50)
-        line = np.exp(np.log(values).mean() + slope * (np.log(grid) - np.log(x).mean()))
-        ax.plot(grid, line, dash, color=color, linewidth=1.6, zorder=2)
-    return log_ticks(ax)
-
-
-def named_estimates(
-    ax: Axes,
-    names: Sequence[str],
-    values: Array,
-    intervals: Array,
-    *,
-    color: str,
-    label: str | None = None,
-    marker: str = "o",
-    offset: float = 0.0,
-) -> Axes:
-    """Estimates (k,) with intervals (k, 2) of named things, one below the other; what is NaN is left out.
-
-    ``offset`` moves them down by a share of a row, so that several quantities do not hide each other.
-    """
-    bars = np.nan_to_num(np.abs(intervals.T - values))
-    place = np.arange(len(names)) + offset
-    ax.errorbar(values, place, xerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label)
-    ax.set_yticks(np.arange(len(names)), labels=list(names))
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.grid(visible=False, axis="y")
-    return ax
-
-
 def log_ticks(ax: Axes) -> Axes:
     """Log axes on both sides with plain decimals at 1, 2 and 5."""
     for axis in (ax.xaxis, ax.yaxis):
@@ -197,46 +96,23 @@ def width_axis(ax: Axes, widths: Array) -> Axes:
     return ax
 
 
-def log_band(ax: Axes, x: Array, logs: Array, *, color: str, label: str | None = None, **line: Any) -> Axes:
-    """Geometric mean over seeds against x, with the t interval of the mean as a band (none for fewer than 3 seeds).
+def band(
+    ax: Axes, x: Array, middle: Array, ends: Array | None, *, color: str, label: str | None = None, **line: Any
+) -> Axes:
+    """A curve (k,) with the band (2, k) between two others; None leaves the band out.
 
-    Parameters
-    ----------
-    x, logs
-        Shapes (k,) and (seeds, k); ``logs`` are natural logarithms, and what is not finite leaves a hole.
-    line
-        More options of ``Axes.plot``.
+    ``line`` are more options of ``Axes.plot``.
     """
-    shown = np.where(np.isfinite(logs), logs, np.nan)
-    mean = shown.mean(0)
-    ax.plot(x, np.exp(mean), color=color, label=label, **line)
-    if len(logs) >= 3:
-        half = student_t.ppf(0.975, len(logs) - 1) * shown.std(0, ddof=1) / np.sqrt(len(logs))
-        ax.fill_between(x, np.exp(mean - half), np.exp(mean + half), color=color, alpha=0.15, linewidth=0)
-    ax.set_yscale("log")
+    ax.plot(x, middle, color=color, label=label, **line)
+    if ends is not None:
+        ax.fill_between(x, ends[0], ends[1], color=color, alpha=0.15, linewidth=0)
     return ax
 
 
-def levels(ax: Axes, names: Sequence[str], values: Array, intervals: Array, colors: Sequence[str]) -> Axes:
-    """One row for each name, from top to bottom: its mean with an interval, and faint seeds.
-
-    Parameters
-    ----------
-    values
-        Shape (seeds, k); NaN where a seed has none.
-    intervals
-        Shape (k, 2) around the means; NaN leaves the bar out.
-    """
-    for place, (column, ends, color) in enumerate(zip(values.T, intervals, colors, strict=True)):
-        there = column[np.isfinite(column)]
-        ax.plot(there, np.full(len(there), place), "o", color=color, alpha=0.3, markersize=3.5, zorder=2)
-        if len(there) == len(column) > 0:
-            bar = np.nan_to_num(np.abs(ends - column.mean()))[:, None]
-            ax.errorbar(column.mean(), place, xerr=bar, fmt="D", color=color, capsize=3, markersize=6, zorder=3)
-        if not len(there):
-            ax.annotate("none", (0.02, place), xycoords=("axes fraction", "data"), va="center", color=color)
-    ax.set_yticks(range(len(names)), labels=list(names))
-    ax.set_ylim(len(names) - 0.5, -0.5)
+def faint(ax: Axes, x: Array, lines: Array, *, color: str, linewidth: float = 0.8, alpha: float = 0.25) -> Axes:
+    """Single seeds as thin curves, (seeds, k)."""
+    for line in lines:
+        ax.plot(x, line, color=color, alpha=alpha, linewidth=linewidth)
     return ax
 
 

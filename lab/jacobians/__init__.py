@@ -9,4 +9,5 @@ from lab.lazy import submodules
 if TYPE_CHECKING:
     from lab.jacobians import autodiff, dual, factored, factors, gram, jacobian, scaled, unfused, workspace
 
+__all__ = ["autodiff", "dual", "factored", "factors", "gram", "jacobian", "scaled", "unfused", "workspace"]
 __getattr__ = submodules(__name__)

@@ -9,4 +9,5 @@ from lab.lazy import submodules
 if TYPE_CHECKING:
     from lab.kernels import empirical, expectations, infinite, singular, spectrum
 
+__all__ = ["empirical", "expectations", "infinite", "singular", "spectrum"]
 __getattr__ = submodules(__name__)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.errors import refuse
+
 Array = NDArray[np.float64]
 
 
@@ -32,6 +34,15 @@ class Trajectory:
     test: Array | None
     loss: Array
     diverged_at: int | None
+
+    @property
+    def test_outputs(self) -> Array:
+        """Outputs (T, n', o) on the test split; raises `LabError` without one."""
+        if self.test is None:
+            refuse(
+                "test", "a task without a test split", "a task with one", "give the task test_inputs and test_targets"
+            )
+        return self.test
 
     @property
     def final_loss(self) -> float:

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from lab.measures import (
         classification,
         curvature,
+        estimate,
         exponents,
         gap,
         growth,
         hitting,
+        kernels,
         landscape,
         motion,
         path,
@@ -22,4 +24,20 @@ if TYPE_CHECKING:
         thresholds,
     )
 
+__all__ = [
+    "classification",
+    "curvature",
+    "estimate",
+    "exponents",
+    "gap",
+    "growth",
+    "hitting",
+    "kernels",
+    "landscape",
+    "motion",
+    "path",
+    "population",
+    "stability",
+    "thresholds",
+]
 __getattr__ = submodules(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lab.arrays import as_array
 from lab.errors import check_number, refuse
+from lab.measures.estimate import Estimate
 
 Array = NDArray[np.float64]
 
@@ -81,6 +83,36 @@ def fit_exponent(widths: Sequence[float] | ArrayLike, values: ArrayLike) -> Expo
     local = np.diff(y, axis=1).mean(0) / np.diff(x)
     mean, interval = mean_interval(slopes)
     return Exponent(mean, interval, len(table), entered, tuple(local.tolist()), float(intercepts.mean()), reason)
+
+
+def extrapolated_place(found: Exponent, level: float) -> Estimate:
+    """The width at which a falling power law, continued beyond its data, passes a level.
+
+    Parameters
+    ----------
+    found
+        A fitted power law.
+    level
+        In units of the quantity.
+
+    Returns
+    -------
+    Estimate
+        The place and its interval, which is that of the exponent alone: the line turns about the middle of the widths
+        that entered. No value unless the interval of the exponent lies below 0.
+    """
+    check_number("level", level, above=0)
+    if found.value is None or found.log_intercept is None:
+        return Estimate(None, None, found.reason or "no power law")
+    if found.interval is None or found.interval[1] >= 0:
+        return Estimate(None, None, "the interval of the exponent does not lie below 0")
+    middle = float(np.log(found.widths).mean())
+    height = found.log_intercept + found.value * middle - math.log(level)
+    with np.errstate(over="ignore"):  # a slope next to 0
+        value, *ends = np.exp(middle - height / np.array([found.value, *found.interval])).tolist()
+    if not math.isfinite(value):
+        return Estimate(None, None, "it falls too slowly for a power law to name a width")
+    return Estimate(value, (min(ends), max(ends)), found.reason)
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, tuple[float, float] | None]:

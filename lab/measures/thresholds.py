@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from lab.errors import check_integer, check_number, refuse
+from lab.measures.estimate import Estimate
 
 Array = NDArray[np.float64]
-Interval = tuple[float, float]
 
 _WIDEST = 12.0  # a profile interval is looked for up to this far (in logs) from the estimate
 _GROUPS_FOR_AN_INTERVAL = 3
@@ -47,15 +47,6 @@ class Threshold:
     def reason(self) -> str | None:
         """``left|right censored at g`` for a table or a summary; None if the place is known."""
         return None if self.censored is None else f"{self.censored} censored at {self.value:.4g}"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A fitted number, its 95 % interval (None if the data do not bound it), and why there is none."""
-
-    value: float | None
-    interval: Interval | None = None
-    reason: str | None = None
 
 
 def falls_through(places: ArrayLike, values: ArrayLike, level: float) -> Threshold:

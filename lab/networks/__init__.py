@@ -9,4 +9,5 @@ from lab.lazy import submodules
 if TYPE_CHECKING:
     from lab.networks import elman, modules, network, parametrization, scaled, weights
 
+__all__ = ["elman", "modules", "network", "parametrization", "scaled", "weights"]
 __getattr__ = submodules(__name__)

@@ -1,7 +1,8 @@
 """Sweeps: many small measurements that survive a crash, in one process or many. Knows nothing of networks."""
 
 from lab.sweeps.cells import Cell, cell_key
-from lab.sweeps.executors import EXECUTORS, Crew, usable_cores
+from lab.sweeps.executors import usable_cores
+from lab.sweeps.pool import EXECUTORS, Pool
 from lab.sweeps.runner import Failure, Outcome, run_cells, termination_interrupts
 from lab.sweeps.shards import Shard
 from lab.sweeps.store import FULL, Results, Store, load, versions
@@ -10,9 +11,9 @@ __all__ = [
     "EXECUTORS",
     "FULL",
     "Cell",
-    "Crew",
     "Failure",
     "Outcome",
+    "Pool",
     "Results",
     "Shard",
     "Store",

@@ -70,3 +70,8 @@ def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
     """The fields in which cells differ: what has to be said to tell them apart."""
     names = dict.fromkeys(name for cell in cells for name in cell)
     return tuple(name for name in names if len({canonical(cell.get(name)) for cell in cells}) > 1)
+
+
+def matches(cell: Cell, fields: Mapping[str, Any]) -> bool:
+    """Whether a cell has all these fields with these values."""
+    return all(name in cell and cell[name] == value for name, value in plain(fields).items())

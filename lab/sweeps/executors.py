@@ -1,4 +1,4 @@
-"""Where cells are computed. The seam is `concurrent.futures.Executor`; a new place is one entry in `EXECUTORS`."""
+"""Executors of this machine: this process, or processes that share nothing but the disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from lab.errors import LabError, check_choice, check_integer
+from lab.errors import LabError
 
 Initializer = Callable[[], None]
 #: What the numerical libraries read when they are loaded.
@@ -21,68 +20,15 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 class WorkerLostError(Exception):
-    """A worker died with the cells that it had; the executor and its other workers go on."""
-
-
-#: More threads than any processor has cores only exhaust the system.
-MOST_THREADS = 1024
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Who computes the cells.
-
-    Attributes
-    ----------
-    executor
-        Name in `EXECUTORS`.
-    workers
-        Cells at a time; the serial executor has one whatever this says.
-    threads, device
-        Recorded with each cell; the initializer is what makes it so in every process, this one included.
-    initializer
-        Called once in every process (with dask: every thread) that measures cells, before the first. It must travel by
-        pickle.
-    scheduler
-        Address of a running Dask scheduler, whose workers replace ``workers``; dask alone has one.
-    """
-
-    executor: str = "serial"
-    workers: int = 1
-    threads: int = 1
-    device: str = "cpu"
-    initializer: Initializer | None = None
-    scheduler: str | None = None
-
-    def __post_init__(self) -> None:
-        check_choice("executor", self.executor, EXECUTORS)
-        check_integer("workers", self.workers, 1)
-        check_integer("threads", self.threads, 1)
-        if self.threads > MOST_THREADS:
-            raise LabError(
-                "threads", str(self.threads), f"1 to {MOST_THREADS}", "one thread per core is the most that pays"
-            )
-        if self.scheduler is not None and self.executor != "dask":
-            came = f"{self.scheduler!r} with the executor {self.executor}"
-            raise LabError("scheduler", came, "none but with the executor dask", "add --executor dask")
-
-    def open(self) -> Executor:
-        """A fresh executor. ``shutdown(cancel_futures=True)`` on it also ends the cells under way.
-
-        Raises
-        ------
-        LabError
-            If its workers cannot start.
-        """
-        return EXECUTORS[self.executor](self)
+    """A worker died while it measured cells; the executor and its other workers go on."""
 
 
 class Serial(Executor):
     """Computes in this process, at once, when a cell is submitted."""
 
-    def __init__(self, crew: Crew) -> None:
-        if crew.initializer is not None:
-            crew.initializer()
+    def __init__(self, initializer: Initializer | None) -> None:
+        if initializer is not None:
+            initializer()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call ``fn`` and return a finished future; an interrupt passes through."""
@@ -97,12 +43,11 @@ class Serial(Executor):
 class Processes(Executor):
     """Computes in processes of this machine that share nothing with this one but the disk."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, workers: int, threads: int, initializer: Initializer | None) -> None:
         from loky import ProcessPoolExecutor
 
-        environment = thread_environment(crew.threads)
-        begin = functools.partial(_begin_worker, os.getpid(), crew.initializer)
-        self._pool = ProcessPoolExecutor(crew.workers, initializer=begin, env=environment)
+        begin = functools.partial(_begin_worker, os.getpid(), initializer)
+        self._pool = ProcessPoolExecutor(workers, initializer=begin, env=thread_environment(threads))
         try:
             with interrupts_held():  # inherited: Ctrl-C is for this process, which then ends the others
                 first = self._pool.submit(os.getpid)
@@ -126,19 +71,6 @@ class Processes(Executor):
         self._pool.shutdown(wait=wait, kill_workers=cancel_futures)
 
 
-def _dask(crew: Crew) -> Executor:
-    try:
-        from lab.sweeps.cluster import Dask
-    except ImportError as error:
-        fix = "pip install 'lazylab[dask]'"
-        raise LabError("executor", f"'dask' ({error})", "an executor that is installed", fix) from None
-    return Dask(crew)
-
-
-#: Every place where cells can be computed.
-EXECUTORS: dict[str, Callable[[Crew], Executor]] = {"serial": Serial, "processes": Processes, "dask": _dask}
-
-
 def thread_environment(threads: int) -> dict[str, str]:
     """Environment under which the numerical libraries use this many threads."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -151,7 +83,7 @@ def _begin_worker(parent: int, initializer: Initializer | None) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: one that was killed could not say so."""
+    """End this process when its parent is gone: a killed parent cannot end its workers."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

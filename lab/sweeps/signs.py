@@ -1,7 +1,7 @@
-"""Signs that a sweep leaves beside its cells: which were begun, by whom, and which failed.
+"""Signs that a sweep leaves beside its cells: which were begun, by which process, and which failed.
 
-They are hints: for people who look on, for a second run in the same directory, and for whom to blame when workers die.
-No number depends on one: a sign may be missing, or outlive a process that was killed.
+They are hints: for `lazylab status`, for a second run in the same directory, and to find the cells in progress when a
+worker dies. No number depends on one: a sign may be missing, or outlive a process that was killed.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds after which a sign from another machine, of whose processes nothing is known here, is taken for a left-over.
+#: Seconds after which a sign from another machine, whose processes are not known here, counts as left over.
 FORGOTTEN = 7 * 86400.0
 
 
 @dataclass(frozen=True)
 class Begun:
-    """Who measures a cell: host, process, and since when (seconds since the epoch)."""
+    """The process that measures a cell: host, process number, and since when (seconds since the epoch)."""
 
     host: str
     process: int
@@ -29,7 +29,7 @@ class Begun:
 
     @property
     def alive(self) -> bool:
-        """Whether the process may still be at it; of another machine nobody knows, so it may."""
+        """Whether the process may still be running; on another machine that is not known, so it may."""
         if self.host != platform.node():
             return time.time() - self.since < FORGOTTEN
         return _lives(self.process)
@@ -41,7 +41,7 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # another user's
     return True
 
 
@@ -55,7 +55,7 @@ def _failed(directory: Path, key: str) -> Path:
 
 @contextlib.contextmanager
 def at_work(directory: Path, key: str) -> Iterator[None]:
-    """Within, the cell counts as begun by this process. A disk that takes no sign does not stop the work."""
+    """Within, the cell counts as begun by this process. A failure to write the sign does not stop the work."""
     path = _begun(directory, key)
     with contextlib.suppress(OSError):
         _failed(directory, key).unlink(missing_ok=True)
@@ -68,18 +68,18 @@ def at_work(directory: Path, key: str) -> Iterator[None]:
 
 
 def begun(directory: Path, key: str) -> Begun | None:
-    """Who is measuring a cell now, as far as can be told."""
+    """Which process is measuring a cell now, if it left a sign."""
     path = _begun(directory, key)
     try:
         host, process = json.loads(path.read_text())
         found = Begun(str(host), int(process), path.stat().st_mtime)
     except (OSError, ValueError, TypeError):
-        return None  # nobody, or somebody who is writing it just now
+        return None  # no sign, or one that is being written
     return found if found.alive else None
 
 
 def take_back(directory: Path, key: str) -> bool:
-    """Remove the sign of a process that is known to be dead; whether there was one, so whether it was at the cell."""
+    """Remove the sign of a dead process; whether there was one, so whether it was measuring the cell."""
     try:
         _begun(directory, key).unlink()
     except OSError:
@@ -88,7 +88,7 @@ def take_back(directory: Path, key: str) -> bool:
 
 
 def note_failure(directory: Path, key: str, error: str) -> None:
-    """Leave word that a cell failed twice; its next beginning takes it back."""
+    """Note that a cell failed twice; the note goes when the cell is begun again."""
     with contextlib.suppress(OSError):
         _failed(directory, key).write_text(error)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, LabWarning
 from lab.sweeps import signs
-from lab.sweeps.cells import Cell, canonical, cell_key, label, plain, pretty
+from lab.sweeps.cells import Cell, canonical, cell_key, label, matches, plain, pretty
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +59,7 @@ class Results:
         LabError
             If no cell, or more than one, has them.
         """
-        wanted = plain(fields)
-        found = [cell for cell in self.cells if all(name in cell and cell[name] == wanted[name] for name in wanted)]
+        found = [cell for cell in self.cells if matches(cell, fields)]
         if len(found) != 1:
             fix = "name more fields of the cell" if found else "ask for fields of a cell that was measured"
             raise LabError("arrays", f"{label(fields)}, which {len(found)} cells have", "one cell", fix)
@@ -79,6 +78,7 @@ class Store:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
         self._manifest: dict[str, Any] | None = None
+        self._records: dict[str, dict[str, Any]] = {}  # of cells that were found whole: read and hashed once
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -123,6 +123,7 @@ class Store:
         grid: Iterable[str],
         cells: Sequence[Cell],
         *,
+        source: str | None = None,
         write: bool = True,
     ) -> None:
         """Take the directory for a run, or join the run that is there.
@@ -135,6 +136,8 @@ class Store:
             Settings that only choose cells.
         cells
             Every cell that is asked for, in the order of the table.
+        source
+            Path of the file that the comparison is in, if it is no module of a package.
         write
             False checks without touching the disk.
 
@@ -147,10 +150,11 @@ class Store:
         there = self._read_manifest()
         if there is not None:
             self._refuse_differences(there, asked, set(grid))
-        self._manifest = asked
+        self._manifest = asked if source is None else {**asked, "source": source}
+        self._records = {}
         if write:
             self._prepare()
-            self.write(SETTINGS, pretty(asked))
+            self.write(SETTINGS, pretty(self._manifest))
 
     def _refuse_differences(self, there: dict[str, Any], asked: dict[str, Any], grid: set[str]) -> None:
         pairs = {name: (there[name], asked[name]) for name in ("comparison", "version")}
@@ -212,8 +216,8 @@ class Store:
         seconds, threads, device
             How the cell was measured.
         keep
-            Leave a cell that is whole as it is: of two runs in one directory the first commits, and nobody who reads
-            meanwhile finds it missing.
+            Leave a cell that is whole as it is: of two runs in one directory the first one commits, and a reader never
+            finds the cell missing.
         """
         packed = _pack(arrays)
         record = {
@@ -243,13 +247,20 @@ class Store:
         return self._examine(cell, text)[1] is not None
 
     def record(self, cell: Cell) -> dict[str, Any] | None:
-        """What was committed for a cell, or None. A damaged cell is named in a `LabWarning` and is None too."""
-        path = self.path(cell, "json")
+        """What was committed for a cell, or None. A damaged cell is named in a `LabWarning` and is None too.
+
+        A cell that was found whole is not examined again by this object: committed cells do not change.
+        """
+        path, key = self.path(cell, "json"), self.key(cell)
+        if key in self._records:
+            return self._records[key]
         try:
             text = path.read_bytes()
         except FileNotFoundError:
             return None
         reason, record = self._examine(cell, text)
+        if record is not None:
+            self._records[key] = record
         if reason:
             warnings.warn(f"{path}: {reason}; the cell ({label(cell)}) counts as missing", LabWarning, stacklevel=2)
         return record

@@ -63,6 +63,13 @@ class Task:
         """Whether there is a test split."""
         return self.test_inputs is not None
 
+    @property
+    def test_split(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the test split; raises `LabError` without one."""
+        if self.test_inputs is None or self.test_targets is None:
+            refuse("task", "a task without a test split", "a task with one", "give it test_inputs and test_targets")
+        return self.test_inputs, self.test_targets
+
     def _check_same_shapes(self) -> None:
         for what in ("inputs", "targets"):
             train, test = getattr(self, f"train_{what}").shape[1:], getattr(self, f"test_{what}").shape[1:]

@@ -1,4 +1,4 @@
-"""How far a sweep is that may run elsewhere, from the files of its run directory alone."""
+"""How far a run is, also one that runs elsewhere, from the files of its directory alone."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from comparisons._shape import load
+from comparisons.cli.messages import duration
+from comparisons.runs.registry import find, typed
 from lab.errors import LabError
 from lab.sweeps import Cell, Store, signs
 from lab.sweeps.cells import label, varying
 from lab.sweeps.store import SETTINGS
 
-#: Cells under way, and failures, that are told one by one.
-TOLD = 8
+#: Cells in progress, and failures, that are listed.
+LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class CellState:
     committed
         When its files were committed, in seconds since the epoch.
     begun
-        Who is at it.
+        The process that measures it.
     error
         With which error it failed last.
     """
@@ -48,7 +49,7 @@ class Rate:
 
 
 def examine(store: Store) -> list[CellState]:
-    """The state of every cell that the run directory asks for. Reads no arrays, so that it may be asked often.
+    """The state of every cell that the run directory asks for. Reads no arrays, so that it is quick.
 
     Raises
     ------
@@ -56,20 +57,20 @@ def examine(store: Store) -> list[CellState]:
         If the directory holds no run.
     """
     manifest = store.manifest
-    works = _works(manifest["comparison"], manifest["cells"])
+    works = _works(manifest.get("source") or manifest["comparison"], manifest["cells"])
     return [_state(store, cell, work) for cell, work in zip(manifest["cells"], works, strict=True)]
 
 
 def _works(name: str, cells: Sequence[Cell]) -> list[int]:
-    """Work of the cells; 1 each where the comparison is not installed here, or has other cells by now."""
+    """Work of the cells; 1 each where the comparison is not installed here, or has other cells now."""
     try:
-        comparison = load(name)
-        return [comparison.cost(cell).work for cell in cells]
+        comparison = find(name)
+        return [comparison.cost(typed(comparison, cell)).work for cell in cells]
     except (LabError, LookupError, TypeError):
         return [1] * len(cells)
 
 
-def _state(store: Store, cell: Cell, work: float) -> CellState:
+def _state(store: Store, cell: Cell, work: int) -> CellState:
     key = store.key(cell)
     try:
         committed = store.path(cell, "json").stat().st_mtime if store.path(cell, "npz").exists() else None
@@ -81,7 +82,7 @@ def _state(store: Store, cell: Cell, work: float) -> CellState:
 
 
 def rate(states: Sequence[CellState], start: float, now: float) -> Rate | None:
-    """Pace of the run that goes on, or that was the last.
+    """Pace of the present run, or of the last one.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def rate(states: Sequence[CellState], start: float, now: float) -> Rate | None:
 
 
 def describe(store: Store, now: float | None = None) -> str:
-    """A few lines for people: counts, share of the work, last commit, pace, estimate, and who is at what."""
+    """A few lines: counts, share of the work, last commit, pace, estimate, and which process measures which cell."""
     states, now = examine(store), time.time() if now is None else now
     manifest, total = store.manifest, sum(state.work for state in states)
     left = sum(state.work for state in states if state.committed is None)
@@ -131,14 +132,14 @@ def _pace(states: Sequence[CellState], pace: Rate | None, left: float, now: floa
     if pace is not None:
         lines.append(f"rate       {60 * pace.cells:.3g} cells a minute since {_clock(pace.start)}")
     if left and pace is not None:
-        stands = "" if any(state.begun for state in states) else ", if it went on; nobody is known to be at it"
-        lines.append(f"estimate   {duration(left / pace.work)} for what is left{stands}")
+        idle = "" if any(state.begun for state in states) else ", once it is resumed; no process is known to be running"
+        lines.append(f"estimate   {duration(left / pace.work)} for what is left{idle}")
     return lines
 
 
 def _details(states: Sequence[CellState], now: float) -> list[str]:
-    telling = varying([state.cell for state in states])
-    names = [label({name: state.cell[name] for name in telling if name in state.cell}) for state in states]
+    varied = varying([state.cell for state in states])
+    names = [label({name: state.cell[name] for name in varied if name in state.cell}) for state in states]
     now_at, failed = [], []
     for state, name in zip(states, names, strict=True):
         if state.begun:
@@ -146,18 +147,8 @@ def _details(states: Sequence[CellState], now: float) -> list[str]:
             now_at.append(f"now        {name} on {state.begun.host} (process {state.begun.process}) for {since}")
         elif state.error is not None:
             failed.append(f"failed     {name}: {state.error}")
-    return now_at[:TOLD] + failed[:TOLD]
+    return now_at[:LISTED] + failed[:LISTED]
 
 
 def _clock(moment: float) -> str:
     return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units that say something."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

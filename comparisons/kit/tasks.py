@@ -1,15 +1,15 @@
 """The tasks that settings can name, and their sizes without loading torch.
 
-A task is a name, or the path of a file with anyone's own series (`lab.data.files.read`). A cell of a file carries the
+A task is a name, or the path of a file with the user's own series (`lab.data.files.read`). A cell of a file carries the
 file's digest, so that other content is another cell, and its sizes, so that costs need no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
+from comparisons.kit.cells import Cell, optional
 from lab.data import archive, files
 from lab.errors import check_integer, refuse
 
@@ -27,6 +27,27 @@ class Size:
     length: int
     features: int
     most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCell(Cell):
+    """A cell on a task that settings name.
+
+    Attributes
+    ----------
+    task, samples
+        Name or file, and training samples; None for the task's own number.
+    task_digest, task_sizes
+        Of a file or a set of the archives alone (see `stamped`): digest of its content, and the fields of `Size`.
+    """
+
+    task: str
+    samples: int | None
+    task_digest: str | None = optional()
+    task_sizes: tuple[int | None, ...] | None = optional()
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
 def _of_archive(shape: archive.Shape) -> Size:
@@ -60,32 +81,39 @@ def check_ready(name: str) -> None:
         archive.path(name)
 
 
-def stamped(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """The cell with digest and sizes of its task's file, if its field ``task`` names a file or a set of the archives.
+def stamped(cell: AnyCell) -> AnyCell:
+    """The cell with digest and sizes of its task's file, if its task is a file or a set of the archives.
 
     Raises
     ------
     LabError
         A file that cannot be read; a set of the archives without aeon.
     """
-    name = cell.get("task")
-    if not isinstance(name, str) or "task_digest" in cell or (name in SIZES and name not in archive.BUNDLED):
-        return dict(cell)
-    check_ready(name)
-    own = _own(name)
-    sizes = [own.samples, own.test, own.length, own.features, own.most]
-    return {**cell, "task_digest": _digest(name), "task_sizes": sizes}
+    if not isinstance(cell, TaskCell) or cell.task_digest or (cell.task in SIZES and cell.task not in archive.BUNDLED):
+        return cell
+    check_ready(cell.task)
+    own = _own(cell.task)
+    sizes = (own.samples, own.test, own.length, own.features, own.most)
+    return replace(cell, task_digest=_digest(cell.task), task_sizes=sizes)
 
 
-def size(cell: Mapping[str, Any]) -> Size:
-    """Sizes of the task of a cell with the fields ``task`` and ``samples``."""
-    own = Size(*cell["task_sizes"]) if "task_sizes" in cell else _own(cell["task"])
-    samples = cell.get("samples")
+def size(task: str, samples: int | None) -> Size:
+    """Sizes of a task with so many training samples, and as many test samples; None for its own number."""
+    return _with_samples(_own(task), samples)
+
+
+def size_of(cell: TaskCell) -> Size:
+    """Sizes of the task of a cell."""
+    own = _own(cell.task) if cell.task_sizes is None else Size(*cell.task_sizes)  # type: ignore[arg-type]
+    return _with_samples(own, cell.samples)
+
+
+def _with_samples(own: Size, samples: int | None) -> Size:
     return own if samples is None else Size(samples, samples, own.length, own.features, own.most)
 
 
-def build(cell: Mapping[str, Any]) -> SequenceTask:
-    """The task of a cell with the fields ``task``, ``samples`` and ``data_seed``.
+def build(cell: TaskCell, data_seed: int) -> SequenceTask:
+    """The task of a cell.
 
     Raises
     ------
@@ -95,20 +123,20 @@ def build(cell: Mapping[str, Any]) -> SequenceTask:
     from lab import tasks
     from lab.tasks.files import make
 
-    name, wanted, seed = cell["task"], size(cell), cell["data_seed"]
-    if name == "digits":
-        return tasks.digits(train=wanted.samples, test=wanted.test, seed=seed)
-    if name == "separable":
-        return tasks.separable(wanted.samples, wanted.test, wanted.length, wanted.features, seed=seed)
-    if name == "templates":
-        return tasks.templates(2, wanted.samples, wanted.test, wanted.length, seed=seed)
-    return make(load(cell), wanted.samples, wanted.test, seed)
+    wanted = size_of(cell)
+    if cell.task == "digits":
+        return tasks.digits(train=wanted.samples, test=wanted.test, seed=data_seed)
+    if cell.task == "separable":
+        return tasks.separable(wanted.samples, wanted.test, wanted.length, wanted.features, seed=data_seed)
+    if cell.task == "templates":
+        return tasks.templates(2, wanted.samples, wanted.test, wanted.length, seed=data_seed)
+    return make(load(cell), wanted.samples, wanted.test, data_seed)
 
 
-def load(cell: Mapping[str, Any]) -> Labelled:
-    """The series behind a cell whose ``task`` is a file or a set of the archives; refuses as `build` does."""
-    path, now = _path(cell["task"]), _digest(cell["task"])
-    if cell.get("task_digest", now) != now:
+def load(cell: TaskCell) -> Labelled:
+    """The series behind a cell whose task is a file or a set of the archives; refuses as `build` does."""
+    path, now = _path(cell.task), _digest(cell.task)
+    if cell.task_digest not in (None, now):
         refuse("task", f"{path} with another content", "what it held when the run began", "run again: it is new work")
     return files.read(path)
 

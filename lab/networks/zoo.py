@@ -1,4 +1,4 @@
-"""torch modules of a given width, for comparisons that look beyond the Elman network."""
+"""torch modules of a given width by name: recurrent layers of torch, perceptrons, convolutional networks."""
 
 from __future__ import annotations
 
@@ -86,8 +86,7 @@ def _convolutional(task: SequenceTask, network: str, width: int, readout: str, a
 
 def _strided(task: SequenceTask, network: str, width: int, readout: str, activation: str) -> nn.Module:
     (length, features), targets = task.train_inputs.shape[1:], task.train_targets.shape[1:]
-    shape = {"stride": 2, "padding": 1, "bias": False}
-    first, second = nn.Conv2d(1, width, 3, **shape), nn.Conv2d(width, width, 3, **shape)
+    first, second = (nn.Conv2d(size, width, 3, stride=2, padding=1, bias=False) for size in (1, width))
     hidden = nn.Sequential(nn.Unflatten(1, (1, length)), first, Pointwise(activation), second, Pointwise(activation))
     places = math.ceil(length / 4) * math.ceil(features / 4)
     head = nn.Sequential(nn.Flatten(), nn.Linear(width * places, targets.numel()))

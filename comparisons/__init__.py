@@ -1,1 +1,0 @@
-"""The questions: one module for each, all of one shape (see `comparisons._shape`)."""

@@ -1,0 +1,330 @@
+"""The command ``lazylab``. Help, version and list work without torch, so imports that need it stay inside functions."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import os
+import sys
+import typing
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from comparisons.cli import messages
+from comparisons.kit.settings import Settings, help_of
+from comparisons.kit.values import OneOf, constraints, hints_of
+from comparisons.runs import plan
+from comparisons.runs.options import RunOptions
+from comparisons.runs.registry import find, names
+from lab.errors import LabError
+from lab.sweeps import FULL, Store, termination_interrupts, versions
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+EVERY = "all"  # stands for every comparison
+DESCRIPTION = "Full recurrent network, its linearization and its tangent-kernel regressor, side by side."
+
+
+@dataclass(frozen=True)
+class List:
+    """Every comparison, its question, its cost."""
+
+    def __call__(self) -> int:
+        """Print the list."""
+        for name in names():
+            print(messages.describe_comparison(name, find(name)))
+        return DONE
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run or resume a comparison. NAME comes first; `lazylab run NAME --help` shows its settings."""
+
+    name: str
+    settings: Settings
+    options: RunOptions
+
+    def __call__(self) -> int:
+        """Run, then write and print the conclusion."""
+        return carry_out(plan.make(self.name, self.settings, self.options), self.options)
+
+
+@dataclass(frozen=True)
+class RunAll:
+    """Every comparison in one preset, each in a directory of its own; what is there already is resumed."""
+
+    options: RunOptions
+
+    def __call__(self) -> int:
+        """Refuse first, for all of them, then run one after the other; a failed cell does not stop the others."""
+        plans = [self._plan(name) for name in names()]
+        for each in plans:
+            each.claim(write=False)
+        statuses = []
+        for each in plans:
+            print(f"\n{each.name}: {each.comparison.question}", flush=True)
+            statuses.append(carry_out(each, self.options))
+            if statuses[-1] == INTERRUPTED:
+                break
+        if self.options.dry_run:
+            print(messages.describe_total(plans))
+        return max(statuses)
+
+    def _plan(self, name: str) -> plan.Plan:
+        options = self.options if self.options.out is None else replace(self.options, out=self.options.out / name)
+        return plan.make(name, find(name).PRESETS[self.options.preset], options)
+
+
+@dataclass(frozen=True)
+class Show:
+    """Numbers and figures again, from the cells of a run directory, without training."""
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="A run directory.")]
+    style: Annotated[str, tyro.conf.arg(help="Style of the figures, such as lecture.")] = "default"
+
+    def __call__(self) -> int:
+        """Write and print."""
+        from comparisons.runs import outputs, run
+
+        found = run.load(self.directory)
+        outputs.write(found, self.style)
+        print(messages.describe_run(found))
+        messages.print_incomplete(found)
+        return DONE
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is, also one that runs elsewhere, from its files alone."""
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(help="A run directory.")]
+
+    def __call__(self) -> int:
+        """Print."""
+        from comparisons.cli.status import describe
+
+        print(describe(Store(self.directory)))
+        return DONE
+
+
+@dataclass(frozen=True)
+class Report:
+    """One self-contained page about some runs, with an explorer of their trajectories; it works offline."""
+
+    directories: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(help="Run directories.")]
+    out: Annotated[Path, tyro.conf.arg(help="The file to write.")] = Path("page.html")
+    style: Annotated[str, tyro.conf.arg(help="Style of the figures, such as lecture.")] = "default"
+
+    def __call__(self) -> int:
+        """Write the page and print where it is."""
+        from comparisons.report.page import write_report
+
+        print(write_report(self.directories, self.out, self.style))
+        return DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; those of the process if None.
+
+    Returns
+    -------
+    int
+        0 done, 1 some cells failed, 2 refused input, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a question mark for a minus sign in the C locale
+    warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)  # by loky, where memory grows
+    try:
+        with termination_interrupts():
+            return understand(arguments)()
+    except LabError as error:
+        print(f"lazylab: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("lazylab: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has left, as in `lazylab list | head`: nothing is lost
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        reason = f"{error.strerror or error}: {error.filename or 'files'} (check the run directory)"
+        print(f"lazylab: {reason}", file=sys.stderr)
+        return REFUSED
+    except SystemExit as stop:  # help, or a usage error that the parser explained
+        return stop.code if isinstance(stop.code, int) else DONE if stop.code is None else REFUSED
+
+
+def carry_out(made: plan.Plan, options: RunOptions) -> int:
+    """Claim the directory, measure, conclude and print; or print what would be run."""
+    if options.dry_run:
+        made.claim(write=False)
+        messages.print_plan(made)
+        return DONE
+    try:
+        made.claim()
+        return _measure(made, options.progress)
+    except KeyboardInterrupt:
+        messages.print_interrupted(made)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        messages.print_full(made, error)
+        return FAILED
+
+
+def _measure(made: plan.Plan, progress: bool) -> int:
+    from comparisons.runs import run
+
+    messages.print_warning(run.memory_advice(made))
+    outcome = made.measure(progress)
+    messages.print_failures(made, outcome, run.write_failures(made, outcome))
+    left = len(made.store.missing(made.cells)) if made.shard.of > 1 else 0
+    status = FAILED if outcome.failed else DONE
+    if left:
+        messages.print_share(made, left)
+        return status
+    try:
+        print(messages.describe_run(run.conclude(made)))
+    except Exception as error:
+        if status == DONE:
+            raise
+        print(f"lazylab: no conclusion without them ({type(error).__name__}: {error})", file=sys.stderr)
+    return status
+
+
+def understand(arguments: list[str]) -> Callable[[], int]:
+    """The command that the arguments ask for, ready to be called."""
+    _refuse_blank_paths(arguments)
+    if arguments[:1] == ["--version"]:
+        return _print_version
+    if arguments[:2] == ["run", EVERY]:
+        return _understand_all(arguments)
+    if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
+        return _understand_run(arguments)
+    if arguments[:1] == ["run"] and len(arguments) > 1 and arguments[1] not in ("-h", "--help"):
+        fix = "write `lazylab run width --preset fast`"
+        raise LabError("NAME", repr(arguments[1]), "a comparison right after `run`, options behind it", fix)
+    command: Callable[[], int] = _parse(arguments, _run_type(None, [EVERY, *names(), "FILE.py"]))
+    return command
+
+
+def _refuse_blank_paths(arguments: Sequence[str]) -> None:
+    """Refuse ``--out ""``, which an unset variable in a script gives: as a path it would mean the current folder."""
+    joined_by_equals = (argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    for name, value in [*itertools.pairwise(arguments), *joined_by_equals]:
+        if name in ("--out", "--config") and not value.strip():
+            fix = f"name one, or leave {name} out; `{name} .` is the current folder"
+            raise LabError(name.lstrip("-"), "an empty path", "a path", fix)
+
+
+def _understand_run(arguments: list[str]) -> Run:
+    """Flags override the settings that preset and configuration file give."""
+    comparison = find(arguments[1])
+    early = _early_options(arguments)
+    known = early if early.preset in comparison.PRESETS else RunOptions()  # the parser explains an unknown preset
+    start = plan.settings_of(comparison, known, {})
+    asked = _parse(arguments, _run_type(start, [arguments[1]]))
+    values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
+    return Run(arguments[1], type(start)(**values), _options(asked.run))
+
+
+def _early_options(arguments: list[str]) -> RunOptions:
+    """Preset and configuration file, which decide the defaults of all other flags."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--config", type=Path, default=None)
+    try:
+        found, _ = parser.parse_known_args(arguments[2:])
+    except argparse.ArgumentError:  # a flag without its value: the parser explains it
+        return RunOptions()
+    return RunOptions(preset=found.preset, config=found.config)
+
+
+def _understand_all(arguments: list[str]) -> RunAll:
+    """Run options alone: settings belong to one comparison."""
+    options = _options(_parse(arguments, _run_type(None, [EVERY])).run)
+    if options.config is not None:
+        fix = "run that comparison by its name"
+        raise LabError("config", f"{str(options.config)!r} for all comparisons", "a preset", fix)
+    return RunAll(options)
+
+
+def _parse(arguments: list[str], run: type[Any]) -> Any:
+    """One of the commands. A further one is a dataclass that can be called, and an entry here."""
+    commands = {"list": List, "run": run, "show": Show, "status": Status, "report": Report}
+    choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
+    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)
+    return tyro.cli(union, prog="lazylab", description=DESCRIPTION, args=arguments, config=flat)
+
+
+def _run_type(settings: Settings | None, choices: Sequence[str]) -> type[Any]:
+    """Arguments of `run`, with the settings of one comparison as flags if they are known."""
+    listed = f"{'One of ' if len(choices) > 1 else ''}{', '.join(choices)}."
+    name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help=listed)]]
+    entries: list[Any] = [("name", name)]
+    if settings is not None:
+        entries.append(("settings", *_flags(settings)))
+    entries.append(("run", *_flags(RunOptions())))
+    made = make_dataclass("Run", entries, frozen=True)
+    made.__doc__ = Run.__doc__
+    return made
+
+
+def _flags(values: Any) -> tuple[type[Any], Any]:
+    """A dataclass of flags for the fields of another, and its default: types and help, without the constraints.
+
+    Constraints are checked later, by the same checker as for Python and TOML.
+    """
+    kind = type(values)
+    entries = [
+        (name, Annotated[_bare(hint), _described(hint)], field(default=getattr(values, name)))
+        for name, hint in hints_of(kind).items()
+    ]
+    made = make_dataclass(kind.__name__, entries, frozen=True)
+    made.__doc__ = (kind.__doc__ or "").partition("\n")[0]
+    return made, field(default=made())
+
+
+def _described(hint: Any) -> Any:
+    """Help of a flag, and its choices in place of its type where it has some."""
+    base, said = constraints(hint)
+    inner = typing.get_args(base)[0] if typing.get_origin(base) is tuple else base
+    options = [each.options for each in (*said, *constraints(inner)[1]) if isinstance(each, OneOf)]
+    return tyro.conf.arg(help=help_of(hint), metavar=f"{{{','.join(options[0])}}}" if options else None)
+
+
+def _options(flags: Any) -> RunOptions:
+    return RunOptions(**{entry.name: getattr(flags, entry.name) for entry in fields(RunOptions)})
+
+
+def _bare(hint: Any) -> Any:
+    """The type in an annotation, without constraints."""
+    base, _ = constraints(hint)
+    options = typing.get_args(base)
+    if not options or typing.get_origin(base) is typing.Literal:
+        return base
+    if typing.get_origin(base) is tuple:
+        return tuple[tuple(each if each is ... else _bare(each) for each in options)]  # type: ignore[misc]
+    return typing.Union[tuple(_bare(each) for each in options)]  # noqa: UP007 (built from a list)
+
+
+def _print_version() -> int:
+    print(f"lazylab {versions()['lazylab'] or '(not installed)'}")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

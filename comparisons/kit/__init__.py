@@ -1,0 +1,123 @@
+"""What questions are made of: settings and cells, networks and tasks, numbers and their keys, wording, figures.
+
+A question imports this package alone: ``from comparisons import kit``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comparisons.kit import figures, networks, records, tasks
+from comparisons.kit.arms import Arm, by_readout, main_readout, split, widest
+from comparisons.kit.cells import Cell, grid, optional, pick
+from comparisons.kit.comparison import Arrays, Comparison, Conclusion, Figures, Measured, Row
+from comparisons.kit.fits import (
+    Curve,
+    PowerLaw,
+    by_seed,
+    crossing,
+    curve,
+    exponent,
+    fit_seeds,
+    power_law,
+    read_thresholds,
+    threshold,
+    threshold_degree,
+)
+from comparisons.kit.keys import Key, Quantity, family
+from comparisons.kit.numbers import Number, Numbers, finite
+from comparisons.kit.settings import (
+    CHOOSES,
+    Count,
+    Distinct,
+    Momentum,
+    OneOf,
+    Positive,
+    Precision,
+    Seed,
+    Settings,
+    Share,
+    doc,
+)
+from comparisons.kit.wording import (
+    compare,
+    compare_with_theory,
+    format_number,
+    format_value,
+    joined,
+    percent,
+    position,
+    power,
+    sentences,
+)
+from lab.costs import Cost
+from lab.sweeps import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame as Table
+
+__all__ = [
+    "CHOOSES",
+    "Arm",
+    "Arrays",
+    "Axes",
+    "Cell",
+    "Comparison",
+    "Conclusion",
+    "Cost",
+    "Count",
+    "Curve",
+    "Distinct",
+    "Figure",
+    "Figures",
+    "Key",
+    "Measured",
+    "Momentum",
+    "Number",
+    "Numbers",
+    "OneOf",
+    "Positive",
+    "PowerLaw",
+    "Precision",
+    "Quantity",
+    "Results",
+    "Row",
+    "Seed",
+    "Settings",
+    "Share",
+    "Table",
+    "by_readout",
+    "by_seed",
+    "compare",
+    "compare_with_theory",
+    "crossing",
+    "curve",
+    "doc",
+    "exponent",
+    "family",
+    "figures",
+    "finite",
+    "fit_seeds",
+    "format_number",
+    "format_value",
+    "grid",
+    "joined",
+    "main_readout",
+    "networks",
+    "optional",
+    "percent",
+    "pick",
+    "position",
+    "power",
+    "power_law",
+    "read_thresholds",
+    "records",
+    "sentences",
+    "split",
+    "tasks",
+    "threshold",
+    "threshold_degree",
+    "widest",
+]

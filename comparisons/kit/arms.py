@@ -1,0 +1,83 @@
+"""Arms: parts of a table that are judged side by side. The first one is the main arm, whose keys have no suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+READOUTS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm.
+
+    Attributes
+    ----------
+    rows
+        Its rows of the table.
+    value
+        Value of the column by which the table was split.
+    name
+        Suffix of its keys; empty for the main arm.
+    label
+        Its name in figures.
+    """
+
+    rows: pd.DataFrame
+    value: Any
+    name: str
+    label: str
+
+    def split(
+        self, column: str, labels: Mapping[Any, str] | None = None, suffix: Callable[[Any], str] = str
+    ) -> list[Arm]:
+        """Arms of this arm, with both suffixes."""
+        return [
+            Arm(each.rows, each.value, ".".join(filter(None, (self.name, each.name))), each.label)
+            for each in split(self.rows, column, labels, suffix)
+        ]
+
+
+def split(
+    rows: pd.DataFrame,
+    column: str,
+    labels: Mapping[Any, str] | None = None,
+    suffix: Callable[[Any], str] = str,
+) -> list[Arm]:
+    """One arm for each value of a column, in the order of the table.
+
+    Parameters
+    ----------
+    rows
+        A table; the first value of the column makes the main arm.
+    labels
+        Names in figures, by value; the value itself where it has none.
+    suffix
+        Suffix of the keys of a further arm, from its value.
+    """
+    values = list(dict.fromkeys(rows[column]))
+    return [
+        Arm(rows[rows[column] == value], value, suffix(value) if place else "", (labels or {}).get(value, str(value)))
+        for place, value in enumerate(values)
+    ]
+
+
+def by_readout(rows: pd.DataFrame) -> list[Arm]:
+    """One arm for each readout."""
+    return split(rows, "readout", READOUTS)
+
+
+def main_readout(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the first readout of a table."""
+    return by_readout(rows)[0].rows
+
+
+def widest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the largest width."""
+    found: pd.DataFrame = rows[rows["width"] == rows["width"].max()]
+    return found

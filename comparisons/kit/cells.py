@@ -1,0 +1,58 @@
+"""Cells: what one measurement asks, as a frozen dataclass; JSON only where the store reads and writes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from comparisons.kit.values import fit
+from lab.sweeps.cells import plain
+
+_ABSENT = "absent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Base of the cells of all comparisons. Its fields are JSON values, or tuples of them."""
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+def optional() -> Any:
+    """A field that is None unless it is given, and that then has no entry in JSON."""
+    return field(default=None, metadata={_ABSENT: True})
+
+
+def grid(kind: type[AnyCell], settings: object, **axes: Iterable[object]) -> list[AnyCell]:
+    """One cell for every combination of the axes, the last axis fastest.
+
+    Fields that are no axis are taken from the settings of the same name; a field with neither keeps its default.
+    """
+    shared = {entry.name: getattr(settings, entry.name) for entry in fields(kind) if hasattr(settings, entry.name)}
+    return [kind(**{**shared, **dict(zip(axes, chosen, strict=True))}) for chosen in itertools.product(*axes.values())]
+
+
+def to_json(cell: Cell) -> dict[str, Any]:
+    """The JSON form of a cell, whose hash is the name of its files."""
+    gone = {entry.name for entry in fields(cell) if _ABSENT in entry.metadata and getattr(cell, entry.name) is None}
+    values: dict[str, Any] = plain({name: value for name, value in asdict(cell).items() if name not in gone})
+    return values
+
+
+def from_json(kind: Any, values: Sequence[Any] | dict[str, Any]) -> Any:
+    """The cell of this kind (a dataclass, or a union of several) that has these JSON values.
+
+    Raises
+    ------
+    LabError
+        If the values are not those of such a cell.
+    """
+    return fit("cell", values, kind)
+
+
+def pick(cell: Cell, *names: str) -> dict[str, Any]:
+    """Some fields of a cell, as the columns of its row that identify it."""
+    return {name: getattr(cell, name) for name in names}

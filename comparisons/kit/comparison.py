@@ -1,0 +1,88 @@
+"""The protocol of a question: the names that its module has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparisons.kit.keys import Key
+from comparisons.kit.numbers import Number
+from lab.costs import Cost
+from lab.sweeps import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Scalar = bool | int | float | str | np.generic | None
+Row = dict[str, Scalar]  #: a line of the table
+Arrays = dict[str, NDArray[Any]]  #: by name
+Measured = tuple[Row, Arrays]
+Figures = dict[str, "Figure"]  #: by file name
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    numbers
+        By key, in the order of the summary.
+    verdict
+        The answer to the question, in a sentence or two.
+    """
+
+    numbers: Mapping[Key, Number]
+    verdict: str
+
+
+class Comparison(Protocol):
+    """A module that asks one question.
+
+    Attributes
+    ----------
+    question
+        One sentence with a question mark.
+    asked_by
+        Who raises it: a reviewer, a theorem, a paper.
+    version
+        Goes up whenever a cell would come out differently; it is part of every cell's key.
+    Settings
+        A `comparisons.kit.settings.Settings`.
+    PRESETS
+        Settings named fast, default and full.
+    Cell
+        A `comparisons.kit.cells.Cell`, or a union of several.
+    """
+
+    question: str
+    asked_by: str
+    version: int
+    Settings: Any
+    PRESETS: Mapping[str, Any]
+    Cell: Any
+
+    def cells(self, settings: Any) -> Sequence[Any]:
+        """Every measurement that the settings ask for, in the order of the table."""
+        ...
+
+    def cost(self, cell: Any) -> Cost:
+        """Flops, operations and bytes of a cell, by arithmetic, without torch."""
+        ...
+
+    def measure(self, cell: Any) -> Measured:
+        """One cell: its row of the table (``diverged`` true or a step where it diverged) and its arrays."""
+        ...
+
+    def conclude(self, table: pd.DataFrame) -> Conclusion:
+        """The numbers and the verdict, from the table alone; rows may be missing."""
+        ...
+
+    def draw(self, results: Results, conclusion: Conclusion) -> Mapping[str, Figure]:
+        """The figures, by file name, from what is kept; nothing is trained."""
+        ...

@@ -1,0 +1,104 @@
+"""Figures of questions: panels for arms, fitted power laws, curves. They are given numbers; nothing is fitted here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from comparisons.kit.arms import Arm
+from comparisons.kit.fits import Curve, PowerLaw, ends_of
+from comparisons.kit.numbers import Number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def panel_per_arm(
+    arms: Sequence[Arm],
+    draw: Callable[[Axes, Arm], object],
+    *,
+    title: str,
+    ylabel: str,
+    size: tuple[float, float] = (5.6, 4.6),
+    columns: int = 1,
+    named: str = "readout: {}",
+) -> Figure:
+    """A figure with one panel for each arm, one legend below each, and one label for the shared vertical axis.
+
+    Parameters
+    ----------
+    draw
+        Draws one arm into its axes.
+    columns
+        Of the legends.
+    named
+        Title of a panel; the arm's label stands for the braces.
+    """
+    from lab.figures import style
+
+    figure, axes = style.panels(len(arms), size=size, sharey=True)
+    for ax, arm in zip(axes[0], arms, strict=True):
+        draw(ax, arm)
+        ax.set_title(named.format(arm.label))
+        style.legend_below(ax, columns=columns)
+    axes[0, 0].set_ylabel(ylabel)
+    style.headline(figure, title)
+    return figure
+
+
+def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float = 1.0) -> Axes:
+    """Seeds, estimates with intervals, and the fitted line with its band; ``what`` names the quantity in the legend.
+
+    ``shift`` moves the points sideways by a factor. The caller labels an axis that shows no width.
+    """
+    from lab.figures import curves, estimates
+
+    if not len(law.curve.x):
+        text = "no finite positive values:\nsee the reasons in table.csv"
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center")
+        return curves.width_axis(ax, law.x)
+    slope = f"slope {law.exponent}".replace("-", "−") if law.line else "no slope"
+    label = f"{what}: {slope}" if what else slope
+    shape: dict[str, Any] = {"line": law.line, "band": law.exponent.interval, "interval": law.curve.ends}
+    seeds = law.curve.x, law.curve.values, law.curve.middle
+    estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, **shape)
+    return curves.width_axis(ax, law.x)  # every width, also one that was left out
+
+
+def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
+    """The middle of a curve with its interval as a band."""
+    from lab.figures import curves
+
+    return curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
+
+
+def seeds(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
+    """The middle of a curve over its single seeds as faint lines."""
+    from lab.figures import curves
+
+    curves.faint(ax, curve.x, curve.values, color=color)
+    ax.plot(curve.x, curve.middle, color=color, label=label, **{"linewidth": 2.2, **line})
+    return ax
+
+
+def named(
+    ax: Axes, names: Sequence[str], numbers: Sequence[Number], color: str | Sequence[str], **options: Any
+) -> Axes:
+    """Numbers with their intervals, one row each from top to bottom; see `lab.figures.estimates.named`."""
+    from lab.figures import estimates
+
+    values, intervals = ends_of(numbers)
+    return estimates.named(ax, names, values, intervals, color=color, **options)
+
+
+def points(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **line: Any) -> Axes:
+    """Numbers against x, joined by a line, with intervals as bars; what has no value is left out."""
+    values, intervals = ends_of(numbers)
+    shown = np.isfinite(values)
+    bars = np.nan_to_num(np.abs(intervals.T - values))[:, shown]
+    shape: dict[str, Any] = {"fmt": "o-", "capsize": 3, "markersize": 4, **line}
+    ax.errorbar(np.asarray(x)[shown], values[shown], yerr=bars, color=color, label=label, **shape)
+    return ax

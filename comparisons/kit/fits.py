@@ -1,0 +1,175 @@
+"""Fits and averages over seeds: every line, mean and interval that a conclusion states or a figure draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from comparisons.kit.numbers import Interval, Number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.measures.exponents import Exponent
+    from lab.measures.thresholds import Threshold
+
+Array = NDArray[np.float64]
+
+CENSORED = 0.2  #: share of censored seeds above which a setting enters no degree
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity along x: every seed, and the mean with its interval.
+
+    Attributes
+    ----------
+    x, values
+        Shapes (k,) and (seeds, k).
+    middle
+        Mean or geometric mean over seeds (k,); NaN where some seed has no value.
+    ends
+        Ends (2, k) of its 95 % t interval; None for fewer than three seeds.
+    """
+
+    x: Array
+    values: Array
+    middle: Array
+    ends: Array | None
+
+
+def curve(x: ArrayLike, values: ArrayLike, *, log: bool = False) -> Curve:
+    """Mean over seeds of values (seeds, k) at each x (k,); the geometric mean with ``log``, from positive values."""
+    from lab.measures.exponents import mean_interval
+
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shown = np.log(table) if log else table
+    shown = np.where(np.isfinite(shown), shown, np.nan)
+    found = [mean_interval(column) for column in shown.T]
+    middle = np.array([mean for mean, _ in found])
+    ends = np.array([interval or (np.nan, np.nan) for _, interval in found]).T if len(shown) >= 3 else None
+    if log:
+        middle, ends = np.exp(middle), None if ends is None else np.exp(ends)
+    return Curve(np.asarray(x, dtype=np.float64), table, middle, ends)
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """A quantity against x on log scales, and the power law that was fitted to it.
+
+    Attributes
+    ----------
+    curve
+        Seeds and geometric means at the x that entered.
+    line
+        Slope and log-intercept; None without a fit.
+    exponent
+        The slope as a number of a conclusion.
+    x
+        Every x, also those that were left out.
+    """
+
+    curve: Curve
+    line: tuple[float, float] | None
+    exponent: Number
+    x: Array
+
+
+def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
+    """Values of one column, a row for each seed and a column for each x."""
+    return rows.pivot(index="seed", columns=x, values=column).astype(float)
+
+
+def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
+    """The power law of one column in the column ``x``, from a table with one row per x and seed.
+
+    ``name`` is how the details of the number call the x that entered.
+    """
+    grid = by_seed(rows, column, x)
+    found = fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
+    return replace(found, exponent=_explained(found.exponent, rows, column))
+
+
+def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> Number:
+    """The slope of `power_law`."""
+    return power_law(rows, column, x, name).exponent
+
+
+def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw:
+    """The power law of values (seeds, k) in x (k,); see `lab.fit_exponent`."""
+    from lab.measures.exponents import fit_exponent
+
+    places, table = np.asarray(x, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    found = fit_exponent(places, table)
+    good = np.isfinite(table).all(0) & (np.nan_to_num(table) > 0).all(0)
+    line = None if found.value is None or found.log_intercept is None else (found.value, found.log_intercept)
+    return PowerLaw(curve(places[good], table[:, good], log=True), line, _slope(found, name), places)
+
+
+def _slope(found: Exponent, name: str) -> Number:
+    """The slope as a number, with the x that entered and the local slopes."""
+    local = [round(slope, 4) for slope in found.local_slopes]
+    return Number(
+        found.value, found.interval, found.seeds, found.reason, {name: list(found.widths), "local_slopes": local}
+    )
+
+
+def _explained(exponent: Number, rows: pd.DataFrame, column: str) -> Number:
+    """With the cells' own reason in place of the fit's, where no cell has a value."""
+    if "reasons" not in rows or rows[column].notna().any():
+        return exponent
+    parts = (part for text in rows["reasons"] for part in str(text).split("; "))
+    given = (part.removeprefix(f"{column}: ") for part in parts if part.startswith(f"{column}: "))
+    return replace(exponent, reason=next(given, exponent.reason))
+
+
+def crossing(rows: pd.DataFrame, column: str, level: float, x: str = "width") -> Number:
+    """Where a quantity falls through a level along ``x``, per seed; no value if some seed's place is off the grid."""
+    from lab.measures.thresholds import falls_through
+
+    seen = [part.dropna(subset=[column]) for _, part in rows.groupby("seed")]
+    return threshold([falls_through(part[x], part[column].to_numpy(float), level) for part in seen if len(part)])
+
+
+def read_thresholds(values: Iterable[float], marks: Iterable[object]) -> list[Threshold]:
+    """Thresholds from two columns of a table; what is no text in the second one means that the place is known."""
+    from lab.measures.thresholds import Threshold
+
+    given = ((float(value), mark) for value, mark in zip(values, marks, strict=True))
+    return [Threshold(value, mark if mark in ("left", "right") else None) for value, mark in given]
+
+
+def threshold(places: Sequence[Threshold]) -> Number:
+    """Geometric mean of thresholds over seeds; no value, and why, where one of them lies off its grid."""
+    outside = [str(place.reason) for place in places if place.censored]
+    if outside:
+        return Number.none(f"{len(outside)} of {len(places)} seeds {', '.join(sorted(set(outside)))}", len(places))
+    return Number.geometric(place.value for place in places) if places else Number.none("no seed has one")
+
+
+def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "width") -> Number:
+    """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out."""
+    from lab.measures.thresholds import censored_slope
+
+    seeds, sides = int(rows["seed"].nunique()), rows[marks].fillna("")
+    share = (sides != "").groupby(rows[x]).mean()
+    kept = rows[rows[x].map(share) <= CENSORED]
+    places = sorted(kept[x].unique().tolist())
+    gone = ", ".join(f"{place:g}" for place in share.index if place not in places)
+    reason = f"left out: {gone} (more than {100 * CENSORED:g} % of the seeds censored)" if gone else None
+    if len(places) < 3:
+        return Number.none(f"fewer than three {x}s are left; {reason or ''}".rstrip("; "), seeds)
+    found = censored_slope(kept[x], read_thresholds(kept[column], sides[kept.index]))
+    return Number.estimated(found, seeds, reason, **{f"{x}s": places})
+
+
+def ends_of(numbers: Sequence[Number]) -> tuple[Array, Array]:
+    """Values (k,) and interval ends (k, 2) of some numbers, as figures take them; NaN for what there is not."""
+    missing: Interval = (np.nan, np.nan)
+    values = np.array([np.nan if number.value is None else number.value for number in numbers], dtype=np.float64)
+    return values, np.array([number.interval or missing for number in numbers], dtype=np.float64).reshape(-1, 2)

@@ -1,0 +1,235 @@
+"""Settings and cells of comparisons of one network over widths and seeds, the networks that settings can name, costs.
+
+"elman" is the paper's network. The other networks (`lab.networks.zoo`) are in standard parametrization: weights
+N(0, g²/fan-in) without multipliers, all of them trained; g² is 2 where ReLU is at work and 1 elsewhere. There hidden
+and output weights contribute to the tangent kernel in order m, input weights and biases in order 1, so that the latter
+hardly train in wide networks, and η falls as 1/m. Levels do not compare with those of "elman". Slopes depend on the
+critical fraction more than those of "elman": a small one is the fairer comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from comparisons.kit import tasks
+from comparisons.kit.cells import grid, optional
+from comparisons.kit.settings import CHOOSES, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
+from lab.costs import Cost, eigenvectors, linearized_step, recurrent_pass, tangent_kernel, training_step
+from lab.errors import check_choice, refuse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lab.networks.network import Network
+    from lab.tasks.task import SequenceTask
+
+RECORDED = 75  #: how many steps a descent records by itself, about
+BLOCKS = ("W", "A", "B")
+_JACOBIAN_BYTES = 2**28  # that a kernel holds at most, as lab.jacobians.gram.MEMORY
+
+Readout = Annotated[str, OneOf("last", "all", "mean")]
+Block = Annotated[str, OneOf(*BLOCKS)]
+TASK = "digits, separable, templates, a UCR/UEA set such as ItalyPowerDemand (extra [data]), or a file of series."
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """Task, network and grid of a comparison of one network over widths and seeds."""
+
+    task: Annotated[str, doc(TASK)] = "digits"
+    samples: Annotated[int | None, doc("Training samples, and as many test samples; none: the task's own number.")] = (
+        None
+    )
+    readouts: Annotated[
+        tuple[Readout, ...],
+        Distinct(),
+        CHOOSES,
+        doc("Losses: last and mean have one output per sample; all is the paper's, over time steps 2 to L."),
+    ] = ("last", "all")
+    widths: Annotated[tuple[Count, ...], Distinct(), CHOOSES, doc("Widths m.")] = (64, 128, 256, 512, 1024)
+    seeds: Annotated[Count, CHOOSES, doc("Number of initializations at each width.")] = 5
+    data_seed: Annotated[Seed, doc("Seed of the data, which are the same for all widths and seeds.")] = 0
+    critical_fraction: Annotated[Positive, doc("c in η = 2c/λ_max.")] = 0.5
+    activation: Annotated[str, OneOf("relu", "erf", "tanh", "softplus"), doc("Activation φ.")] = "relu"
+    parametrization: Annotated[str, OneOf("paper", "ntk"), doc("Allen-Zhu, Li, Song 2019, or NTK.")] = "paper"
+    trained: Annotated[tuple[Block, ...], Distinct(), doc("Matrices that are trained, among W, A, B.")] = ("W",)
+    dtype: Annotated[Precision, doc("Precision of weights and outputs; eigen-solves are in float64.")] = "float32"
+
+    def check(self) -> None:
+        """Refuse a task that is not there, and an activation that the parametrization does not allow."""
+        tasks.check_task(self.task, self.samples)
+        if self.activation == "softplus" and self.parametrization == "paper":
+            came = "'softplus' with parametrization='paper'"
+            refuse("activation", came, "relu, erf or tanh there", "use parametrization ntk")
+
+    def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
+        """One cell for every readout, width and seed; ``more`` are further axes, the last one fastest."""
+        return grid(kind, self, readout=self.readouts, width=self.widths, seed=range(self.seeds), **more)
+
+
+@dataclass(frozen=True)
+class CentredSettings(NetworkSettings):
+    """`NetworkSettings` for comparisons in which a run that first forgets its own f₀ would hide the answer."""
+
+    readouts: Annotated[tuple[Readout, ...], Distinct(), CHOOSES, doc("Losses: last, all (steps 2 to L), mean.")] = (
+        "last",
+    )
+    centred: Annotated[bool, doc("Outputs are f(θ) − f(θ₀); E f₀² = Σ_t ‖x_t‖² is large beside targets of size 1.")] = (
+        True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkCell(tasks.TaskCell):
+    """One network on one task; ``trained``, ``parametrization`` and ``activation`` are absent where it has none."""
+
+    readout: str
+    width: int
+    seed: int
+    data_seed: int
+    critical_fraction: float
+    activation: str | None = optional()
+    parametrization: str | None = optional()
+    trained: tuple[str, ...] | None = optional()
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentredCell(NetworkCell):
+    """`NetworkCell` with outputs f(θ) − f(θ₀) where ``centred``."""
+
+    centred: bool
+
+
+AnyCell = TypeVar("AnyCell", bound=NetworkCell)
+
+
+def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Network]:
+    """The task of a cell, and its network at initialization on torch's default device; centred if the cell says so."""
+    import torch
+
+    import lab
+
+    task = tasks.build(cell, cell.data_seed)
+    task = task.at_every_step() if cell.readout == "all" else task
+    precision = {"dtype": getattr(torch, cell.dtype), "device": torch.get_default_device()}
+    if network != "elman":
+        return task, lab.as_network(_module(task, cell, network).to(**precision))
+    elman = lab.ElmanRNN.like(task, cell.width, seed=cell.seed, **choices(cell), **precision)
+    return task, lab.Scaled(elman, 1.0) if getattr(cell, "centred", False) else elman
+
+
+def choices(cell: NetworkCell) -> dict[str, Any]:
+    """Arguments of `lab.ElmanRNN` that a cell makes, the seed and the precision left out."""
+    return {name: getattr(cell, name) for name in ("readout", "activation", "parametrization", "trained")}
+
+
+def _module(task: SequenceTask, cell: NetworkCell, network: str) -> nn.Module:
+    from lab.networks import zoo
+
+    activation = cell.activation or "tanh"
+    return zoo.like(task, network, cell.width, readout=cell.readout, activation=activation, seed=cell.seed)
+
+
+def check_paper(settings: NetworkSettings) -> None:
+    """Refuse other networks than the paper's, with ReLU and W alone trained, for what the paper alone has theorems."""
+    for name, value in {"activation": "relu", "parametrization": "paper", "trained": ("W",)}.items():
+        if getattr(settings, name) != value:
+            refuse(name, repr(getattr(settings, name)), f"{value!r}, as in the paper", f"leave {name} out")
+
+
+def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
+    """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of some tangent kernels.
+
+    Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
+    """
+    task, width = tasks.size_of(cell), cell.width
+    outputs = task.length - 1 if cell.readout == "all" else 1
+    sizes = (task.samples, task.length, width)
+    reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
+    step = training_step(*sizes) + linearized_step(task.samples, task.length, reach)
+    kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
+    item = 4 if cell.dtype == "float32" else 8
+    deltas = (task.samples + task.test) * outputs * task.length * width
+    work = steps * step + kernels * kernel + eigenvectors(task.samples * outputs)
+    work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
+    return work.holding(item * (copies * width**2 + 2 * deltas))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a named network can be asked for; ``activations`` are empty where it has its own."""
+
+    activations: tuple[str, ...]
+    readouts: tuple[str, ...]
+    gates: int = 0
+
+
+_RECURRENT, _WHOLE = ("last", "all", "mean"), ("last", "all")  # an "all" of a whole-sequence network is L−1 outputs
+KINDS = {
+    "rnn": Kind(("relu", "tanh"), _RECURRENT, gates=1),
+    "gru": Kind((), _RECURRENT, gates=3),
+    "lstm": Kind((), _RECURRENT, gates=4),
+    "mlp": Kind(("relu", "erf", "tanh"), _WHOLE),
+    "cnn": Kind(("relu", "erf", "tanh"), _WHOLE),
+}
+NAMES = ("elman", *KINDS)
+
+
+def check_network(network: str, settings: NetworkSettings) -> None:
+    """Refuse settings that a named network does not have, unless they are left at their defaults."""
+    if network == "elman":
+        return
+    kind, defaults = KINDS[network], type(settings)()
+    for name in _absent(network):
+        if getattr(settings, name) != getattr(defaults, name):
+            came = f"{getattr(settings, name)!r} with network={network!r}"
+            refuse(name, came, "nothing: this network does not have that setting", f"leave {name} out")
+    if kind.activations:
+        check_choice("activation", settings.activation, kind.activations)
+    for readout in settings.readouts:
+        check_choice("readouts", readout, kind.readouts)
+
+
+def fitted(cell: AnyCell, network: str) -> AnyCell:
+    """A cell without the settings that its network does not have."""
+    changes: dict[str, Any] = dict.fromkeys(_absent(network))
+    return replace(cell, **changes)
+
+
+def _absent(network: str) -> tuple[str, ...]:
+    """The others have one parametrization and train everything; some have their own activation."""
+    if network == "elman":
+        return ()
+    return (
+        ("parametrization", "trained") if KINDS[network].activations else ("parametrization", "trained", "activation")
+    )
+
+
+def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
+    """Three forward passes for a derivative of either kind, Jacobians of all rows contracted, weights held five times.
+
+    A training step takes a forward pass and a backward derivative, a linearized one a derivative each way.
+    """
+    task, item = tasks.size_of(cell), 4 if cell.dtype == "float32" else 8
+    weights, forward = _weights_and_flops(cell.width, network, task)
+    rows = task.samples * (task.length - 1 if cell.readout == "all" else 1)
+    columns = rows * (1 + task.test / task.samples)
+    step = Cost(task.samples * (4 + 6) * forward, operations=100 + 60 * task.length)
+    kernel = Cost(3 * forward * columns + 2.0 * weights * rows * columns)
+    held = item * 5.0 * weights + min(_JACOBIAN_BYTES, item * 2.0 * weights * columns)
+    return (steps * step + 3 * kernel).holding(held)
+
+
+def _weights_and_flops(width: int, network: str, task: tasks.Size) -> tuple[float, float]:
+    """How many weights, biases and the output layer left out, and flops of a forward pass of one sample."""
+    gates = KINDS[network].gates
+    if gates:
+        weights = gates * width * (width + task.features)
+        return weights, 2.0 * weights * task.length
+    if network == "mlp":
+        weights = width * (width + task.length * task.features)
+        return weights, 2.0 * weights
+    weights = 9 * width * (width + 1)
+    return weights, 2.0 * weights * task.length * task.features

@@ -1,0 +1,106 @@
+"""The numbers of a conclusion, each a mean over seeds with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from comparisons.kit.keys import Key
+
+if TYPE_CHECKING:
+    from lab.measures.estimate import Estimate
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a conclusion.
+
+    Attributes
+    ----------
+    value
+        Mean over seeds, or None.
+    interval
+        95 % interval over seeds, or None (fewer than three seeds).
+    seeds
+        How many seeds entered; 0 for a value that does not depend on seeds.
+    reason
+        Why there is no value, or what was left out.
+    details
+        More entries for the summary, such as the widths that entered.
+    """
+
+    value: float | None
+    interval: Interval | None
+    seeds: int
+    reason: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def mean(cls, values: Iterable[Any]) -> Self:
+        """Mean over seeds (n,) with its t interval; no value where some seed has none."""
+        from lab.measures.exponents import mean_interval
+
+        sample = _floats(values)
+        if not sample or not all(math.isfinite(value) for value in sample):
+            return cls(None, None, len(sample), "some seed has no finite value (it diverged?)")
+        return cls(*mean_interval(sample), len(sample))
+
+    @classmethod
+    def geometric(cls, values: Iterable[Any]) -> Self:
+        """Geometric mean over seeds (n,) with the t interval of the logs; no value unless all are positive."""
+        sample = _floats(values)
+        if not all(value > 0 for value in sample):
+            return cls(None, None, len(sample), "some seed has no positive value")
+        logs = cls.mean([math.log(value) for value in sample])
+        if logs.value is None:
+            return logs
+        ends = None if logs.interval is None else (math.exp(logs.interval[0]), math.exp(logs.interval[1]))
+        return cls(math.exp(logs.value), ends, logs.seeds)
+
+    @classmethod
+    def estimated(cls, found: Estimate, seeds: int, reason: str | None = None, **details: Any) -> Self:
+        """What a fit found; ``reason`` stands in where the fit gives none."""
+        return cls(found.value, found.interval, seeds, found.reason or reason, details)
+
+    @classmethod
+    def exact(cls, value: float | None, seeds: int = 0) -> Self:
+        """A value without an interval: a maximum, a share, a count, a closed form."""
+        return cls(value, None, seeds)
+
+    @classmethod
+    def none(cls, reason: str, seeds: int = 0) -> Self:
+        """No value, and why."""
+        return cls(None, None, seeds, reason)
+
+    def __str__(self) -> str:
+        """``value (low to high)`` to three digits, or the reason why there is none."""
+        if self.value is None:
+            return f"none: {self.reason}"
+        interval = "" if self.interval is None else f" ({self.interval[0]:.3g} to {self.interval[1]:.3g})"
+        return f"{self.value:.3g}{interval}"
+
+    def as_json(self) -> dict[str, Any]:
+        """``{value, interval, seeds}``, a reason if there is one, and the details; what is not finite is null."""
+        finite = self.interval is not None and all(math.isfinite(end) for end in self.interval)
+        interval = list(self.interval) if self.interval is not None and finite else None
+        infinite = self.reason is None and self.value is not None and not math.isfinite(self.value)
+        reason = {} if self.reason is None and not infinite else {"reason": self.reason or "not finite"}
+        return {"value": self.value, "interval": interval, "seeds": self.seeds} | reason | dict(self.details)
+
+
+Numbers = dict[Key, Number]
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where a table has an empty cell: a value that is not finite."""
+    return value if value is not None and np.isfinite(value) else None
+
+
+def _floats(values: Iterable[Any]) -> list[float]:
+    return [float("nan") if value is None else float(value) for value in values]

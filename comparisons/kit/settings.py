@@ -1,0 +1,127 @@
+"""Settings of a comparison: a frozen dataclass whose annotations carry constraints, help and what chooses cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, TypeVar
+
+from annotated_types import BaseMetadata, doc
+
+from comparisons.kit.values import (
+    Count,
+    Distinct,
+    Momentum,
+    OneOf,
+    Positive,
+    Precision,
+    Seed,
+    Share,
+    constraints,
+    fit,
+    hints_of,
+)
+from lab.errors import LabError
+
+__all__ = [
+    "CHOOSES",
+    "Count",
+    "Distinct",
+    "Momentum",
+    "OneOf",
+    "Positive",
+    "Precision",
+    "Seed",
+    "Settings",
+    "Share",
+    "choosing",
+    "doc",
+    "help_of",
+    "with_values",
+]
+
+
+@dataclass(frozen=True)
+class Chooses(BaseMetadata):
+    """Marks a setting that only chooses cells: it may change in a run directory, where everything else may not."""
+
+
+CHOOSES: Final = Chooses()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the settings of all comparisons.
+
+    A field is annotated with its type and constraints (`comparisons.kit.values`), with its help text in `doc`, and with
+    `CHOOSES` if it only chooses cells. Values are brought to their types and checked when an instance is made.
+
+    Raises
+    ------
+    LabError
+        For a field that is out of range, by its name; for fields that do not go together.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in hints_of(type(self)).items():
+            object.__setattr__(self, name, fit(name, getattr(self, name), hint))
+        self.check()
+
+    def check(self) -> None:
+        """Refuse fields that do not go together; called once each field is in range."""
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def choosing(kind: type[Settings]) -> tuple[str, ...]:
+    """Names of the settings that only choose cells."""
+    return tuple(name for name, hint in hints_of(kind).items() if CHOOSES in constraints(hint)[1])
+
+
+def help_of(hint: object) -> str:
+    """The help text in an annotation; empty without one."""
+    return next((str(getattr(each, "documentation", "")) for each in constraints(hint)[1] if _documents(each)), "")
+
+
+def _documents(metadata: object) -> bool:
+    return hasattr(metadata, "documentation")
+
+
+def as_json(settings: Settings) -> dict[str, Any]:
+    """Settings by name."""
+    return asdict(settings)
+
+
+def with_values(settings: Kind, values: Mapping[str, Any], source: str) -> Kind:
+    """Copy of ``settings`` in which ``values`` (as JSON, TOML or Python give them) replace fields.
+
+    Parameters
+    ----------
+    settings
+        The settings to start from.
+    values
+        By field name.
+    source
+        Where the values come from, for the message; empty where the field alone says it.
+
+    Raises
+    ------
+    LabError
+        If a name is no field, or a value is refused.
+    """
+    known = [entry.name for entry in fields(settings)]
+    _refuse_unknown(values, known, source)
+    try:
+        return type(settings)(**{**{name: getattr(settings, name) for name in known}, **values})
+    except LabError as error:
+        if not source or error.argument not in values:
+            raise
+        raise LabError(f"{error.argument} in {source}", error.came, error.allowed, error.fix) from None
+
+
+def _refuse_unknown(values: Iterable[str], known: Sequence[str], source: str) -> None:
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        fix = "check the spelling; run options such as --out are flags alone"
+        raise LabError(source or "settings", "unknown " + ", ".join(unknown), ", ".join(known), fix)

@@ -1,0 +1,193 @@
+"""Typed values from plain ones: one reader of annotations for settings from Python, TOML and flags, and for cells.
+
+An annotation names a type and, in `typing.Annotated`, constraints of `annotated_types` (`Ge`, `Gt`, `Le`, `Lt`,
+`Interval`) and the two below. `fit` returns the value as that type, or refuses it by a `LabError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Interval, Le, Lt
+
+from lab.errors import LabError, refuse
+
+
+@dataclass(frozen=True)
+class OneOf(BaseMetadata):
+    """The value is one of these texts."""
+
+    options: tuple[str, ...]
+
+    def __init__(self, *options: str) -> None:
+        object.__setattr__(self, "options", options)
+
+
+@dataclass(frozen=True)
+class Distinct(BaseMetadata):
+    """A list without repeated values, with ``least`` values or more."""
+
+    least: int = 1
+
+
+Count = Annotated[int, Ge(1)]
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]
+Positive = Annotated[float, Gt(0)]
+Share = Annotated[float, Interval(gt=0, lt=1)]
+Momentum = Annotated[float, Interval(ge=0, lt=1)]
+Precision = Annotated[str, OneOf("float32", "float64")]
+
+_BOUNDS = {
+    Ge: ("ge", "at least", operator.ge),
+    Gt: ("gt", "above", operator.gt),
+    Le: ("le", "at most", operator.le),
+    Lt: ("lt", "below", operator.lt),
+}
+
+
+def constraints(hint: Any) -> tuple[Any, list[object]]:
+    """The type inside an annotation, and everything that is said of it; intervals are taken apart."""
+    if typing.get_origin(hint) is not Annotated:
+        return hint, []
+    base, *said = typing.get_args(hint)
+    inner, before = constraints(base)
+    for each in said:
+        before.extend(each if isinstance(each, GroupedMetadata) else [each])
+    return inner, before
+
+
+def fit(argument: str, value: Any, hint: Any) -> Any:
+    """``value`` as the annotation ``hint`` wants it.
+
+    Lists become tuples, whole numbers floats where floats are wanted, numbers of NumPy Python's, mappings dataclasses.
+
+    Raises
+    ------
+    LabError
+        A value of another type or outside the constraints; ``argument`` is named.
+    """
+    base, said = constraints(hint)
+    origin, options = typing.get_origin(base), typing.get_args(base)
+    if origin in (typing.Union, types.UnionType):
+        return _fit_union(argument, value, options, hint)
+    if origin is tuple:
+        return _distinct(argument, _fit_tuple(argument, value, options, hint), said)
+    if origin is typing.Literal:
+        return value if value in options else _refuse(argument, value, hint)
+    if dataclasses.is_dataclass(base) and isinstance(base, type):
+        return _fit_fields(argument, value, base)
+    return _fit_scalar(argument, value, base, said, hint)
+
+
+def _fit_union(argument: str, value: Any, options: Sequence[Any], hint: Any) -> Any:
+    if value is None and type(None) in options:
+        return None
+    kinds = [option for option in options if option is not type(None)]
+    if len(kinds) == 1 and value is not None:
+        return fit(argument, value, kinds[0])
+    for kind in kinds:
+        try:
+            return fit(argument, value, kind)
+        except LabError:
+            continue
+    return _refuse(argument, value, hint)
+
+
+def _fit_tuple(argument: str, value: Any, options: Sequence[Any], hint: Any) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, (Sequence, range)):
+        value = value.tolist() if hasattr(value, "tolist") and getattr(value, "ndim", 0) == 1 else value
+    if not isinstance(value, (list, tuple, range)):
+        _refuse(argument, value, hint)
+    hints = [options[0]] * len(value) if options[-1] is ... else options
+    if len(hints) != len(value):
+        _refuse(argument, value, hint)
+    return tuple(fit(argument, entry, kind) for entry, kind in zip(value, hints, strict=True))
+
+
+def _distinct(argument: str, value: tuple[Any, ...], said: Sequence[object]) -> tuple[Any, ...]:
+    for each in said:
+        if isinstance(each, Distinct) and (len(value) < each.least or len(set(value)) < len(value)):
+            number = {0: "different values", 1: "one or more different values"}.get(each.least)
+            refuse(argument, str(value), number or f"{each.least} or more different values", "name each value once")
+    return value
+
+
+def _fit_fields(argument: str, value: Any, kind: type[Any]) -> Any:
+    """A dataclass from a mapping that has its fields and no others; a default stands in for a missing one."""
+    if isinstance(value, kind):
+        return value
+    hints = hints_of(kind)
+    if not isinstance(value, Mapping) or not set(value) <= set(hints):
+        refuse(argument, repr(value), f"the fields of {kind.__qualname__}: {', '.join(hints)}", "name these alone")
+    try:
+        return kind(**{name: fit(name, entry, hints[name]) for name, entry in value.items()})
+    except TypeError as error:
+        raise LabError(argument, str(error), f"every field of {kind.__qualname__}", "add what is missing") from None
+
+
+def _fit_scalar(argument: str, value: Any, base: Any, said: Sequence[object], hint: Any) -> Any:
+    typed = _typed(value, base)
+    options = [each.options for each in said if isinstance(each, OneOf)]
+    if typed is None or any(typed not in each for each in options):
+        _refuse(argument, value, hint)
+    for each in _bounds(said):
+        name, _, holds = _BOUNDS[type(each)]
+        if not holds(typed, getattr(each, name)):
+            _refuse(argument, value, hint)
+    return typed
+
+
+def _typed(value: Any, base: Any) -> Any:
+    """The value as bool, int, finite float or text; None if it is no such thing."""
+    try:
+        if base is int and not isinstance(value, bool):
+            return operator.index(value)
+        if base is float and not isinstance(value, (bool, str)):
+            number = float(value)
+            return number if math.isfinite(number) else None
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return None
+    return value if isinstance(base, type) and base not in (int, float) and isinstance(value, base) else None
+
+
+def _refuse(argument: str, value: Any, hint: Any) -> typing.NoReturn:
+    named = any(isinstance(each, OneOf) for each in constraints(hint)[1])
+    fix = "check the spelling" if named else f"choose {argument} among the allowed values"
+    refuse(argument, repr(value), describe(hint), fix)
+
+
+def describe(hint: Any) -> str:
+    """What an annotation allows, in words, such as "an integer of at least 1"."""
+    base, said = constraints(hint)
+    origin, options = typing.get_origin(base), typing.get_args(base)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("none" if each is type(None) else describe(each) for each in options)
+    if origin is tuple:
+        return f"a list, each entry {describe(options[0])}"
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, options))
+    for each in said:
+        if isinstance(each, OneOf):
+            return "one of " + ", ".join(sorted(each.options))
+    nouns = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
+    found = [(*_BOUNDS[type(each)][:2], each) for each in _bounds(said)]
+    bounds = [f"{word} {getattr(each, name):g}" for name, word, each in found]
+    joined = " and ".join(bounds).replace("at least", "of at least" if base is int else "at least", 1)
+    return f"{nouns.get(base, getattr(base, '__name__', str(base)))} {joined}".rstrip()
+
+
+def _bounds(said: Sequence[object]) -> list[object]:
+    return [each for each in said if type(each) in _BOUNDS]
+
+
+def hints_of(kind: type[Any]) -> dict[str, Any]:
+    """Annotations of a dataclass's fields, constraints included, in the order of the fields."""
+    found = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}

@@ -1,0 +1,100 @@
+"""How verdicts state numbers and compare them: one vocabulary, and no more than an interval supports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from comparisons.kit.numbers import Number
+
+Position = Literal["below", "above", "around"]
+
+NO_DIFFERENCE = "no difference is visible"
+FEW_SEEDS = "an interval needs three seeds or more"
+
+
+def format_value(value: float, digits: int | None = None) -> str:
+    """A value to so many significant digits (two, or three near 1), in decimals where those are short.
+
+    Examples
+    --------
+    >>> format_value(0.9432), format_value(1.1314), format_value(146.2), format_value(-0.343), format_value(1.5e-14)
+    ('0.94', '1.13', '150', '−0.34', '1.5e−14')
+    """
+    if abs(value) < 1e-15:  # rounding
+        return "0"
+    digits = digits or (3 if 0.99 <= abs(value) < 2 else 2)
+    rounded = float(f"{value:.{digits - 1}e}")
+    if 1e-3 <= abs(rounded) < 1e5:
+        return f"{rounded:g}".replace("-", "−")
+    mantissa, exponent = f"{rounded:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
+
+
+def format_number(number: Number, unit: float = 1.0, after: str = "", digits: int | None = None) -> str:
+    """``value (low to high)`` in this unit, with ``after`` behind the value; or the reason why there is none.
+
+    Digits are three where the interval is shorter than a quarter of the value, and two elsewhere.
+    """
+    if number.value is None:
+        return f"unknown ({number.reason})"
+    if number.interval is None:
+        return format_value(number.value / unit, digits) + after
+    low, high = number.interval
+    digits = digits or (3 if high - low < abs(number.value) / 4 else 2)
+    value, *ends = (format_value(each / unit, digits) for each in (number.value, low, high) if math.isfinite(each))
+    if len(ends) < 2:
+        return f"{value}{after} ({ends[0]} or {'more' if low > -math.inf else 'less'})"
+    return value + after + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else "")
+
+
+def percent(number: Number) -> str:
+    """The same in percent."""
+    return format_number(number, 0.01, " %", 2)
+
+
+def power(exponent: Number, of: str = "width") -> str:
+    """A power law: ``width^−0.5 (−0.6 to −0.4)``."""
+    return f"{of}^{format_number(exponent)}"
+
+
+def position(number: Number, level: float) -> Position | None:
+    """Where the whole interval lies: "below" or "above" ``level``, or "around" it; None without an interval."""
+    if number.value is None or number.interval is None:
+        return None
+    low, high = number.interval
+    return "above" if low > level else "below" if high < level else "around"
+
+
+def compare(
+    number: Number, level: float, *, below: str, above: str, around: str = NO_DIFFERENCE, unknown: str = FEW_SEEDS
+) -> str:
+    """The phrase for where the interval lies; ``unknown`` without an interval."""
+    phrases = {"below": below, "above": above, "around": around}
+    place = position(number, level)
+    return unknown if place is None else phrases[place]
+
+
+def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
+    """What the interval of a falling quantity's exponent says about the theory's, in words; ``name`` names the law."""
+    growing = position(exponent, 0.0)
+    if growing is None:
+        return FEW_SEEDS
+    if growing == "around":
+        return "no trend is visible at this size"
+    if growing == "above":
+        return "it grows here"
+    said = name or f"the theory's exponent {theory:g}".replace("-", "−")
+    where = {"around": "compatible with", "above": "slower than", "below": "faster than"}
+    return f"{where[str(position(exponent, theory))]} {said}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def sentences(*parts: str) -> str:
+    """The parts that say something, in one paragraph."""
+    return " ".join(filter(None, parts))

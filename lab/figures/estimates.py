@@ -1,0 +1,168 @@
+"""Estimates with their intervals, against a width, by name or by group. Functions take numbers, return the ``ax``.
+
+An interval is a pair of ends around the estimate; NaN leaves its bar out. Single seeds are faint points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from lab.figures.curves import log_ticks, width_axis
+
+Array = NDArray[np.float64]
+Line = tuple[float, float]  #: slope and log-intercept of a power law
+
+
+def power_law(
+    ax: Axes,
+    widths: Array,
+    values: Array,
+    middle: Array,
+    *,
+    color: str,
+    label: str,
+    marker: str = "o",
+    line: Line | None = None,
+    band: tuple[float, float] | None = None,
+    interval: Array | None = None,
+    shift: float = 1.0,
+) -> Axes:
+    """A quantity against width on log axes.
+
+    Parameters
+    ----------
+    widths, values, middle
+        Shapes (w,), (seeds, w) and (w,): seeds, and the estimate at each width.
+    line
+        The fitted power law.
+    band
+        Slopes at the two ends of the interval, pivoted at the middle of the widths.
+    interval
+        Ends (2, w) of the interval at each width.
+    shift
+        Factor by which the points are moved sideways, so that several quantities do not hide each other.
+    """
+    for row in values:
+        ax.plot(shift * widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
+    bars = None if interval is None else np.abs(interval - middle)
+    ax.errorbar(
+        shift * widths, middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=label, zorder=3
+    )
+    if line is not None:
+        grid = np.geomspace(widths.min(), widths.max(), 50)
+        pivot = np.exp(np.log(widths).mean())
+        fitted = np.exp(line[1]) * grid ** line[0]
+        ax.plot(grid, fitted, color=color, linewidth=1.6, zorder=2.5)
+        if band is not None:
+            ends = [fitted * (grid / pivot) ** (slope - line[0]) for slope in band]
+            ax.fill_between(grid, np.minimum(*ends), np.maximum(*ends), color=color, alpha=0.15, linewidth=0)
+    return width_axis(ax, widths)
+
+
+def estimates(
+    ax: Axes,
+    x: Array,
+    values: Array,
+    intervals: Array,
+    *,
+    color: str,
+    label: str,
+    filled: bool = True,
+    line: Line | None = None,
+    shift: float = 1.0,
+) -> Axes:
+    """Estimates (k,) with their intervals (k, 2) on log axes, and a power law; ``shift`` moves the points sideways."""
+    face, dash = (color, "-") if filled else ("white", "--")
+    shape: dict[str, Any] = {"fmt": "o", "color": color, "markerfacecolor": face, "capsize": 3, "markersize": 6}
+    ax.errorbar(shift * x, values, yerr=_bars(values, intervals), label=label, **shape)
+    if line is not None and len(x):
+        grid = np.geomspace(x.min(), x.max(), 50)
+        ax.plot(grid, np.exp(line[1]) * grid ** line[0], dash, color=color, linewidth=1.6, zorder=2)
+    return log_ticks(ax)
+
+
+def named(
+    ax: Axes,
+    names: Sequence[str],
+    values: Array,
+    intervals: Array,
+    *,
+    color: str | Sequence[str],
+    label: str | None = None,
+    offset: float = 0.0,
+    seeds: Sequence[Array] | None = None,
+    show_values: bool = False,
+) -> Axes:
+    """Estimates (k,) with intervals (k, 2) of named things, one row each from top to bottom; what is NaN is left out.
+
+    Parameters
+    ----------
+    color
+        One colour, or one for each name.
+    offset
+        Moves the estimates down by a share of a row, so that several quantities do not hide each other.
+    seeds
+        Values of single seeds for each name, (seeds,).
+    show_values
+        Whether to write each value above its marker.
+    """
+    colors = [color] * len(names) if isinstance(color, str) else color
+    for row, (value, ends, own) in enumerate(zip(values, intervals, colors, strict=True)):
+        known: dict[str, Any] = {"label": label if row == 0 else None, "color": own, "zorder": 3}
+        bars = _bars(values[row : row + 1], ends[None])
+        ax.errorbar([value], [row + offset], xerr=bars, fmt="o", capsize=3, markersize=6, **known)
+        if seeds is not None:
+            ax.plot(seeds[row], np.full(len(seeds[row]), row + 0.17), "o", color=own, alpha=0.3, markersize=3.5)
+        if show_values and np.isfinite(value):
+            ax.annotate(f"{value:.2g}", (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
+        if not np.isfinite(value) and seeds is not None and not len(seeds[row]):
+            ax.annotate("none", (0.02, row), xycoords=("axes fraction", "data"), va="center", color=own)
+    ax.set_yticks(np.arange(len(names)), labels=list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5 - 0.1 * show_values)
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def grouped(
+    ax: Axes,
+    groups: Mapping[str, Array],
+    middle: Array,
+    intervals: Array,
+    *,
+    color: str,
+    label: str,
+    marker: str = "o",
+    offset: float = 0.0,
+) -> Axes:
+    """Seeds (seeds,) of each group as faint points, and their estimates (k,) with intervals (k, 2), side by side.
+
+    ``offset`` moves the points to the right by a share of a column, so that several quantities do not hide each other.
+    """
+    for place, values in enumerate(groups.values()):
+        ax.plot(np.full(len(values), place + offset), values, marker, color=color, alpha=0.25, markersize=3.5)
+    shape: dict[str, Any] = {"fmt": marker, "color": color, "capsize": 3, "markersize": 7, "elinewidth": 1.5}
+    ax.errorbar(np.arange(len(groups)) + offset, middle, yerr=_bars(middle, intervals), label=label, **shape)
+    ax.set_xticks(range(len(groups)), labels=list(groups))
+    ax.set_xlim(-0.5, len(groups) - 0.5)
+    return ax
+
+
+def plain_log_axis(ax: Axes) -> Axes:
+    """A logarithmic horizontal axis with plain decimals at 1, 2 and 5."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def _bars(values: Array, intervals: Array) -> Array:
+    """Lengths (2, k) of the bars below and above the estimates."""
+    bars: Array = np.nan_to_num(np.abs(intervals.T - values))
+    return bars

@@ -1,0 +1,24 @@
+"""How far two kernels of one shape are from each other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def relative_error(kernel: Tensor, reference: Tensor) -> float:
+    """‖K − K_ref‖_F/‖K_ref‖_F of kernels (n, o, n', o')."""
+    difference = (kernel - reference).reshape(kernel.shape[0] * kernel.shape[1], -1)
+    return float(torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(reference))
+
+
+def spectral_distance(kernel: Tensor, reference: Tensor) -> float:
+    """‖K − K_ref‖₂, the largest singular value of the difference as a matrix (n·o, n'·o')."""
+    difference = (kernel - reference).reshape(kernel.shape[0] * kernel.shape[1], -1)
+    return float(torch.linalg.matrix_norm(difference, ord=2))
+
+
+def cosine_distance(kernel: Tensor, reference: Tensor) -> float:
+    """1 − ⟨K, K_ref⟩/(‖K‖_F‖K_ref‖_F): 0 for kernels that differ by a factor alone (Fort et al. 2020)."""
+    one, other = kernel.flatten(), reference.flatten()
+    return 1 - float(one @ other / (one.norm() * other.norm()))
