@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 import os
@@ -10,15 +9,15 @@ import sys
 import typing
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from comparisons.cli import messages
-from comparisons.kit.settings import Settings, help_of
-from comparisons.kit.values import OneOf, constraints, hints_of
+from comparisons.cli.flags import early_options, flags, options_of
+from comparisons.kit.settings import Settings
 from comparisons.runs import plan
 from comparisons.runs.options import RunOptions
 from comparisons.runs.registry import find, names
@@ -232,29 +231,17 @@ def _refuse_blank_paths(arguments: Sequence[str]) -> None:
 def _understand_run(arguments: list[str]) -> Run:
     """Flags override the settings that preset and configuration file give."""
     comparison = find(arguments[1])
-    early = _early_options(arguments)
+    early = early_options(arguments)
     known = early if early.preset in comparison.PRESETS else RunOptions()  # the parser explains an unknown preset
     start = plan.settings_of(comparison, known, {})
     asked = _parse(arguments, _run_type(start, [arguments[1]]))
     values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
-    return Run(arguments[1], type(start)(**values), _options(asked.run))
-
-
-def _early_options(arguments: list[str]) -> RunOptions:
-    """Preset and configuration file, which decide the defaults of all other flags."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--preset", default="default")
-    parser.add_argument("--config", type=Path, default=None)
-    try:
-        found, _ = parser.parse_known_args(arguments[2:])
-    except argparse.ArgumentError:  # a flag without its value: the parser explains it
-        return RunOptions()
-    return RunOptions(preset=found.preset, config=found.config)
+    return Run(arguments[1], type(start)(**values), options_of(asked.run))
 
 
 def _understand_all(arguments: list[str]) -> RunAll:
     """Run options alone: settings belong to one comparison."""
-    options = _options(_parse(arguments, _run_type(None, [EVERY])).run)
+    options = options_of(_parse(arguments, _run_type(None, [EVERY])).run)
     if options.config is not None:
         fix = "run that comparison by its name"
         raise LabError("config", f"{str(options.config)!r} for all comparisons", "a preset", fix)
@@ -276,49 +263,11 @@ def _run_type(settings: Settings | None, choices: Sequence[str]) -> type[Any]:
     name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help=listed)]]
     entries: list[Any] = [("name", name)]
     if settings is not None:
-        entries.append(("settings", *_flags(settings)))
-    entries.append(("run", *_flags(RunOptions())))
+        entries.append(("settings", *flags(settings)))
+    entries.append(("run", *flags(RunOptions())))
     made = make_dataclass("Run", entries, frozen=True)
     made.__doc__ = Run.__doc__
     return made
-
-
-def _flags(values: Any) -> tuple[type[Any], Any]:
-    """A dataclass of flags for the fields of another, and its default: types and help, without the constraints.
-
-    Constraints are checked later, by the same checker as for Python and TOML.
-    """
-    kind = type(values)
-    entries = [
-        (name, Annotated[_bare(hint), _described(hint)], field(default=getattr(values, name)))
-        for name, hint in hints_of(kind).items()
-    ]
-    made = make_dataclass(kind.__name__, entries, frozen=True)
-    made.__doc__ = (kind.__doc__ or "").partition("\n")[0]
-    return made, field(default=made())
-
-
-def _described(hint: Any) -> Any:
-    """Help of a flag, and its choices in place of its type where it has some."""
-    base, said = constraints(hint)
-    inner = typing.get_args(base)[0] if typing.get_origin(base) is tuple else base
-    options = [each.options for each in (*said, *constraints(inner)[1]) if isinstance(each, OneOf)]
-    return tyro.conf.arg(help=help_of(hint), metavar=f"{{{','.join(options[0])}}}" if options else None)
-
-
-def _options(flags: Any) -> RunOptions:
-    return RunOptions(**{entry.name: getattr(flags, entry.name) for entry in fields(RunOptions)})
-
-
-def _bare(hint: Any) -> Any:
-    """The type in an annotation, without constraints."""
-    base, _ = constraints(hint)
-    options = typing.get_args(base)
-    if not options or typing.get_origin(base) is typing.Literal:
-        return base
-    if typing.get_origin(base) is tuple:
-        return tuple[tuple(each if each is ... else _bare(each) for each in options)]  # type: ignore[misc]
-    return typing.Union[tuple(_bare(each) for each in options)]  # noqa: UP007 (built from a list)
 
 
 def _print_version() -> int:

@@ -158,9 +158,19 @@ def _typed(value: Any, base: Any) -> Any:
 
 
 def _refuse(argument: str, value: Any, hint: Any) -> typing.NoReturn:
-    named = any(isinstance(each, OneOf) for each in constraints(hint)[1])
-    fix = "check the spelling" if named else f"choose {argument} among the allowed values"
-    refuse(argument, repr(value), describe(hint), fix)
+    refuse(argument, repr(value), describe(hint), _fix(argument, hint))
+
+
+def _fix(argument: str, hint: Any) -> str:
+    base, said = constraints(hint)
+    least = [each.ge for each in said if isinstance(each, Ge)]
+    if any(isinstance(each, OneOf) for each in said):
+        return "check the spelling"
+    if typing.get_origin(base) is tuple:
+        return f"write {argument} as a list"
+    if base is int and least:
+        return f"pass {argument}={least[0]} or more"
+    return f"choose {argument} inside the bounds" if _bounds(said) else f"give {argument} a value of that type"
 
 
 def describe(hint: Any) -> str:
@@ -170,7 +180,7 @@ def describe(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join("none" if each is type(None) else describe(each) for each in options)
     if origin is tuple:
-        return f"a list, each entry {describe(options[0])}"
+        return f"a list of values, each {describe(options[0])}"
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, options))
     for each in said:

@@ -1,1 +1,1 @@
-"""``lazylab report``: run directories as one self-contained page that works without a network."""
+"""The page about some runs, made of what `comparisons.load` reads."""

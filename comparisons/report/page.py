@@ -1,4 +1,4 @@
-"""Runs into one html file that asks for nothing else: style, script, data and plotly are inside."""
+"""Runs in one self-contained html file: style, script, data and plotly are inside."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from comparisons._outputs import check_style, derive
-from comparisons._report.runs import Run, check, gather
-from comparisons._report.trajectories import explore_all
+from comparisons.report.glossary import GLOSSARY
+from comparisons.report.runs import Section, gather
+from comparisons.report.trajectories import explore_all
+from comparisons.runs.outputs import check_style
+from comparisons.runs.run import load
 from lab.errors import LabError, refuse
 from lab.sweeps import Store, versions
 
@@ -26,7 +28,7 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
     Parameters
     ----------
     directories
-        Run directories; several of one comparison may be among them, and one that is named twice is told once.
+        Run directories; several of one comparison may be among them, and a repeated one is shown once.
     out
         The file to write. It is replaced at once when the page is whole.
     style
@@ -35,7 +37,7 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
     Returns
     -------
     str
-        What was written, for people.
+        What was written, in a few lines.
 
     Raises
     ------
@@ -47,19 +49,15 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
         refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
     check_style(style)
     _check_out(out)
-    checked = [check(directory) for directory in _distinct(directories)]
-    derived = [derive(comparison, store, store.manifest["cells"]) for store, comparison in checked]
-    explored = explore_all([each.results for each in derived])
-    runs = [
-        gather(store, comparison, said, shown, style)
-        for (store, comparison), said, shown in zip(checked, derived, explored, strict=True)
-    ]
-    page = render(runs).encode()
+    runs = [load(directory) for directory in _distinct(directories)]
+    explored = explore_all([run.results for run in runs])
+    sections = [gather(run, shown, style) for run, shown in zip(runs, explored, strict=True)]
+    page = render(sections).encode()
     try:
         Store(out.parent).write(out.name, page)
     except PermissionError as error:
         raise LabError("out", f"{str(out)!r} ({error.strerror})", "a file to write", "choose another --out") from None
-    return _described(out, runs, len(page))
+    return _described(out, sections, len(page))
 
 
 def _check_out(out: Path) -> None:
@@ -76,7 +74,7 @@ def _distinct(directories: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def _described(out: Path, runs: Sequence[Run], size: int) -> str:
+def _described(out: Path, runs: Sequence[Section], size: int) -> str:
     explored = sum(run.explored is not None for run in runs)
     lines = [f"{out}: {_count(len(runs), 'run')}, {explored} with trajectories to explore, {size / 1e6:.1f} MB"]
     lines += [f"  {run.directory} ({run.name}) is {run.state}" for run in runs if run.state != "whole"]
@@ -87,12 +85,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def render(runs: Sequence[Run]) -> str:
+def render(runs: Sequence[Section]) -> str:
     """The page as text: equal runs give equal pages under equal versions."""
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("comparisons._report"),
+        loader=jinja2.PackageLoader("comparisons.report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -101,6 +99,7 @@ def render(runs: Sequence[Run]) -> str:
     explorer = _explorer(runs)
     return environment.get_template("page.html").render(
         runs=list(enumerate(runs, 1)),
+        glossary=GLOSSARY,
         css=_static("page.css"),
         script=_static("explorer.js") if explorer else "",
         data=_pack(json.dumps(explorer, ensure_ascii=False, separators=(",", ":")).encode()) if explorer else "",
@@ -109,7 +108,7 @@ def render(runs: Sequence[Run]) -> str:
     )
 
 
-def _explorer(runs: Sequence[Run]) -> dict[str, Any] | None:
+def _explorer(runs: Sequence[Section]) -> dict[str, Any] | None:
     """What the script reads, or None where no run has trajectories."""
     shown = [(place, run, run.explored) for place, run in enumerate(runs, 1) if run.explored is not None]
     if not shown:
@@ -145,7 +144,7 @@ def _dash(lengths: Sequence[float], width: float) -> str:
 
 
 def _static(name: str) -> str:
-    return resources.files("comparisons._report").joinpath("static", name).read_text(encoding="utf-8")
+    return resources.files("comparisons.report").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:

@@ -1,32 +1,34 @@
-"""One run as its section of the page shows it: numbers in groups, figures as data, settings, the command to repeat."""
+"""One run as a section of the page: numbers in groups, figures as data, settings, the command that repeats it."""
 
 from __future__ import annotations
 
 import base64
+import inspect
 import math
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from comparisons._outputs import Derived, comparison_of, draw_pictures
-from comparisons._report.definitions import background, definitions, meaning, remark
-from comparisons._report.trajectories import Explored
-from comparisons._shape import Comparison, Number, as_json
+from comparisons.kit.comparison import Comparison
+from comparisons.kit.keys import Key
+from comparisons.kit.numbers import Number
+from comparisons.kit.settings import as_json
+from comparisons.report.trajectories import Explored
+from comparisons.runs.outputs import Run, pictures
 from lab.sweeps import Store, signs
 from lab.sweeps.cells import canonical, label, plain, varying
 
 #: An svg of more bytes than this gives way to the png.
 LARGE = 400_000
-#: Failed cells that are told one by one.
-TOLD = 12
+#: Failed cells that are listed.
+LISTED = 12
 
 
 @dataclass(frozen=True)
 class Row:
-    """A number as text: its key, value, interval, seeds, and what else is known of it (with the reason, if none)."""
+    """A number as text: key, value, interval, seeds, and notes (the reason where there is no value, and details)."""
 
     key: str
     value: str
@@ -37,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a data URI, its width in CSS pixels, and the text for those who do not see it."""
+    """A figure as a data URI, its width in CSS pixels, and its alternative text."""
 
     name: str
     source: str
@@ -46,14 +48,13 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Run:
-    """Everything that the page tells of one run; all of it is plain text that the template escapes.
+class Section:
+    """Everything that the page shows of one run, as plain text that the template escapes.
 
     Attributes
     ----------
     groups
-        Pairs of a definition (or None) and the numbers that it defines, in the order of the conclusion; ``remark``
-        holds for all of them.
+        Pairs of a definition and the numbers that have it, in the order of the conclusion.
     state
         "whole", "unfinished" or "empty".
     measured
@@ -67,8 +68,7 @@ class Run:
     version: int
     verdict: str
     background: Sequence[str]
-    groups: Sequence[tuple[str | None, Sequence[Row]]]
-    remark: str
+    groups: Sequence[tuple[str, Sequence[Row]]]
     pictures: Sequence[Picture]
     counts: Mapping[str, int]
     state: str
@@ -79,73 +79,69 @@ class Run:
     explored: Explored | None
 
 
-def check(directory: Path) -> tuple[Store, Comparison]:
-    """A run directory and its comparison.
-
-    Raises
-    ------
-    LabError
-        If the directory holds no run, or one of a comparison or version that is not here.
-    """
-    store = Store(directory)
-    return store, comparison_of(store)
-
-
-def gather(store: Store, comparison: Comparison, derived: Derived, explored: Explored | None, style: str) -> Run:
-    """Draw what was derived from a run, and put it into words.
+def gather(run: Run, explored: Explored | None, style: str) -> Section:
+    """Draw a run and put it into words.
 
     Parameters
     ----------
-    store, comparison
-        As `check` gives them.
-    derived, explored
-        What the cells say, and what of their trajectories the page shows.
+    run
+        What the cells of a directory say.
+    explored
+        The part of its trajectories that the page shows.
     style
         Of the figures.
     """
-    manifest = store.manifest
-    records = [record for cell in derived.results.cells if (record := store.record(cell)) is not None]
-    return Run(
+    manifest, comparison = run.store.manifest, run.comparison
+    records = [record for cell in run.results.cells if (record := run.store.record(cell)) is not None]
+    return Section(
         name=manifest["comparison"],
-        directory=str(store.directory),
+        directory=str(run.directory),
         question=comparison.question,
         asked_by=comparison.asked_by,
         version=comparison.version,
-        verdict=derived.conclusion.verdict,
+        verdict=run.verdict,
         background=background(comparison),
-        groups=list(grouped(derived.conclusion.numbers, comparison)),
-        remark=remark(comparison),
-        pictures=_pictures(comparison, derived, style),
-        counts=derived.counts,
-        state=_state(derived.counts),
-        failures=_failures(store),
+        groups=grouped(run.conclusion.numbers),
+        pictures=_pictures(run, style),
+        counts=run.counts,
+        state=_state(run.counts),
+        failures=_failures(run.store),
         settings=[(name, in_words(value)) for name, value in manifest["settings"].items()],
         measured=_measured(records),
-        command=command(comparison, manifest, str(store.directory), records),
+        command=command(comparison, manifest, str(run.directory), records),
         explored=explored,
     )
 
 
-def grouped(numbers: Mapping[str, Number], comparison: Comparison) -> Iterable[tuple[str | None, list[Row]]]:
-    """Numbers under what they mean, both in the order in which they first come; what is nowhere defined is last."""
-    known = definitions(comparison)
-    groups: dict[str | None, list[Row]] = {}
+def background(comparison: object) -> list[str]:
+    """Paragraphs of a module's docstring after its first line; a formula, which is indented, keeps its lines."""
+    paragraphs = inspect.cleandoc(getattr(comparison, "__doc__", None) or "").split("\n\n")[1:]
+    return [each if each.startswith("    ") else _without_marks(" ".join(each.split())) for each in paragraphs]
+
+
+def _without_marks(text: str) -> str:
+    """Text without the marks of code."""
+    return text.replace("`", "")
+
+
+def grouped(numbers: Mapping[Key, Number]) -> list[tuple[str, list[Row]]]:
+    """Numbers under their definitions, both in the order in which they first come."""
+    groups: dict[str, list[Row]] = {}
     for key, number in numbers.items():
-        found = meaning(key, known)
-        groups.setdefault(None if found is None else found.text, []).append(_row(key, number))
-    yield from sorted(groups.items(), key=lambda group: group[0] is None)
+        groups.setdefault(key.meaning, []).append(_row(str(key), number))
+    return list(groups.items())
 
 
 def _row(key: str, number: Number) -> Row:
-    there = number.value is not None and math.isfinite(number.value)
+    known = number.value is not None and math.isfinite(number.value)
     notes = [
         f"{name.replace('_', ' ')}: {in_words(plain(value), exact=False)}" for name, value in number.details.items()
     ]
-    if not there:
+    if not known:
         notes.insert(0, number.reason or "no reason given")
-    ends = number.interval if there and number.interval is not None else ()
+    ends = number.interval if known and number.interval is not None else ()
     interval = " to ".join(digits(end) for end in ends) if all(math.isfinite(end) for end in ends) else ""
-    return Row(key, digits(number.value) if there else "none", interval, number.seeds, "; ".join(notes))
+    return Row(key, digits(number.value) if known else "none", interval, number.seeds, "; ".join(notes))
 
 
 def digits(value: float | None) -> str:
@@ -185,23 +181,23 @@ def _state(counts: Mapping[str, int]) -> str:
 
 
 def _failures(store: Store) -> list[str]:
-    """Cells that failed, with the kind of their error; its words may name places of the machine."""
+    """Cells that failed, with the kind of their error: its message may hold paths of the machine."""
     cells = store.manifest["cells"]
-    telling, told = varying(cells), []
+    fields, failed = varying(cells), []
     for cell in cells:
         error = signs.failure(store.directory, store.key(cell))
         if error is not None and not store.whole(cell):
-            shown = label({name: cell[name] for name in telling if name in cell})
-            told.append(f"{shown}: {error.partition(':')[0]}".lstrip(": "))
-    more = [f"and {len(told) - TOLD} more"] if len(told) > TOLD else []
-    return told[:TOLD] + more
+            shown = label({name: cell[name] for name in fields if name in cell})
+            failed.append(f"{shown}: {error.partition(':')[0]}".lstrip(": "))
+    more = [f"and {len(failed) - LISTED} more"] if len(failed) > LISTED else []
+    return failed[:LISTED] + more
 
 
-def _pictures(comparison: Comparison, derived: Derived, style: str) -> list[Picture]:
-    drawn = draw_pictures(comparison, derived, style, outlines=True)
+def _pictures(run: Run, style: str) -> list[Picture]:
+    question, verdict = run.comparison.question, run.verdict
     return [
-        Picture(name, *_source(files), f"{comparison.question} Figure “{name}”. {derived.conclusion.verdict}")
-        for name, files in drawn.items()
+        Picture(name, *_source(files), f"{question} Figure “{name}”. {verdict}")
+        for name, files in pictures(run, style, outlines=True).items()
     ]
 
 
@@ -223,8 +219,8 @@ def _measured(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         for name, value in facts.items():
             found.setdefault(name, {})[in_words(value)] = None
     seconds = sum(float(record["seconds"]) for record in records)
-    told = [(name, " and ".join(values)) for name, values in found.items()]
-    return [*told, ("seconds in all cells", digits(seconds))]
+    measured = [(name, " and ".join(values)) for name, values in found.items()]
+    return [*measured, ("seconds in all cells", digits(seconds))]
 
 
 def command(
@@ -235,7 +231,12 @@ def command(
     presets = {name: plain(as_json(preset)) for name, preset in comparison.PRESETS.items()}
     ordered = sorted(presets, key=lambda name: name != "default")
     preset = min(ordered, key=lambda name: len(_flags(settings, presets[name])))
-    words = ["lazylab", "run", manifest["comparison"], *([] if preset == "default" else ["--preset", preset])]
+    words = [
+        "lazylab",
+        "run",
+        manifest.get("source") or manifest["comparison"],
+        *([] if preset == "default" else ["--preset", preset]),
+    ]
     words += [word for flag in _flags(settings, presets[preset]) for word in flag]
     for name, usual in (("device", "cpu"), ("threads", 1)):
         used = {record.get(name) for record in records}

@@ -1,18 +1,18 @@
-"""What the explorer shows: how learners' outputs, loss and gap went, of every cell that kept them.
+"""What the explorer shows: outputs, loss and gap of the learners over training, for every cell that kept them.
 
-A comparison is explored if its cells have these arrays, whatever it is called:
+The explorer shows every comparison whose cells have these arrays:
 
 ========================  =====================================================================================
-``steps`` (T,)            recorded gradient steps, or whatever time there is
+``steps`` (T,)            recorded gradient steps, or another time
 ``learners`` (k,)         names; those of `lab.figures.style.LEARNERS` get their colour and dash
 ``test`` (k, T, n', o)    outputs of each learner on the test samples
-``test_targets`` (n', o)  what they should be
+``test_targets`` (n', o)  their targets
 ``loss`` (k, T)           training loss; without it the page shows the mean squared error on the test samples
 ``gap_test`` (T,)         gap of network and linearized; without it, and with these two among the learners, the page
                           shows RMS(network − linearized) in units of RMS(target − first output), on the test samples
 ========================  =====================================================================================
 
-A page must stay small: steps, outputs and, last, whole seeds are thinned, and `Explored.note` says what was.
+To keep the page small, steps, outputs and, last, whole seeds are thinned; `Explored.note` says what was left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 #: At most so many steps and outputs of a cell are shown, and so many numbers of a run and of all runs.
 STEPS, OUTPUTS, NUMBERS, IN_ALL = 48, 48, 400_000, 1_600_000
-_FIRST = ("width", "seed")  # fields that people look for: what else tells cells apart is dropped before them
+_FIRST = ("width", "seed")  # kept longest where fields are redundant
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Explored:
 
 @dataclass(frozen=True)
 class _Thinned:
-    """What one cell gives to the page, and how many steps and outputs it had."""
+    """The part of one cell that the page shows, and how many steps and outputs the cell had."""
 
     data: dict[str, Any]
     learners: tuple[str, ...]
@@ -66,7 +66,7 @@ class _Thinned:
 
 
 def explore_all(runs: Sequence[Results]) -> list[Explored | None]:
-    """Trajectories of several runs, which share the room that one page has."""
+    """Trajectories of several runs, which share the budget of one page."""
     having = [any(follows(results.read(cell)) for cell in results.cells[:1]) for results in runs]
     budget = min(NUMBERS, IN_ALL // max(sum(having), 1))
     return [explore(results, budget) for results in runs]
@@ -81,7 +81,7 @@ def explore(results: Results, budget: int = NUMBERS) -> Explored | None:
         thinned = [(cell, thin(arrays)) for cell in cells if follows(arrays := results.read(cell))]
         size = sum(entry.numbers for _, entry in thinned)
         total += len(thinned)
-        if not found and size > budget:  # something is shown whatever it takes
+        if not found and size > budget:  # at least one seed is shown
             thinned = [thinned[place] for place in evenly(len(thinned), max(budget * len(thinned) // size, 1))]
         if not found or spent + size <= budget:
             found += thinned
@@ -95,7 +95,7 @@ def explore(results: Results, budget: int = NUMBERS) -> Explored | None:
 
 
 def follows(arrays: Mapping[str, Array]) -> bool:
-    """Whether the arrays of a cell keep to the convention."""
+    """Whether the arrays of a cell follow the convention."""
     if not {"steps", "learners", "test", "test_targets"} <= set(arrays):
         return False
     test, targets = arrays["test"], arrays["test_targets"]
@@ -107,7 +107,7 @@ def follows(arrays: Mapping[str, Array]) -> bool:
 
 
 def choices(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """Fields that tell the cells apart, none of which the others make superfluous."""
+    """Fields that identify the cells, none of which is redundant."""
     kept = list(varying(cells))
     rest = [name for name in reversed(kept) if name not in _FIRST]
     for name in rest + [name for name in _FIRST if name in kept]:
@@ -160,7 +160,7 @@ def evenly(there: int, most: int) -> NDArray[np.int64]:
 
 
 def _unit(shown: Array, targets: Array) -> float:
-    """Power of ten that gives the largest finite output four digits; targets set the scale of a run that explodes."""
+    """Power of ten that gives the largest finite output four digits; targets set the scale of a run that diverges."""
     span = 100 * float(np.abs(targets).max())
     sizes = np.abs(shown[np.isfinite(shown)])
     largest = min(float(sizes.max(initial=0.0)), span) if span else float(sizes.max(initial=0.0))
@@ -168,7 +168,7 @@ def _unit(shown: Array, targets: Array) -> float:
 
 
 def _differences(row: Array, unit: float) -> list[int | None]:
-    """A curve (T,) in whole units, each value as its difference to the one before: small numbers pack well."""
+    """A curve (T,) in whole units, each value as its difference from the one before, which compresses well."""
     found: list[int | None] = []
     before = 0
     for value in row:
@@ -226,15 +226,15 @@ def _text(value: Any) -> str:
 
 def _note(shown: Sequence[_Thinned], total: int) -> str:
     """What the page leaves out, in a sentence; every run is rounded."""
-    said = []
+    parts = []
     steps, outputs = max(entry.steps for entry in shown), max(entry.outputs for entry in shown)
     if steps > STEPS:
-        said.append(f"{STEPS} of up to {steps} recorded steps")
+        parts.append(f"{STEPS} of up to {steps} recorded steps")
     if outputs > OUTPUTS:
-        said.append(f"{OUTPUTS} of up to {outputs} test outputs of a cell")
+        parts.append(f"{OUTPUTS} of up to {outputs} test outputs of a cell")
     if total > len(shown):
-        said.append(f"{len(shown)} of {total} cells (lowest seeds first)")
-    start = f"To keep this page small, the explorer has {_listed(said)}. " if said else ""
+        parts.append(f"{len(shown)} of {total} cells (lowest seeds first)")
+    start = f"To keep this page small, the explorer has {_listed(parts)}. " if parts else ""
     return f"{start}Outputs are rounded to four digits of the largest. All other numbers here are from all data."
 
 

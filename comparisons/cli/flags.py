@@ -1,0 +1,63 @@
+"""Flags of the command, made from annotations: types and help. Constraints are checked later, as for Python and TOML."""
+
+from __future__ import annotations
+
+import argparse
+import typing
+from dataclasses import field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from comparisons.kit.settings import help_of
+from comparisons.kit.values import OneOf, constraints, hints_of
+from comparisons.runs.options import RunOptions
+
+
+def early_options(arguments: list[str]) -> RunOptions:
+    """Preset and configuration file, which decide the defaults of all other flags."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--config", type=Path, default=None)
+    try:
+        found, _ = parser.parse_known_args(arguments[2:])
+    except argparse.ArgumentError:  # a flag without its value: the parser explains it
+        return RunOptions()
+    return RunOptions(preset=found.preset, config=found.config)
+
+
+def flags(values: Any) -> tuple[type[Any], Any]:
+    """A dataclass of flags for the fields of another one, and its default."""
+    kind = type(values)
+    entries = [
+        (name, Annotated[_bare(hint), _described(hint)], field(default=getattr(values, name)))
+        for name, hint in hints_of(kind).items()
+    ]
+    made = make_dataclass(kind.__name__, entries, frozen=True)
+    made.__doc__ = (kind.__doc__ or "").partition("\n")[0]
+    return made, field(default=made())
+
+
+def _described(hint: Any) -> Any:
+    """Help of a flag, and its choices in place of its type where it has some."""
+    base, said = constraints(hint)
+    inner = typing.get_args(base)[0] if typing.get_origin(base) is tuple else base
+    options = [each.options for each in (*said, *constraints(inner)[1]) if isinstance(each, OneOf)]
+    return tyro.conf.arg(help=help_of(hint), metavar=f"{{{','.join(options[0])}}}" if options else None)
+
+
+def options_of(flags: Any) -> RunOptions:
+    """Run options from their flags."""
+    return RunOptions(**{entry.name: getattr(flags, entry.name) for entry in fields(RunOptions)})
+
+
+def _bare(hint: Any) -> Any:
+    """The type in an annotation, without constraints."""
+    base, _ = constraints(hint)
+    options = typing.get_args(base)
+    if not options or typing.get_origin(base) is typing.Literal:
+        return base
+    if typing.get_origin(base) is tuple:
+        return tuple[tuple(each if each is ... else _bare(each) for each in options)]  # type: ignore[misc]
+    return typing.Union[tuple(_bare(each) for each in options)]  # noqa: UP007 (built from a list)
