@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """The toy among the comparisons of this process, and an empty folder to stand in."""
+    """The toy among the comparisons of this process, and an empty current folder."""
     (tmp_path / "more").mkdir()
     shutil.copy(HERE / "toy.py", tmp_path / "more")
     monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path / "more")])

@@ -1,4 +1,4 @@
-"""Made-up tables, to see that verdicts follow their numbers."""
+"""Made-up tables, and the numbers of a conclusion by the text of their keys."""
 
 import numpy as np
 import pandas as pd
@@ -13,3 +13,8 @@ def power_law(quantities, slope, *, seeds=5, spread=0.02, level=1.0, **context):
         for seed in range(seeds)
     ]
     return pd.DataFrame(rows).assign(**context)
+
+
+def numbers_of(conclusion):
+    """The numbers by text, as the summary has them."""
+    return {str(key): number for key, number in conclusion.numbers.items()}

@@ -8,20 +8,21 @@ import torch
 
 import lab
 from comparisons import infinite_width
-from comparisons._settings import build
+from comparisons.kit import networks
 from lab.errors import LabError
-from tests.comparisons.tables import power_law
+from tests.comparisons.tables import numbers_of, power_law
 from tests.tolerances import relative
 
 SETTINGS = infinite_width.Settings(widths=(16,), seeds=1, kernel_time=10.0, samples=8, dtype="float64")
 
 
 RATIO = infinite_width.RATIO
+ERRORS = [name for name in infinite_width.EXPONENTS if name != RATIO]
 
 
 def made_up(slope, ratio=None, **options):
     """Errors with this slope; the ratio ‖K−K∞‖₂/λ_min goes as ``ratio`` (level, slope), or as the errors do."""
-    table = power_law(infinite_width.QUANTITIES, slope, kernel_time=50.0, f0_share=0.5, **options)
+    table = power_law(ERRORS, slope, kernel_time=50.0, f0_share=0.5, **options)
     level, power = ratio or (1.0, slope)
     apart = table["kernel_error"] / table["width"] ** slope  # by seed
     return table.assign(**{RATIO: level * table["width"] ** power * apart})
@@ -33,7 +34,7 @@ def made_up(slope, ratio=None, **options):
 def test_the_verdict_follows_the_numbers(slope, text):
     conclusion = infinite_width.conclude(made_up(slope))
     assert conclusion.verdict.count(text) == 2
-    assert conclusion.numbers["exponent.kernel_error"].value == pytest.approx(slope, abs=0.05)
+    assert numbers_of(conclusion)["exponent.kernel_error"].value == pytest.approx(slope, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_the_width_for_the_kernel(ratio, text, key):
     """3.2 m^(−½) passes ¼ at 164, 100 m^(−½) at 160,000."""
     conclusion = infinite_width.conclude(made_up(-0.5, ratio))
     assert text in conclusion.verdict
-    found, further = (conclusion.numbers[f"width_for_kernel{end}"] for end in ("", "_extrapolated"))
+    found, further = (numbers_of(conclusion)[f"width_for_kernel{end}"] for end in ("", "_extrapolated"))
     assert (found.value is None) == (key is None)
     if key:
         assert key[0] < found.value < key[1]
@@ -63,11 +64,11 @@ def test_the_width_for_the_kernel(ratio, text, key):
 
 def test_an_extrapolation_without_end_is_no_number():
     table = made_up(-0.5, (1e30, -0.03), spread=0.004)
-    further = infinite_width.conclude(table).numbers["width_for_kernel_extrapolated"]
+    further = numbers_of(infinite_width.conclude(table))["width_for_kernel_extrapolated"]
     assert further.value is None
     assert "too slowly" in further.reason
     flat = infinite_width.conclude(made_up(-0.5, (100.0, -0.0155), spread=0.02))
-    further = flat.numbers["width_for_kernel_extrapolated"]
+    further = numbers_of(flat)["width_for_kernel_extrapolated"]
     assert further.interval[1] == np.inf
     json.dumps(further.as_json(), allow_nan=False)
     assert "or more) on" in flat.verdict
@@ -75,14 +76,14 @@ def test_an_extrapolation_without_end_is_no_number():
 
 def test_the_width_for_the_kernel_without_some_rows():
     table = made_up(-0.5, (4.0, -0.5))
-    assert infinite_width.conclude(table.iloc[2:-1]).numbers["width_for_kernel"].value > 0
+    assert numbers_of(infinite_width.conclude(table.iloc[2:-1]))["width_for_kernel"].value > 0
     conclusion = infinite_width.conclude(table.assign(**{RATIO: np.nan}, reasons=f"{RATIO}: λ_min(K∞) is 0"))
-    assert conclusion.numbers["width_for_kernel"].value is None
-    assert conclusion.numbers[f"exponent.{RATIO}"].reason == "λ_min(K∞) is 0"
-    assert "at no width that can be told" in conclusion.verdict
+    assert numbers_of(conclusion)["width_for_kernel"].value is None
+    assert numbers_of(conclusion)[f"exponent.{RATIO}"].reason == "λ_min(K∞) is 0"
+    assert "is unknown (λ_min(K∞) is 0" in conclusion.verdict
     both = infinite_width.conclude(pd.concat([table, made_up(-0.5, (100.0, -0.5)).assign(readout="all")]))
-    assert both.numbers["width_for_kernel.all"].reason == "right censored at 512"
-    assert both.numbers["width_for_kernel"].value > 0
+    assert numbers_of(both)["width_for_kernel.all"].reason == "right censored at 512"
+    assert numbers_of(both)["width_for_kernel"].value > 0
 
 
 def test_the_verdict_names_what_is_missing():
@@ -94,10 +95,10 @@ def test_the_verdict_names_what_is_missing():
 @pytest.mark.parametrize("readout", ["last", "all", "mean"])
 def test_a_cell_compares_with_the_predictor_written_out(readout):
     """f₀(x) + K∞(x,X) K∞⁻¹ (I − (I − ηK∞)^t)(y − f₀(X)) by dense linear algebra."""
-    cell = {**infinite_width.cells(SETTINGS)[0], "readout": readout}
+    cell = replace(infinite_width.cells(SETTINGS)[0], readout=readout)
     row, arrays = infinite_width.measure(cell)
     json.dumps(row, allow_nan=False)
-    task, network = build(cell)
+    task, network = networks.build(cell)
     outputs = task.train_targets[0].numel()
     size = 8 * outputs
     K = lab.infinite_ntk(network, task.train_inputs).reshape(size, size).numpy()
@@ -122,11 +123,11 @@ def test_a_cell_compares_with_the_predictor_written_out(readout):
 def test_a_singular_limit_has_no_ratio(monkeypatch):
     """Two equal sequences make λ_min(K∞) = 0."""
     cell = infinite_width.cells(SETTINGS)[0]
-    task, network = build(cell)
+    task, network = networks.build(cell)
     inputs = task.train_inputs.clone()
     inputs[1] = inputs[0]
     twice = replace(task, train_inputs=inputs)
-    monkeypatch.setattr(infinite_width, "build", lambda _: (twice, network))
+    monkeypatch.setattr(networks, "build", lambda _: (twice, network))
     row, _ = infinite_width.measure(cell)
     assert row[RATIO] is None
     assert "up to rounding" in row["reasons"]

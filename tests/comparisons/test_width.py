@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,11 +7,13 @@ import pytest
 import torch
 
 import lab
-from comparisons import _networks, width
+from comparisons import width
+from comparisons.kit import networks
+from comparisons.kit.cells import from_json, to_json
 from lab.errors import LabError
-from tests.comparisons.tables import power_law
+from tests.comparisons.tables import numbers_of, power_law
 
-CELL = {**width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]}
+CELL = width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]
 
 
 CONTEXT = {"final_mse_linearized": 0.01, "kernel_time": 50.0, "f0_share": 0.5}
@@ -18,7 +21,7 @@ CONTEXT |= {"linearized_in": "weights", "linearized_kernel_disagreement": 1e-6}
 
 
 def made_up(slope, **options):
-    return power_law(width.QUANTITIES, slope, **CONTEXT, **options)
+    return power_law(width.EXPONENTS, slope, **CONTEXT, **options)
 
 
 @pytest.mark.parametrize(
@@ -28,28 +31,28 @@ def made_up(slope, **options):
         (-0.2, "slower than the theory"),
         (-1.0, "faster than the theory"),
         (0.0, "no trend is visible"),
-        (0.4, "grows with the width"),
+        (0.4, "it grows here"),
     ],
 )
 def test_the_verdict_follows_the_numbers(slope, text):
     conclusion = width.conclude(made_up(slope))
     assert text in conclusion.verdict
-    assert conclusion.numbers["exponent.gap_test"].value == pytest.approx(slope, abs=0.05)
+    assert numbers_of(conclusion)["exponent.gap_test"].value == pytest.approx(slope, abs=0.05)
 
 
 def test_the_verdict_names_what_is_missing():
-    assert "needs three seeds" in width.conclude(made_up(-0.5, seeds=2)).verdict
+    assert "three seeds" in width.conclude(made_up(-0.5, seeds=2)).verdict
     table = made_up(-0.5)
     table.loc[table["width"] > 64, "gap_test"] = np.nan
     conclusion = width.conclude(table)
-    assert conclusion.numbers["exponent.gap_test"].value is None
+    assert numbers_of(conclusion)["exponent.gap_test"].value is None
     assert "no exponent" in conclusion.verdict
 
 
 def test_a_diverged_cell_enters_no_fit():
     table = made_up(-0.5)
-    table.loc[table.index[-1], list(width.QUANTITIES)] = np.nan
-    numbers = width.conclude(table).numbers
+    table.loc[table.index[-1], list(width.EXPONENTS)] = np.nan
+    numbers = numbers_of(width.conclude(table))
     assert numbers["exponent.gap_test"].details["widths"] == [64, 128, 256]
     assert "512" in numbers["exponent.gap_test"].reason
     assert numbers["gap_test.512"].value is None
@@ -57,16 +60,16 @@ def test_a_diverged_cell_enters_no_fit():
 
 def test_a_second_readout_has_keys_of_its_own():
     table = pd.concat([made_up(-0.5), made_up(-0.9).assign(readout="all")])
-    numbers = width.conclude(table).numbers
+    numbers = numbers_of(width.conclude(table))
     assert numbers["exponent.gap_test.all"].value == pytest.approx(-0.9, abs=0.05)
     assert numbers["exponent.gap_test"].value == pytest.approx(-0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("readout", ["last", "all", "mean"])
 def test_a_cell_measures_what_the_contract_names(readout):
-    row, arrays = width.measure({**CELL, "readout": readout})
+    row, arrays = width.measure(replace(CELL, readout=readout))
     contract = {"width", "seed", "final_loss_network", "final_loss_linearized", "linearized_kernel_disagreement"}
-    contract |= {"learning_rate", "lambda_max", "lambda_min", *width.QUANTITIES}
+    contract |= {"learning_rate", "lambda_max", "lambda_min", *width.EXPONENTS}
     assert contract <= set(row)
     json.dumps(row, allow_nan=False)
     assert row["kernel_time"] == pytest.approx(0.5 * 20)
@@ -87,7 +90,7 @@ def foreign_cell(network, readout, **settings):
 @pytest.mark.parametrize(("network", "readout"), FOREIGN)
 def test_other_networks_are_measured_as_the_elman_network_is(network, readout):
     row, arrays = width.measure(foreign_cell(network, readout, dtype="float64"))
-    assert set(width.measure({**CELL, "readout": readout, "steps": 4})[0]) == set(row)
+    assert set(width.measure(replace(CELL, readout=readout, steps=4))[0]) == set(row)
     json.dumps(row, allow_nan=False)
     assert row["linearized_kernel_disagreement"] < 1e-9
     assert "spectral_motion" in row["reasons"]
@@ -97,7 +100,7 @@ def test_other_networks_are_measured_as_the_elman_network_is(network, readout):
 @pytest.mark.parametrize("network", ["rnn", "mlp"])
 def test_a_seed_is_one_network_in_every_dtype(network):
     double, single, other = (
-        _networks.build({**foreign_cell(network, "last", dtype=dtype), "seed": seed})[1].state_dict()
+        networks.build(replace(foreign_cell(network, "last", dtype=dtype), seed=seed), network)[1].trained
         for dtype, seed in (("float64", 0), ("float32", 0), ("float64", 1))
     )
     assert all(torch.equal(value.float(), single[name]) for name, value in double.items())
@@ -105,10 +108,10 @@ def test_a_seed_is_one_network_in_every_dtype(network):
 
 
 def test_cells_keep_only_the_settings_that_their_network_has():
-    assert {"activation", "parametrization", "trained"} <= set(CELL)
-    assert not {"activation", "parametrization", "trained"} & set(foreign_cell("gru", "last"))
-    assert "activation" in foreign_cell("mlp", "last", activation="tanh")
-    for network in _networks.NAMES:
+    assert {"activation", "parametrization", "trained"} <= set(to_json(CELL))
+    assert not {"activation", "parametrization", "trained"} & set(to_json(foreign_cell("gru", "last")))
+    assert "activation" in to_json(foreign_cell("mlp", "last", activation="tanh"))
+    for network in networks.NAMES:
         narrow, wide = (foreign_cell(network, "all", widths=(m,)) for m in (64, 256))
         assert width.cost(wide).flops > 6 * width.cost(narrow).flops, network
 
@@ -117,8 +120,8 @@ def test_cells_are_all_combinations_and_json():
     settings = width.Settings(widths=(8, 16), seeds=3)
     cells = width.cells(settings)
     assert len(cells) == 2 * 2 * 3
-    assert json.loads(json.dumps(cells)) == cells
-    assert width.cost({**CELL, "width": 64}).flops > 8 * width.cost({**CELL, "width": 16}).flops
+    assert [from_json(width.Cell, json.loads(json.dumps(to_json(cell)))) for cell in cells] == cells
+    assert width.cost(replace(CELL, width=64)).flops > 8 * width.cost(CELL).flops
 
 
 @pytest.mark.parametrize(
@@ -155,11 +158,11 @@ def test_bad_settings_name_themselves(settings, name):
 
 def test_a_giant_cell_holds_one_copy_of_its_weights(monkeypatch):
     small, _ = width.measure(CELL)
-    monkeypatch.setattr(width, "IN_PLACE_FROM", CELL["width"])
+    monkeypatch.setattr(width, "IN_PLACE_FROM", CELL.width)
     giant, _ = width.measure(CELL)
     assert (small["linearized_in"], giant["linearized_in"]) == ("weights", "coefficients")
     assert giant["gap_test"] == pytest.approx(small["gap_test"], rel=1e-3)  # float32
-    big = {**CELL, "width": 8192}
+    big = replace(CELL, width=8192)
     assert width.cost(big).bytes < 2 * 4 * 8192**2
 
 
@@ -178,4 +181,4 @@ def test_a_gap_of_rounding_errors_is_no_gap():
 def test_a_quantity_without_values_says_why():
     reasons = "gate_flips: this network has no on/off gates; gap_x: y"
     table = made_up(-0.5).assign(gate_flips=np.nan, reasons=reasons)
-    assert width.conclude(table).numbers["exponent.gate_flips"].reason == "this network has no on/off gates"
+    assert numbers_of(width.conclude(table))["exponent.gate_flips"].reason == "this network has no on/off gates"

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from comparisons import _command, _shape
-from comparisons._command import main
+from comparisons.cli import command
+from comparisons.cli.command import main
+from comparisons.runs import registry
 from lab.sweeps import load
 
 
@@ -12,7 +13,7 @@ from lab.sweeps import load
 def two(toy, monkeypatch):
     """Two toys and nothing else."""
     shutil.copy(toy / "more" / "toy.py", toy / "more" / "toy_again.py")
-    monkeypatch.setattr(_command, "names", lambda: ["toy", "toy_again"])
+    monkeypatch.setattr(command, "names", lambda: ["toy", "toy_again"])
     return toy
 
 
@@ -24,7 +25,7 @@ def test_each_comparison_has_a_directory_of_its_own(two, capsys):
     assert run_all() == 0
     said = capsys.readouterr().out
     for name in ("toy", "toy_again"):
-        assert load(f"runs/{name}").table["width"].tolist() == [4, 4]
+        assert load(f"runs/{name}-fast").table["width"].tolist() == [4, 4]
         assert f"{name}: Does the toy run?" in said
 
 
@@ -37,10 +38,10 @@ def test_what_is_there_is_resumed(two):
 
 
 def test_one_refused_directory_stops_all_before_any_work(two, capsys):
-    assert main(["run", "toy_again", "--executor", "serial", "--scale", "2", "--out", "runs/toy_again"]) == 0
+    assert main(["run", "toy_again", "--executor", "serial", "--scale", "2", "--out", "runs/toy_again-fast"]) == 0
     assert run_all() == 2
     assert "scale" in capsys.readouterr().err
-    assert not Path("runs/toy").exists()
+    assert not Path("runs/toy-fast").exists()
 
 
 def test_a_failed_cell_does_not_stop_the_others(two, monkeypatch):
@@ -48,7 +49,7 @@ def test_a_failed_cell_does_not_stop_the_others(two, monkeypatch):
 
     monkeypatch.setitem(toy.PRESETS, "fast", toy.Settings(widths=(13,), trouble="raise"))
     assert run_all() == 1
-    assert load("runs/toy_again").table["width"].tolist() == [4, 4]
+    assert load("runs/toy_again-fast").table["width"].tolist() == [4, 4]
 
 
 def test_a_dry_run_writes_nothing(two, capsys):
@@ -66,4 +67,4 @@ def test_settings_belong_to_one_comparison(two, flag, capsys):
 
 
 def test_all_is_no_comparison():
-    assert "all" not in _shape.names()
+    assert "all" not in registry.names()

@@ -14,12 +14,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparisons._command import _understand, main
-from comparisons._report.definitions import Definition, background, definitions, meaning, remark
-from comparisons._report.runs import command, digits, grouped, in_words
-from comparisons._report.trajectories import OUTPUTS, STEPS, choices, evenly, explore, explore_all, follows, thin
-from comparisons._shape import Number, as_json, load, names
-from lab.sweeps import Results, Store
+from comparisons.cli.command import main, understand
+from comparisons.kit.keys import Quantity
+from comparisons.kit.numbers import Number
+from comparisons.kit.settings import as_json
+from comparisons.report.glossary import GLOSSARY
+from comparisons.report.runs import background, command, digits, grouped, in_words
+from comparisons.report.trajectories import OUTPUTS, STEPS, choices, evenly, explore, explore_all, follows, thin
+from comparisons.runs.options import RunOptions
+from comparisons.runs.plan import make, settings_of
+from comparisons.runs.registry import find as load
+from comparisons.runs.registry import names
+from lab.sweeps import Results
 from lab.sweeps.cells import plain
 
 
@@ -38,87 +44,35 @@ def report(*directories, out="page.html"):
 EXPLAINED = SimpleNamespace(
     __doc__="""Does it?
 
-    First paragraph,
+    First paragraph with `code`,
     in two lines.
 
         y = x
 
-    Numbers (more, in brackets)
-    ---------------------------
-    slope.a (here, too), slope.b
-        Of the *line*.
-
-        In a second paragraph.
-    slope.<what>
-        Of **anything** ``else``.
-    slope.<what>.<which>,
-    level.<place>
-        A `name` that is continued: m*(a)/m*(b).
-    flips.gd|random
-        One of two.
-
-    References
-    ----------
-    somebody
-        Not a number.
+    Last.
     """
 )
 
 
-def test_definitions_are_read_from_the_docstring():
-    found = [definition.text for definition in definitions(EXPLAINED)]
-    assert found == [
-        "Of the line. In a second paragraph.",
-        "Of anything else.",
-        "A name that is continued: m*(a)/m*(b).",
-        "One of two.",
-    ]
-    assert background(EXPLAINED) == ["First paragraph, in two lines.", "    y = x"]
-    assert remark(EXPLAINED) == "More, in brackets."
-    assert definitions(SimpleNamespace(__doc__=None)) == []
-    assert remark(SimpleNamespace(__doc__="Numbers\n-------\n")) == ""
+def test_the_background_is_what_follows_the_question():
+    assert background(EXPLAINED) == ["First paragraph with code, in two lines.", "    y = x", "Last."]
     assert background(SimpleNamespace(__doc__="Only a question?")) == []
+    assert background(SimpleNamespace(__doc__=None)) == []
 
 
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        ("slope.a", "Of the line. In a second paragraph."),
-        ("slope.c", "Of anything else."),
-        ("slope.c.d", "A name that is continued: m*(a)/m*(b)."),
-        ("level.0.05", "A name that is continued: m*(a)/m*(b)."),
-        ("flips.gd", "One of two."),
-        ("flips.random", "One of two."),
-        ("flips.gd|random", None),
-        ("flips.gd.all", "One of two."),
-        ("somebody", None),
-        ("slopexa", None),
-    ],
-)
-def test_the_closest_definition_fits(key, text):
-    found = meaning(key, definitions(EXPLAINED))
-    assert (found and found.text) == text
-
-
-def test_numbers_stand_under_their_definitions_and_the_undefined_last():
+def test_numbers_stand_under_their_definitions():
+    slope, level = Quantity("slope", meaning="Of the line."), Quantity("level", meaning="Of the sea.")
     numbers = {
-        "odd": Number(1.0, None, 1, details={"at": [np.float64(0.5)]}),
-        "slope.b": Number(-2.5e-7, (-1.0, 2.0), 3),
-        "slope.a": Number.none("why"),
+        slope("b"): Number(-2.5e-7, (-1.0, 2.0), 3),
+        level(0.5, arm="all"): Number(1.0, None, 1, details={"at": [np.float64(0.5)]}),
+        slope("a"): Number.none("why"),
     }
-    (first, rows), (last, others) = grouped(numbers, EXPLAINED)
-    assert (first, [row.key for row in rows]) == ("Of the line. In a second paragraph.", ["slope.b", "slope.a"])
-    assert (last, [row.key for row in others]) == (None, ["odd"])
+    (first, rows), (second, others) = grouped(numbers)
+    assert (first, [row.key for row in rows]) == ("Of the line.", ["slope.b", "slope.a"])
+    assert (second, [row.key for row in others]) == ("Of the sea.", ["level.0.5.all"])
     assert others[0].notes == "at: 0.5"
     assert (rows[0].value, rows[0].interval, rows[0].seeds) == ("−2.5×10⁻⁷", "−1 to 2", 3)
     assert (rows[1].value, rows[1].interval, rows[1].notes) == ("none", "", "why")
-
-
-@pytest.mark.parametrize("name", names())
-def test_every_comparison_defines_its_numbers(name):
-    found = definitions(load(name))
-    assert found
-    assert all(isinstance(definition, Definition) and definition.text for definition in found)
 
 
 def test_values_are_written_as_people_do():
@@ -148,7 +102,7 @@ def test_the_command_of_a_preset_names_it(name, preset):
     settings = load(name).PRESETS[preset]
     words = shlex.split(again(name, settings))
     assert words[:3] == ["lazylab", "run", name]
-    assert as_json(_understand(words[1:]).settings) == as_json(settings)
+    assert as_json(understand(words[1:]).settings) == as_json(settings)
     assert len(words) <= 7
 
 
@@ -161,7 +115,7 @@ CHANGES = [
 @pytest.mark.parametrize("changes", CHANGES)
 def test_the_command_gives_the_same_settings(changes):
     settings = replace(load("width").PRESETS["fast"], **changes)
-    asked = _understand(shlex.split(again("width", settings))[1:])
+    asked = understand(shlex.split(again("width", settings))[1:])
     assert as_json(asked.settings) == as_json(settings)
     assert str(asked.options.out) == "a place/with 'quotes'"
 
@@ -288,7 +242,7 @@ def test_a_large_run_is_thinned_and_says_so():
 
 def test_runs_share_the_room_of_a_page(monkeypatch):
     cells = [{"width": 8, "seed": s} for s in range(6)]
-    monkeypatch.setattr("comparisons._report.trajectories.IN_ALL", 6 * 3 * 4 * 10)
+    monkeypatch.setattr("comparisons.report.trajectories.IN_ALL", 6 * 3 * 4 * 10)
     one, nothing = results(cells, lambda _: made_up(length=4)), results(cells, lambda _: {})
     assert [len(found.data["cells"]) for found in explore_all([one, one])] == [3, 3]
     alone, none = explore_all([one, nothing])
@@ -354,7 +308,8 @@ def test_a_page_has_everything_of_a_real_run(width, page):
     assert all(str(found) in page for found in summary["versions"].values())
     assert [picture["alt"].split("“")[1].split("”")[0] for picture in outline.pictures] == ["gap", "motion", "outputs"]
     assert all(summary["verdict"] in picture["alt"] for picture in outline.pictures)
-    assert "Slope of log(largest tracking gap) on log(width)." in page
+    assert "Slope on log(width) of the log of the largest gap on the training set." in page
+    assert all(term in page for term in GLOSSARY)
 
 
 def test_a_page_is_well_built_and_asks_for_nothing(page):
@@ -429,9 +384,8 @@ def test_unfinished_empty_and_failed_runs_are_shown_as_such(toy, capsys):
     assert "This run is unfinished." in page
     assert "width=13 seed=0: RuntimeError" in page
     assert "thirteen" not in page
-    comparison = load("toy")
-    cells = comparison.cells(comparison.PRESETS["default"])
-    Store("empty").claim("toy", 1, plain(as_json(comparison.PRESETS["default"])), (), cells)
+    options = RunOptions(out=Path("empty"))
+    make("toy", settings_of(load("toy"), options, {}), options).claim()
     page = report("empty", "here")
     assert "empty: 0 of 4 cells" in page
     assert "There is no measurement to conclude from." in page

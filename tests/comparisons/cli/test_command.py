@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from comparisons._command import main
+from comparisons.cli.command import main
 from lab.sweeps import load
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+HERE = Path(__file__).parents[1]
+ROOT = HERE.parents[1]
 
 
 def run(*arguments):
@@ -37,7 +37,7 @@ def start(tmp_path):
     started = []
 
     def start(*arguments):
-        command = [sys.executable, "-m", "comparisons._command", *map(str, arguments)]
+        command = [sys.executable, "-m", "comparisons.cli.command", *map(str, arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **pipes))
         return started[-1]
@@ -77,7 +77,7 @@ def test_the_summary_has_the_promised_shape(toy):
 
 def test_the_default_place_is_named_after_the_comparison(toy):
     assert main(["run", "toy", "--executor", "serial", "--preset", "fast"]) == 0
-    assert load("runs/toy").table["width"].tolist() == [4, 4]
+    assert load("runs/toy-fast").table["width"].tolist() == [4, 4]
 
 
 def test_diverged_cells_are_counted_and_empty(toy):
@@ -100,7 +100,7 @@ def test_preset_gives_way_to_file_and_file_to_flags(toy):
         ("widths = 2", "widths in c.toml"),
         ("widths = [2.5]", "widths in c.toml"),
         ("seeds = true", "seeds in c.toml"),
-        ("seeds = 0", "seeds: got 0"),
+        ("seeds = 0", "seeds in c.toml: got 0"),
         ("seeds = [", "TOML"),
     ],
 )
@@ -147,9 +147,9 @@ def test_bad_arguments_are_refused_in_a_sentence(toy, capsys, arguments, message
     assert "Traceback" not in said
 
 
-def test_a_terminal_without_our_signs_gets_question_marks(toy, monkeypatch):
+def test_a_terminal_without_these_characters_gets_question_marks(toy, monkeypatch):
     run()
-    monkeypatch.setattr("comparisons._outputs.describe", lambda *_: "width^−½ fits.")
+    monkeypatch.setattr("comparisons.cli.messages.describe_run", lambda *_: "width^−½ fits.")
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)
     assert main(["show", "here"]) == 0
@@ -188,7 +188,7 @@ def test_a_dry_run_touches_nothing(toy, capsys):
     assert len(json.loads(Path("here/settings.json").read_text())["cells"]) == 2
 
 
-def test_a_failing_cell_is_told_and_the_rest_is_there(toy, capsys):
+def test_a_failing_cell_is_reported_and_the_others_are_there(toy, capsys):
     assert run("--widths", "8", "13", "--trouble", "raise") == 1
     said = capsys.readouterr().err
     assert "2 of 4 cells failed" in said
@@ -200,7 +200,7 @@ def test_a_failing_cell_is_told_and_the_rest_is_there(toy, capsys):
     assert summary()["cells"] == {"total": 4, "failed": 2, "missing": 0, "diverged": 0}
 
 
-def test_what_failed_is_told_even_if_nothing_can_be_concluded(toy, capsys, monkeypatch):
+def test_failures_are_reported_even_if_there_is_no_conclusion(toy, capsys, monkeypatch):
     def conclude(table):
         raise KeyError("width 13")
 
@@ -226,7 +226,7 @@ def test_show_needs_no_training(toy, capsys):
     assert main(["show", "here", "--style", "baroque"]) == 2
 
 
-def test_show_tells_missing_from_failed(toy, capsys):
+def test_show_counts_missing_and_failed_cells(toy, capsys):
     assert run("--widths", "8", "13", "--trouble", "raise") == 1
     (lost,) = [path for path in Path("here/cells").glob("*.json") if json.loads(path.read_text())["cell"]["seed"] == 1]
     lost.unlink()
@@ -256,7 +256,7 @@ def test_shares_of_a_job_array_conclude_when_the_last_is_through(toy, capsys):
     assert Path("there/failures.2of3.txt").exists()
 
 
-def test_a_full_disk_is_told_in_a_sentence(toy, capsys, monkeypatch):
+def test_a_full_disk_is_reported_in_a_sentence(toy, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -275,7 +275,7 @@ def test_a_full_disk_is_told_in_a_sentence(toy, capsys, monkeypatch):
     assert not list(Path("here").rglob("*.tmp"))
 
 
-def test_status_tells_counts_work_and_failures(toy, capsys):
+def test_status_shows_counts_work_and_failures(toy, capsys):
     assert run("--widths", "8", "13", "--trouble", "raise") == 1
     capsys.readouterr()
     assert main(["status", "here"]) == 0
@@ -284,7 +284,7 @@ def test_status_tells_counts_work_and_failures(toy, capsys):
     assert "2 of 4 done, 0 in progress, 2 failed, 0 to do" in said
     assert f"{64 / (64 + 169):.1%}" in said
     assert "cells a minute" in said
-    assert "nobody is known to be at it" in said
+    assert "no process is known to be running" in said
     assert "width=13 seed=1: RuntimeError: thirteen" in said
 
 
@@ -296,7 +296,7 @@ def test_status_of_a_comparison_that_is_not_here(toy, capsys):
     assert "0 of 4 done" in capsys.readouterr().out
 
 
-def test_list_tells_question_and_cost(toy, capsys):
+def test_list_shows_question_and_cost(toy, capsys):
     assert main(["list"]) == 0
     said = capsys.readouterr().out
     assert "toy\n  Does the toy run?" in said
@@ -312,7 +312,7 @@ def test_help_names_settings_with_the_defaults_of_the_preset(toy, capsys):
 
 QUIET = """
 import sys
-from comparisons._command import main
+from comparisons.cli.command import main
 code = main(sys.argv[1:])
 loaded = {"torch", "pandas", "matplotlib", "scipy", "loky"} & set(sys.modules)
 sys.exit(f"loaded {loaded}" if loaded else code)
@@ -340,7 +340,7 @@ def test_processes_and_serial_write_the_same_table(start, tmp_path):
     pd.testing.assert_frame_equal(here, there, check_exact=True)
 
 
-def test_a_worker_that_dies_once_is_forgiven(start, tmp_path):
+def test_cells_of_a_worker_that_dies_once_are_retried(start, tmp_path):
     process = start("run", "toy", "--widths", "8", "13", "--trouble", "die once", "--log", tmp_path / "log")
     _, said = process.communicate()
     assert process.returncode == 0, said
@@ -360,8 +360,8 @@ def test_an_interrupt_keeps_what_is_done(start, tmp_path, executor, send, sent):
     if executor == "dask":
         pytest.importorskip("distributed")
     log = tmp_path / "log"
-    crew = ["--executor", executor, "--workers", "2"]
-    process = start("run", "toy", "--widths", "13", "20", "--trouble", "sleep", *crew, "--log", log)
+    pool = ["--executor", executor, "--workers", "2"]
+    process = start("run", "toy", "--widths", "13", "20", "--trouble", "sleep", *pool, "--log", log)
     _until(lambda: log.exists() and log.read_text().count("13 ") == 2)
     interrupted = time.perf_counter()
     send(process.pid, sent)
@@ -390,8 +390,8 @@ def test_status_of_a_run_elsewhere_without_torch(start, tmp_path):
     assert "estimate" in done.stdout
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks /proc who lives")
-def test_workers_go_with_a_command_that_is_killed(start, tmp_path):
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+def test_workers_end_with_a_command_that_is_killed(start, tmp_path):
     log = tmp_path / "log"
     process = start("run", "toy", "--widths", "13", "--trouble", "sleep", "--workers", "2", "--log", log)
     _until(lambda: log.exists() and log.read_text().count("13 ") == 2)
@@ -415,7 +415,7 @@ def _until(true, seconds=30):
 
 
 def test_a_reader_that_leaves_is_no_error():
-    command = [sys.executable, "-m", "comparisons._command", "list"]
+    command = [sys.executable, "-m", "comparisons.cli.command", "list"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()  # before the first line can be written: Python alone takes longer to start
     assert process.stderr.read() == ""

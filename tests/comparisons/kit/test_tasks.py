@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from comparisons import _tasks, width
-from comparisons._command import main
+from comparisons import width
+from comparisons.cli.command import main
+from comparisons.kit.cells import from_json, to_json
+from comparisons.kit.tasks import TaskCell, build, check_task, size, size_of, stamped
 from lab.data import archive
 from lab.errors import LabError
 from lab.sweeps.cells import cell_key
@@ -33,40 +35,44 @@ def write(seed):
 @pytest.mark.parametrize("name", ["digits", "separable", "templates"])
 @pytest.mark.parametrize("samples", [None, 10])
 def test_sizes_are_those_of_the_task(name, samples):
-    cell = {"task": name, "samples": samples, "data_seed": 1}
-    _tasks.check_task(name, samples)
-    size, task = _tasks.size(cell), _tasks.build(cell)
-    assert (size.samples, size.length, size.features) == tuple(task.train_inputs.shape)
-    assert size.test == len(task.test_inputs)
-    assert _tasks.stamped(cell) == cell
+    cell = TaskCell(task=name, samples=samples)
+    check_task(name, samples)
+    found, task = size_of(cell), build(cell, 1)
+    assert (found.samples, found.length, found.features) == tuple(task.train_inputs.shape)
+    assert found.test == len(task.test_inputs)
+    assert found == size(name, samples)
+    assert stamped(cell) == cell
 
 
-def test_a_file_is_a_task_and_its_cell_knows_its_content(mine):
-    _tasks.check_task(mine, 12)
-    cell = _tasks.stamped({"task": mine, "samples": 12, "data_seed": 1})
-    assert _tasks.stamped(cell) == cell
-    assert json.loads(json.dumps(cell)) == cell
-    task, plain = _tasks.build(cell), _tasks.build({"task": mine, "samples": 12, "data_seed": 1})
+def test_a_file_is_a_task_and_its_cell_has_its_digest(mine):
+    check_task(mine, 12)
+    cell = stamped(TaskCell(task=mine, samples=12))
+    assert stamped(cell) == cell
+    assert from_json(TaskCell, json.loads(json.dumps(to_json(cell)))) == cell
+    task, plain = build(cell, 1), build(TaskCell(task=mine, samples=12), 1)
     assert torch.equal(task.train_inputs, plain.train_inputs)
-    size = _tasks.size(cell)
-    assert (size.samples, size.length, size.features, size.test) == (*task.train_inputs.shape, len(task.test_inputs))
-    assert size == _tasks.size({"task": mine, "samples": 12})
+    found = size_of(cell)
+    assert (found.samples, found.length, found.features, found.test) == (
+        *task.train_inputs.shape,
+        len(task.test_inputs),
+    )
+    assert found == size(mine, 12)
     write(1)
-    changed = _tasks.stamped({"task": mine, "samples": 12, "data_seed": 1})
-    assert cell_key("width", 2, changed) != cell_key("width", 2, cell)
+    changed = stamped(TaskCell(task=mine, samples=12))
+    assert cell_key("width", 2, to_json(changed)) != cell_key("width", 2, to_json(cell))
     with pytest.raises(LabError, match="another content"):
-        _tasks.build(cell)
-    assert _tasks.size(cell) == size  # costs of a run need no file
+        build(cell, 1)
+    assert size_of(cell) == found  # costs of a run need no file
 
 
 def test_sizes_of_a_file_need_no_torch(mine):
     code = f"""
 import sys
-from comparisons import _tasks
-quiet = {{"torch", "pandas", "matplotlib", "scipy", "aeon"}}
-assert not quiet & set(sys.modules), quiet & set(sys.modules)
-_tasks.check_task({mine!r}, 12)
-print(_tasks.size(_tasks.stamped({{"task": {mine!r}, "samples": None}})))
+from comparisons.kit.tasks import TaskCell, check_task, size_of, stamped
+loaded = {{"torch", "pandas", "matplotlib", "scipy", "aeon"}}
+assert not loaded & set(sys.modules), loaded & set(sys.modules)
+check_task({mine!r}, 12)
+print(size_of(stamped(TaskCell(task={mine!r}, samples=None))))
 assert not {{"torch", "matplotlib", "aeon"}} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -88,7 +94,7 @@ assert not {{"torch", "matplotlib", "aeon"}} & set(sys.modules)
 )
 def test_bad_tasks_are_refused(mine, name, samples, message):
     with pytest.raises(LabError, match=message):
-        _tasks.check_task(name, samples)
+        check_task(name, samples)
 
 
 def test_the_command_takes_a_file(mine, capsys):
@@ -115,6 +121,6 @@ def test_without_aeon_a_set_is_refused_before_any_work(tmp_path, monkeypatch, ca
 
 def test_a_set_of_the_archives_is_a_task():
     pytest.importorskip("aeon")
-    cell = _tasks.stamped({"task": "ItalyPowerDemand", "samples": None, "data_seed": 0})
-    task, size = _tasks.build(cell), _tasks.size(cell)
-    assert (size.samples, size.length, size.features) == tuple(task.train_inputs.shape) == (48, 24, 2)
+    cell = stamped(TaskCell(task="ItalyPowerDemand", samples=None))
+    task, found = build(cell, 0), size_of(cell)
+    assert (found.samples, found.length, found.features) == tuple(task.train_inputs.shape) == (48, 24, 2)
