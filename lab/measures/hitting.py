@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import check_number, refuse
+from lab.kernels.infinite import infinite_ntk
 from lab.kernels.spectrum import Spectrum
+from lab.networks.elman import ElmanRNN
+from lab.tasks.task import SequenceTask
 
 Array = NDArray[np.float64]
 
@@ -104,3 +107,38 @@ def hitting_step(spectrum: Spectrum, residual: Array, learning_rate: float, mse:
         middle = (low + high) // 2
         low, high = (middle, high) if above(middle) else (low, middle)
     return high
+
+
+def limit_spectrum(task: SequenceTask) -> tuple[Spectrum, Array]:
+    """Spectrum of K∞/m on the training set, and the first residual r₀ = −y of centred outputs (N,).
+
+    Together they are the infinitely wide linear learner on this task, for the paper's network (ReLU, W trained alone),
+    whose K∞ is proportional to the width m. Everything is in float64.
+    """
+    kernel = infinite_ntk(ElmanRNN.like(task, 1, device="meta", dtype=task.train_inputs.dtype), task.train_inputs)
+    return Spectrum(kernel), -task.train_targets.flatten().numpy()
+
+
+def limit_hitting_steps(task: SequenceTask, accuracy: float, critical_fraction: float) -> int:
+    """Steps, at least 1, in which the infinitely wide linear learner brings the mean square residual below a level.
+
+    Parameters
+    ----------
+    task
+        Outputs start at 0, as in `limit_spectrum`.
+    accuracy
+        The level, positive, in units of the targets squared.
+    critical_fraction
+        c in η = 2c/λ_max(K∞), below 1.
+
+    Raises
+    ------
+    LabError
+        If it never does: two samples that the kernel cannot tell apart have different targets.
+    """
+    spectrum, residual = limit_spectrum(task)
+    steps = hitting_step(spectrum, residual, 2 * critical_fraction / spectrum.lambda_max, accuracy)
+    if steps is None:
+        came = f"{accuracy:g}, which the linear learner never reaches (λ_min = {spectrum.lambda_min:.2g})"
+        refuse("accuracy", came, "a level that it reaches", "raise the accuracy, or separate the samples")
+    return max(steps, 1)

@@ -1,8 +1,9 @@
 """What is learnt: tasks made here, tasks made of anyone's arrays or files, real series."""
 
+from lab.tasks import models
 from lab.tasks.digits import digits
 from lab.tasks.files import archive, from_file
-from lab.tasks.sequences import pairs, separable, teacher
+from lab.tasks.sequences import pairs, separable, single_index, teacher
 from lab.tasks.series import templates
 from lab.tasks.task import SequenceTask, Task, as_task
 
@@ -13,8 +14,10 @@ __all__ = [
     "as_task",
     "digits",
     "from_file",
+    "models",
     "pairs",
     "separable",
+    "single_index",
     "teacher",
     "templates",
 ]
