@@ -87,7 +87,7 @@ def test_the_types_are_offered(name, wheel):
 
 @pytest.mark.parametrize("name", PAGE)
 def test_the_page_brings_its_own_files(name, wheel):
-    assert wheel[f"comparisons/_report/{name}"].strip()
+    assert wheel[f"comparisons/report/{name}"].strip()
 
 
 def test_no_tests_and_no_notebooks_are_installed(wheel):

@@ -13,8 +13,8 @@ import pytest
 
 import comparisons
 import lab
-from comparisons._command import main
-from comparisons._shape import names
+from comparisons.cli.command import main
+from comparisons.runs.registry import names
 from lab.sweeps import load
 
 ROOT = Path(__file__).parent.parent

@@ -8,21 +8,20 @@ process of its own each, for the memory. The last columns are measured over pred
 from __future__ import annotations
 
 import argparse
-import importlib
 import multiprocessing
 import resource
 import time
 
-from comparisons import _tasks
-from comparisons._command import prepare_process
-from comparisons._forecast import look
-from comparisons._shape import load, names
+from comparisons.kit.tasks import stamped
+from comparisons.runs.forecast import look
+from comparisons.runs.options import prepare_process
+from comparisons.runs.registry import find, names
 
 
 def measure(name, cell, answer):
     """Seconds of a cell and the bytes by which it let the process grow."""
     prepare_process(1, "cpu")
-    module = importlib.import_module(f"comparisons.{name}")
+    module = find(name)
     module.measure(module.cells(module.PRESETS["fast"])[0])  # what a first call loads belongs to no cell
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     module.measure(cell)
@@ -44,7 +43,7 @@ def apart(name, cell):
 
 def chosen(comparison, preset, count):
     """Cells with their costs, evenly spread in the order of predicted work."""
-    cells = [_tasks.stamped(cell) for cell in comparison.cells(comparison.PRESETS[preset])]
+    cells = [stamped(cell) for cell in comparison.cells(comparison.PRESETS[preset])]
     ordered = sorted(cells, key=lambda cell: comparison.cost(cell).work)
     places = {round((index + 0.5) / count * (len(ordered) - 1)) for index in range(count)}
     return [(ordered[place], comparison.cost(ordered[place])) for place in sorted(places)]
@@ -59,9 +58,9 @@ def main():
     options = parser.parse_args()
     print(f"{'':34s}predicted          measured          measured/predicted", flush=True)
     for name in options.names:
-        comparison, rows = load(name), []
+        comparison, rows = find(name), []
         for cell, cost in chosen(comparison, options.preset, options.cells):
-            predicted = cost.seconds(look(str(cell.get("dtype", "float64"))))
+            predicted = cost.seconds(look(getattr(cell, "dtype", "float64")))
             rows.append((predicted, cost.bytes, *apart(name, cell)))
             tell(name, rows[-1])
         seconds, held, taken, grown = zip(*rows, strict=True)

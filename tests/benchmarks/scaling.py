@@ -14,8 +14,8 @@ import scipy.stats
 import torch
 
 import lab
-from comparisons._command import prepare_process
-from comparisons._forecast import look
+from comparisons.runs.forecast import look
+from comparisons.runs.options import prepare_process
 from lab import costs
 from lab.learners.kernel import KernelRegressor
 from tests.benchmarks.steps import clocked, ours

@@ -12,13 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from comparisons import width
-from comparisons._command import prepare_process
-from comparisons._shape import as_json
-from lab.sweeps import Crew, Store, run_cells
-from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells
+from comparisons.kit.cells import to_json
+from comparisons.kit.settings import as_json, choosing
+from comparisons.runs.options import prepare_process
+from comparisons.runs.registry import Measure
+from lab.sweeps import Pool, Store, run_cells
+from tests.sweeps.toys import claimed, costs, make_cells, measure
 
 #: The executors that are compared, with how many workers.
-CREWS = (("serial", 1), ("processes", 1), ("processes", 2), ("dask", 1), ("dask", 2))
+POOLS = (("serial", 1), ("processes", 1), ("processes", 2), ("dask", 1), ("dask", 2))
 
 
 def overhead(directory: Path, executor: str, workers: int, count: int) -> float:
@@ -26,7 +28,7 @@ def overhead(directory: Path, executor: str, workers: int, count: int) -> float:
     directory.mkdir(parents=True)
     cells = make_cells(directory / "log", count)
     store = claimed(directory / "run", cells)
-    run_cells(REFERENCE, cells, costs(cells), store, Crew(executor, workers), progress=False)
+    run_cells(measure, cells, costs(cells), store, Pool(executor, workers), progress=False)
     times = sorted(store.path(cell, "json").stat().st_mtime for cell in cells)
     measuring = store.table(cells)["seconds"].sum() / workers
     return 1e3 * max(0.0, times[-1] - times[0] - measuring) / (count - 1)
@@ -34,16 +36,17 @@ def overhead(directory: Path, executor: str, workers: int, count: int) -> float:
 
 def real_sweep(directory: Path, executor: str, workers: int, settings: width.Settings) -> tuple[float, pd.DataFrame]:
     """Seconds of a sweep of the comparison `width`, with the start of its workers, and its table."""
-    cells = list(width.cells(settings))
+    asked = width.cells(settings)
+    cells, prices = [to_json(cell) for cell in asked], [width.cost(cell) for cell in asked]
     store = Store(directory)
-    store.claim("width", width.version, as_json(settings), width.GRID, cells)
-    crew = Crew(executor, workers, initializer=functools.partial(prepare_process, 1, "cpu"))
-    outcome = run_cells("comparisons.width", cells, [width.cost(cell) for cell in cells], store, crew, progress=False)
+    store.claim("width", width.version, as_json(settings), choosing(type(settings)), cells)
+    pool = Pool(executor, workers, initializer=functools.partial(prepare_process, 1, "cpu"))
+    outcome = run_cells(Measure("width"), cells, prices, store, pool, progress=False)
     return outcome.seconds, store.table(cells)
 
 
 def _tell_overhead(directory: Path, count: int) -> None:
-    for executor, workers in CREWS:
+    for executor, workers in POOLS:
         spent = overhead(directory / f"{executor}{workers}", executor, workers, count)
         print(f"overhead   {executor:<9} {workers} workers  {spent:6.2f} ms per cell ({count} cells)")
 
@@ -51,7 +54,7 @@ def _tell_overhead(directory: Path, count: int) -> None:
 def _tell_speed(directory: Path, widths: Sequence[int], seeds: int) -> None:
     settings = width.Settings(widths=tuple(widths), seeds=seeds)
     tables, seconds = [], {}
-    for executor, workers in CREWS:
+    for executor, workers in POOLS:
         seconds[executor, workers], table = real_sweep(directory / f"{executor}{workers}", executor, workers, settings)
         tables.append(table[[name for name in table.columns if not name.endswith("seconds")]].to_csv())
         work = table["seconds"].sum()

@@ -11,6 +11,7 @@ the motion of weights and kernel.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import statistics
 import time
@@ -20,19 +21,20 @@ import torch
 from torch.func import jacrev, jvp, vjp, vmap
 
 import lab
-from comparisons import _settings, width
-from comparisons._command import prepare_process
+from comparisons import width
+from comparisons.kit import networks
+from comparisons.runs.options import prepare_process
 
 
 class Script:
     """The tutorials' way, for one cell."""
 
     def __init__(self, cell):
-        self.task, network = _settings.build(cell)
+        self.task, network = networks.build(cell)
         self.W, self.A, self.B = (value.detach().clone() for value in (network.W, network.A, network.B))
         self.X, self.y = self.task.train_inputs.to(self.W), self.task.train_targets.to(self.W).flatten(1)
-        self.test, self.every = self.task.test_inputs.to(self.W), cell["readout"] == "all"
-        self.steps, self.recorded = cell["steps"], set(lab.Descent(cell["steps"]).recorded().tolist())
+        self.test, self.every = self.task.test_inputs.to(self.W), cell.readout == "all"
+        self.steps, self.recorded = cell.steps, set(lab.Descent(cell.steps).recorded().tolist())
 
     def outputs(self, W, inputs):
         """The network, as one writes it."""
@@ -130,8 +132,8 @@ def main():
     settings = width.Settings(widths=tuple(options.widths), seeds=options.seeds, dtype=options.dtype)
     print("width  readout  lazylab (s)  script (s)  ratio  network  linearized    kernel   moved", flush=True)
     total = np.zeros(2)
-    for cell in settings.cells():
-        width.measure(cell | {"steps": 2})
+    for cell in width.cells(settings):
+        width.measure(dataclasses.replace(cell, steps=2))
         ways = (functools.partial(width.measure, cell), Script(cell).run)
         turns = [tuple(map(clocked, ways)) for _ in range(options.repeats)]
         seconds = [statistics.median(turn[i][0] for turn in turns) for i in range(2)]
@@ -139,7 +141,7 @@ def main():
         ours = [row[name] for name in ("kernel_drift", "weight_motion", "spectral_motion")]
         apart = [*differences(arrays, found), max(abs(a / b - 1) for a, b in zip(ours, moved, strict=True))]
         total += seconds
-        tell(cell["width"], cell["readout"], seconds, apart)
+        tell(cell.width, cell.readout, seconds, apart)
     tell("all", "", total, [])
 
 

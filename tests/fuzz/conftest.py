@@ -1,4 +1,4 @@
-"""How many inputs this suite tried, told at the end."""
+"""How many inputs this suite tried, printed at the end."""
 
 from collections import Counter
 
@@ -25,8 +25,8 @@ def pytest_terminal_summary(terminalreporter):
             tried.update(dict(report.user_properties))
     if tried:
         failed = sum(report.failed for report in reports)
-        told = ", ".join(f"{count} {name}" for name, count in sorted(tried.items()))
-        terminalreporter.write_line(f"bad inputs: {told}; {failed} tests of them failed")
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(tried.items()))
+        terminalreporter.write_line(f"bad inputs: {counts}; {failed} tests of them failed")
 
 
 def is_ours(report):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comparisons._command import main
-from comparisons._shape import names
+from comparisons.cli.command import main
+from comparisons.runs.registry import names
 from tests.fuzz.cases import COUNTS
 
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from lab.sweeps import Crew, run_cells
-from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells
+from lab.sweeps import Pool, run_cells
+from tests.sweeps.toys import claimed, costs, make_cells, measure
 
 
 def drive(directory, count, executor, workers, trouble="slow"):
@@ -12,7 +12,7 @@ def drive(directory, count, executor, workers, trouble="slow"):
     directory = Path(directory)
     cells = make_cells(directory.parent / "log", count, **{trouble: range(count)})
     store = claimed(directory, cells)
-    outcome = run_cells(REFERENCE, cells, costs(cells), store, Crew(executor, workers), progress=False)
+    outcome = run_cells(measure, cells, costs(cells), store, Pool(executor, workers), progress=False)
     store.write_table(store.table(cells))
     return len(outcome.failed)
 

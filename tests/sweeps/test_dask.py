@@ -6,20 +6,20 @@ import time
 import pytest
 
 from lab import LabError
-from lab.sweeps import Crew, run_cells
-from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells, measured
+from lab.sweeps import Pool, run_cells
+from tests.sweeps.toys import claimed, costs, make_cells, measure, measured
 
 distributed = pytest.importorskip("distributed")
 
 
-def run(store, cells, **crew):
-    return run_cells(REFERENCE, cells, costs(cells), store, Crew("dask", **crew), progress=False)
+def run(store, cells, **pool):
+    return run_cells(measure, cells, costs(cells), store, Pool("dask", **pool), progress=False)
 
 
 def test_dask_gives_the_same_bits(tmp_path):
     cells = make_cells(tmp_path / "log", count=6)
     here, there = (claimed(tmp_path / name, cells) for name in ("serial", "dask"))
-    run_cells(REFERENCE, cells, costs(cells), here, Crew(), progress=False)
+    run_cells(measure, cells, costs(cells), here, Pool(), progress=False)
     assert run(there, cells, workers=2).done == 6
     assert here.table(cells).drop(columns="seconds").to_csv() == there.table(cells).drop(columns="seconds").to_csv()
     assert all(here.path(cell, "npz").read_bytes() == there.path(cell, "npz").read_bytes() for cell in cells)
@@ -64,7 +64,7 @@ def scheduler(tmp_path):
 def test_a_running_scheduler(tmp_path, scheduler):
     cells = make_cells(tmp_path / "log", count=8, dies_once=[6], dies=[4])
     store = claimed(tmp_path / "run", cells)
-    executor = Crew("dask", scheduler=scheduler).open()
+    executor = Pool("dask", scheduler=scheduler).open()
     assert executor.places == 2
     sleeping = [executor.submit(time.sleep, 60) for _ in range(2)]
     time.sleep(1)  # until both are at it
@@ -78,15 +78,15 @@ def test_a_running_scheduler(tmp_path, scheduler):
     assert str(os.getpid()) not in {line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}
 
 
-@pytest.mark.parametrize("crew", [{"executor": "dask", "scheduler": "tcp://127.0.0.1:9"}, {"scheduler": "tcp://h:1"}])
-def test_an_impossible_scheduler_is_refused(crew, monkeypatch):
+@pytest.mark.parametrize("pool", [{"executor": "dask", "scheduler": "tcp://127.0.0.1:9"}, {"scheduler": "tcp://h:1"}])
+def test_an_impossible_scheduler_is_refused(pool, monkeypatch):
     monkeypatch.setattr("lab.sweeps.cluster.PATIENCE", 0.5)
     with pytest.raises(LabError, match="scheduler"):
-        Crew(**crew).open()
+        Pool(**pool).open()
 
 
 def test_without_the_extra_the_fix_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "lab.sweeps.cluster", raising=False)
     with pytest.raises(LabError, match=r"pip install 'lazylab\[dask\]'"):
-        Crew("dask").open()
+        Pool("dask").open()

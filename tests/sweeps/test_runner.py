@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from lab import LabError, LabWarning
-from lab.sweeps import Crew, Store, run_cells
-from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells, measured
+from lab.sweeps import Pool, Store, run_cells
+from tests.sweeps.toys import claimed, costs, make_cells, measure, measured
 
 
 @pytest.fixture
@@ -13,13 +13,13 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
-def run(store, cells, **crew):
-    return run_cells(REFERENCE, cells, costs(cells), store, Crew(**crew), progress=False)
+def run(store, cells, **pool):
+    return run_cells(measure, cells, costs(cells), store, Pool(**pool), progress=False)
 
 
-def settle(tmp_path, cells, **crew):
+def settle(tmp_path, cells, **pool):
     store = claimed(tmp_path / "run", cells)
-    return store, run(store, cells, **crew)
+    return store, run(store, cells, **pool)
 
 
 def test_largest_first_and_every_cell_once(tmp_path, log):
@@ -39,7 +39,7 @@ def test_resuming_measures_what_is_missing(tmp_path, log):
     assert (outcome.done, outcome.skipped) == (2, 3)
 
 
-def test_nothing_missing_starts_nobody(tmp_path, log):
+def test_nothing_missing_starts_no_worker(tmp_path, log):
     cells = make_cells(log)
     store, _ = settle(tmp_path, cells)
     assert run(store, cells, initializer=lambda: pytest.fail("a worker was started")).done == 0
@@ -51,6 +51,7 @@ def test_a_damaged_cell_is_measured_again(tmp_path, log):
     before = store.table(cells)
     store.path(cells[2], "npz").write_bytes(b"no zip")
     log.unlink()
+    store = claimed(tmp_path / "run", cells)  # as the next command does
     with pytest.warns(LabWarning, match="npz is damaged"):
         run(store, cells)
     assert measured(log) == [2]
@@ -136,10 +137,10 @@ def test_every_json_has_its_npz(tmp_path, log):
     assert all(name.replace(".json", ".npz") in files for name in files)
 
 
-@pytest.mark.parametrize("crew", [{"executor": "cloud"}, {"workers": 0}, {"threads": 0}])
-def test_an_impossible_crew_is_refused(crew):
-    with pytest.raises(LabError, match=next(iter(crew))):
-        Crew(**crew)
+@pytest.mark.parametrize("pool", [{"executor": "cloud"}, {"workers": 0}, {"threads": 0}])
+def test_an_impossible_pool_is_refused(pool):
+    with pytest.raises(LabError, match=next(iter(pool))):
+        Pool(**pool)
 
 
 def test_threads_and_device_are_recorded(tmp_path, log):
@@ -151,7 +152,7 @@ def test_threads_and_device_are_recorded(tmp_path, log):
 
 def test_the_bar_counts_work(tmp_path, log, capsys):
     cells = make_cells(log, raises=[0])
-    run_cells(REFERENCE, cells, costs(cells), claimed(tmp_path / "run", cells), Crew())
+    run_cells(measure, cells, costs(cells), claimed(tmp_path / "run", cells), Pool())
     shown = capsys.readouterr().err.replace("\n", "\r").split("\r")
     assert "100% of the work" in shown[-2]
     assert "3/4 cells, 1 failed" in shown[-2]

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -173,3 +174,14 @@ def test_fields_of_no_cell_or_of_many_are_refused(store, fields, count):
 def test_what_is_no_run_is_refused_with_the_runs_nearby(store):
     with pytest.raises(LabError, match=f"choose one of.*{store.directory.name}"):
         load(store.directory.parent)
+
+
+def test_a_whole_cell_is_hashed_once_by_one_store(store, cells, monkeypatch):
+    hashed = []
+    true = hashlib.sha256
+    monkeypatch.setattr("lab.sweeps.store.hashlib.sha256", lambda content: hashed.append(len(content)) or true(content))
+    again = claimed(store.directory, cells)
+    for _ in range(2):
+        assert len(again.missing(cells)) == 1
+        assert again.results(cells).read(cells[0])["noise"].shape == (40, 40)
+    assert sum(size > 10_000 for size in hashed) == 3  # one for each committed cell; keys are short

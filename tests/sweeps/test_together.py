@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from lab import LabError
 from lab.costs import Cost
-from lab.sweeps import EXECUTORS, Crew, Shard, Store, load, run_cells, signs
-from tests.sweeps.toys import REFERENCE, claimed, costs, make_cells, measured
+from lab.sweeps import Pool, Shard, Store, load, run_cells, signs
+from lab.sweeps.executors import Serial
+from tests.sweeps.toys import claimed, costs, make_cells, measure, measured
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(store, cells, **crew):
-    return run_cells(REFERENCE, cells, costs(cells), store, Crew(**crew), progress=False)
+def run(store, cells, **pool):
+    return run_cells(measure, cells, costs(cells), store, Pool(**pool), progress=False)
 
 
 def test_two_processes_share_a_directory(tmp_path):
@@ -127,7 +128,7 @@ def test_small_cells_travel_together(tmp_path, monkeypatch):
     cells = make_cells(tmp_path / "log", count=40)
     sizes = []
 
-    true = EXECUTORS["serial"].submit
+    true = Serial.submit
 
     def submit(self, fn, task):
         sizes.append(len(task.cells))

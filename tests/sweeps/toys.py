@@ -10,8 +10,6 @@ import numpy as np
 from lab.costs import Cost
 from lab.sweeps import Store
 
-REFERENCE = "tests.sweeps.toys"
-
 
 def make_cells(log, count=4, **trouble):
     """Cells 0 … count − 1; ``trouble`` maps a kind to the numbers of the cells that have it."""
