@@ -19,7 +19,7 @@ from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
-from lab.measures.gap import disagreement, tracking_gap
+from lab.measures.gap import disagreement, tracking_gap, with_divergences
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
 from lab.networks.network import Network
@@ -100,8 +100,7 @@ class SideBySide:
                 "give the task test_inputs and test_targets",
             )
         gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
-        ends = [end for end in (self.network.diverged_at, self.linearized.diverged_at) if end is not None]
-        return np.where(self.network.steps >= min(ends), np.inf, gap) if ends else gap
+        return with_divergences(gap, self.network.steps, self.network.diverged_at, self.linearized.diverged_at)
 
     def disagreement(self) -> float | None:
         """Largest |linearized − kernel| over steps, samples and splits, in units of the gap; None without a kernel."""

@@ -100,6 +100,12 @@ class Spectrum:
             refuse("kernel", extremes, f"positive semi-definite up to {self.tolerance:.3g}", fix)
 
 
+def largest_eigenvalue(kernel: Tensor) -> float:
+    """λ_max of a symmetric kernel (n, o, n, o), in float64; 0 for a zero kernel, which `Spectrum` refuses."""
+    size = kernel.shape[0] * kernel.shape[1]
+    return float(torch.linalg.eigvalsh(kernel.double().reshape(size, size))[-1])
+
+
 def solve(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array:
     """(K + ρ)⁻¹ v by Cholesky, in float64: a third of the work of an eigen-decomposition where nothing else is asked.
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.learners.descent import Descent
+from lab.learners.linearized import taylor_trajectory
+from lab.learners.trajectory import Trajectory
+from lab.networks.network import Network
+from lab.tasks.task import Task
+
 Array = NDArray[np.float64]
 
 
@@ -35,6 +41,12 @@ def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
+def with_divergences(gap: Array, steps: NDArray[np.int64], *diverged_at: int | None) -> Array:
+    """A gap (T,) at recorded steps (T,), inf from the first of the divergences on; None stands for no divergence."""
+    ends = [end for end in diverged_at if end is not None]
+    return np.where(steps >= min(ends), np.inf, gap) if ends else gap
+
+
 def disagreement(linearized: Array, kernel: Array, scale: float) -> float:
     """Largest |linearized − kernel| over all steps, samples and outputs that both reached, in units of ``scale``.
 
@@ -47,3 +59,24 @@ def disagreement(linearized: Array, kernel: Array, scale: float) -> float:
         share = np.where(difference == 0, 0.0, difference / size)
     finite = share[np.isfinite(share)]
     return float(finite.max()) if finite.size else float("nan")
+
+
+def taylor_disagreement(
+    network: Network, task: Task, closed_form: Trajectory, learning_rate: float, scale: float
+) -> float:
+    """`disagreement` on the test set between a closed form and the Taylor model iterated in weight space.
+
+    Parameters
+    ----------
+    network, task
+        The weights around which both linearize, and a task with a test split.
+    closed_form
+        Plain descent of the linear model, as `lab.KernelRegressor.trajectory` gives it at a default ``record``.
+    learning_rate
+        η of that descent.
+    scale
+        Unit of the gap.
+    """
+    descent = Descent(int(closed_form.steps[-1]), learning_rate=learning_rate)
+    again = taylor_trajectory(network, task, descent, learning_rate)
+    return disagreement(again.test_outputs, closed_form.test_outputs, scale)

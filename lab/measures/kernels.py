@@ -18,6 +18,25 @@ def spectral_distance(kernel: Tensor, reference: Tensor) -> float:
     return float(torch.linalg.matrix_norm(difference, ord=2))
 
 
+def gradient_ratio(kernel: Tensor, residual: Tensor, width: int) -> float:
+    """‖∇f‖²/(m·f) of the loss f = ½‖r‖², which is 2 rᵀKr/(m‖r‖²): between 2λ_min(K)/m and 2λ_max(K)/m.
+
+    Theorem 3 of Allen-Zhu, Li, Song 2019 bounds it from both sides near initialization.
+
+    Parameters
+    ----------
+    kernel
+        K on the training set, (n, o, n, o).
+    residual
+        r = f − y, shape (n, o), not zero.
+    width
+        m.
+    """
+    r = residual.flatten()
+    squared_gradient = float(r @ kernel.reshape(len(r), -1) @ r)
+    return 2 * squared_gradient / (width * float(r @ r))
+
+
 def cosine_distance(kernel: Tensor, reference: Tensor) -> float:
     """1 − ⟨K, K_ref⟩/(‖K‖_F‖K_ref‖_F): 0 for kernels that differ by a factor alone (Fort et al. 2020)."""
     one, other = kernel.flatten(), reference.flatten()

@@ -139,6 +139,18 @@ def norm(tangent: Tangent) -> float:
     return math.hypot(*(float(torch.linalg.vector_norm(value.detach())) for value in tangent.values()))
 
 
+def distance(before: Network, after: Network) -> float:
+    """‖θ_T − θ₀‖_F over all trained parameters of two copies of one network."""
+    start = before.trained
+    differences = (value.detach() - start[name].detach() for name, value in after.trained.items())
+    return math.sqrt(sum(float(difference.square().sum()) for difference in differences))
+
+
+def open_gates(gates: Tensor | None) -> float | None:
+    """Share of gates (booleans of any shape) that are open; None where there are none."""
+    return None if gates is None else float(gates.double().mean())
+
+
 def gate_flips(before: Tensor | None, after: Tensor | None) -> float | None:
     """Share of gates (booleans of one shape) that differ; None where there are none."""
     return None if before is None or after is None else float((before != after).double().mean())

@@ -4,7 +4,7 @@ import scipy.linalg
 import torch
 
 import lab
-from lab.kernels.spectrum import Spectrum, solve
+from lab.kernels.spectrum import Spectrum, largest_eigenvalue, solve
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
@@ -133,3 +133,10 @@ def test_cholesky_names_a_singular_kernel():
     with pytest.raises(lab.LabError, match="raise the penalty"):
         solve(K, np.ones(2))
     assert solve(K, np.ones(2), 1.0) == pytest.approx([0.5, 1.0])
+
+
+def test_the_largest_eigenvalue_is_the_spectrums_and_that_of_a_zero_kernel_is_zero():
+    root = draw(6, 4)
+    kernel = (root @ root.T).reshape(3, 2, 3, 2)
+    assert largest_eigenvalue(kernel) == pytest.approx(Spectrum(kernel).lambda_max, rel=EXACT)
+    assert largest_eigenvalue(torch.zeros(3, 2, 3, 2)) == 0

@@ -6,8 +6,9 @@ import torch
 import lab
 from lab.kernels.singular import spectral_norm
 from lab.measures.exponents import fit_exponent, mean_interval
-from lab.measures.gap import disagreement, tracking_gap
-from lab.measures.motion import MOTIONS
+from lab.measures.gap import disagreement, taylor_disagreement, tracking_gap, with_divergences
+from lab.measures.kernels import gradient_ratio
+from lab.measures.motion import MOTIONS, distance, open_gates
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
@@ -125,3 +126,54 @@ def test_gate_flips_count_signs_of_preactivations():
     assert result.motion.gate_flips == pytest.approx(float(flipped))
     smooth = lab.side_by_side(lab.ElmanRNN.like(task, 8, activation="tanh"), task, lab.Descent(2))
     assert smooth.motion.gate_flips is None
+
+
+def test_a_gap_is_infinite_from_the_first_divergence_on():
+    gap, steps = np.array([0.0, 0.1, 0.2]), np.array([0, 5, 10])
+    assert with_divergences(gap, steps, None, None).tolist() == [0.0, 0.1, 0.2]
+    assert with_divergences(gap, steps, 7, None).tolist() == [0.0, 0.1, np.inf]
+    assert with_divergences(gap, steps, 7, 5).tolist() == [0.0, np.inf, np.inf]
+
+
+def test_the_taylor_model_disagrees_with_another_kernels_closed_form_alone():
+    task = lab.tasks.separable(samples=8, test=4, length=3, features=4)
+    network = lab.ElmanRNN.like(task, 16)
+    regressor, rate = lab.KernelRegressor.at(network, task), 0.004
+    own, other = (regressor.trajectory(lab.Descent(30), used) for used in (rate, 1.5 * rate))
+    assert taylor_disagreement(network, task, own, rate, 1.0) < EXACT
+    wrong = np.abs(own.test - other.test).max()
+    assert taylor_disagreement(network, task, other, rate, 100.0) == pytest.approx(wrong / 100, rel=1e-6)
+
+
+def test_the_distance_is_the_norm_of_all_differences():
+    network = lab.ElmanRNN(6, 3, trained=("W", "B"))
+    moved = network.copy()
+    with torch.no_grad():
+        moved.W[0, 0] += 3.0
+        moved.B[0, 1] -= 4.0
+    assert distance(network, moved) == pytest.approx(5.0, rel=EXACT)
+    assert distance(network, network) == 0
+
+
+def test_open_gates_are_positive_preactivations():
+    network = lab.ElmanRNN(8, 3, seed=1)
+    inputs = draw(4, 5, 3)
+    steps, h = [], torch.zeros(4, 8, dtype=torch.float64)
+    for t in range(5):
+        g = h @ network.W.detach().T + inputs[:, t] @ network.A.detach().T
+        h = g.clamp(min=0)
+        steps.append(g > 0)
+    assert open_gates(network.gates(inputs)) == pytest.approx(float(torch.stack(steps).double().mean()), rel=EXACT)
+    assert open_gates(None) is None
+
+
+def test_the_gradient_ratio_is_autograds():
+    network, inputs, targets = lab.ElmanRNN(16, 3), draw(4, 5, 3), draw(4, 1)
+    loss = 0.5 * (network(inputs) - targets).square().sum()
+    (gradient,) = torch.autograd.grad(loss, network.W)
+    expected = float(gradient.square().sum() / (16 * loss.detach()))
+    kernel = lab.empirical_ntk(network, inputs)
+    found = gradient_ratio(kernel, network(inputs).detach() - targets, 16)
+    assert found == pytest.approx(expected, rel=EXACT)
+    values = np.linalg.eigvalsh(kernel.reshape(4, 4).numpy())
+    assert 2 * values[0] / 16 <= found <= 2 * values[-1] / 16
