@@ -86,6 +86,11 @@ class KernelRegressor:
             came = f"shape {tuple(getattr(self, name).shape)}"
             refuse(name, came, wanted[name], "take all of them from one network and one task")
 
+    @property
+    def residual(self) -> Array:
+        """f₀ − y on the training set, (n, o)."""
+        return np.asarray((self.outputs - self.targets).numpy())
+
     @classmethod
     def at(cls, network: Network, task: Task) -> Self:
         """The linear model around a network's present weights: its tangent kernels on both splits, and its outputs."""

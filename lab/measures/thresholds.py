@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,6 +83,27 @@ def falls_through(places: ArrayLike, values: ArrayLike, level: float) -> Thresho
     after = int(below[0])
     share = fitted[after - 1] / (fitted[after - 1] - fitted[after])
     return Threshold(float(np.exp(x[after - 1] + share * (x[after] - x[after - 1]))))
+
+
+def falls_of_each(places: ArrayLike, curves: Mapping[str, ArrayLike], level: float) -> dict[str, Threshold]:
+    """`falls_through` for several curves over the same places (w,), by name.
+
+    A curve counts at the places at which it is finite; one that is finite nowhere is left out.
+    """
+    x, found = np.asarray(places, dtype=np.float64), {}
+    for name, curve in curves.items():
+        values = np.asarray(curve, dtype=np.float64)
+        seen = np.isfinite(values)
+        if seen.any():
+            found[name] = falls_through(x[seen], values[seen], level)
+    return found
+
+
+def earliest(thresholds: Iterable[Threshold]) -> Threshold | None:
+    """The smallest of some thresholds; right censored ones count only if all are. None if there are none."""
+    found = list(thresholds)
+    known = [threshold for threshold in found if threshold.censored != "right"]
+    return min(known or found, key=lambda threshold: threshold.value, default=None)
 
 
 def holds_up_to(places: ArrayLike, holds: ArrayLike) -> Threshold:

@@ -7,7 +7,6 @@ import torch
 import lab
 from lab.errors import LabError
 from lab.measures import landscape
-from lab.measures.path import decay_rate, kernel_path
 from tests.references import dense_jacobian, draw, product
 from tests.tolerances import DIFFERENCE_STEP, EXACT, OUTPUTS, SINGLE, relative
 
@@ -182,32 +181,64 @@ def test_a_barrier_is_what_rises_above_the_higher_end():
     assert landscape.barrier([3.0, 2.0, 1.0]) == 0.0
 
 
-def test_a_path_stays_inside_its_own_extremes_and_stops():
-    task, net = TASK, network("last", 64)
-    before = net.W.detach().clone()
-    path = kernel_path(net, task, lab.Descent(200, record="all"), 1e-2)
-    assert path.exit == "reached"
-    assert path.mse[-1] < 1e-2 <= path.mse[:-1].min()
-    assert (2 * path.lambda_min <= path.force * (1 + EXACT)).all()
-    assert (path.force <= 2 * path.lambda_max * (1 + EXACT)).all()
-    assert torch.equal(net.W, before)
+@pytest.mark.parametrize("readout", READOUTS)
+def test_the_shortest_fit_against_least_squares(readout):
+    net = network(readout, 24)
+    motion = landscape.shortest_fit(net, TASK.train_inputs, lab.KernelRegressor.at(net, fitting_task(readout)))
+    targets = fitting_task(readout).train_targets.flatten(1)
     with torch.no_grad():
-        end = path.network(task.train_inputs)
-    assert path.mse[-1] == pytest.approx(float((end - task.train_targets).square().mean()), rel=EXACT)
-    assert path.lambda_min[-1] == pytest.approx(dense_extremes(path.network, task.train_inputs)[0], rel=1e-8)
-    leaf = path.network.copy()
-    (0.5 * (leaf(task.train_inputs) - task.train_targets).square().sum()).backward()
-    loss = 0.5 * path.mse[-1] * task.train_targets.numel()
-    assert path.force[-1] == pytest.approx(float(leaf.W.grad.square().sum()) / loss, rel=1e-8)
+        residual = (targets - net(TASK.train_inputs).flatten(1)).flatten()
+    J = dense_jacobian(net, TASK.train_inputs)["W"].flatten(0, 1)
+    expected = torch.linalg.lstsq(J, residual, driver="gelsd").solution  # of least norm
+    assert relative(motion.flatten(), expected) < 1e-6
 
 
-def test_a_path_says_how_it_ended():
-    assert kernel_path(network(width=32), TASK, lab.Descent(3), 1e-9).exit == "undecided"
-    assert kernel_path(network(width=32), TASK, lab.Descent(50, 100.0), 1e-9).exit == "diverged"
+def fitting_task(readout):
+    return TASK.at_every_step() if readout == "all" else TASK
 
 
-def test_the_decay_rate_is_that_of_the_last_decade():
-    steps = np.arange(60.0)
-    mse = np.where(steps < 20, np.exp(-0.5 * steps), np.exp(-10 - 0.1 * (steps - 20)))
-    assert decay_rate(steps, mse, np.exp(-12.1)) == pytest.approx(0.1, rel=1e-6)
-    assert decay_rate(steps[:2], mse[:2], 0.1) is None
+def test_where_the_linear_model_does_not_fit_there_is_no_shortest_fit():
+    task = lab.tasks.SequenceTask(TASK.train_inputs[[0, 0]], TASK.train_targets[:2])  # the same sample twice
+    net = network()
+    assert landscape.shortest_fit(net, task.train_inputs, lab.KernelRegressor.at(net, task)) is None
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+def test_loss_and_gradient_against_autograd(readout):
+    net, targets = network(readout), fitting_task(readout).train_targets.flatten(1)
+    loss, gradient = landscape.loss_and_gradient(net, TASK.train_inputs, targets)
+    leaf = net.copy()
+    expected = 0.5 * (leaf(TASK.train_inputs).flatten(1) - targets).square().sum()
+    expected.backward()
+    assert loss == pytest.approx(float(expected.detach()), rel=EXACT)
+    assert relative(gradient, leaf.W.grad) < OUTPUTS
+
+
+def test_no_constant_has_a_lower_loss_than_the_mean():
+    targets = draw(7, 3, seed=2)
+    best = landscape.constant_loss(targets)
+    for constant in (targets.mean(0), *draw(20, 3, seed=4)):
+        assert best <= 0.5 * float((targets - constant).square().sum()) * (1 + EXACT)
+    assert best == pytest.approx(0.5 * float((targets - targets.mean(0)).square().sum()), rel=EXACT)
+
+
+def test_lowest_eigenvalues_by_direction_are_those_of_each_search():
+    net, radii = network("last", 24), [0.1, 0.4, 1.6, 3.2]
+    lines = {"gaussian": landscape.gaussian_direction(net, 0)}
+    stop = landscape.extremes(net, TASK.train_inputs)[0] / 4
+    found = landscape.lowest_by_direction(net, TASK.train_inputs, lines, radii, stop=stop, iterations=2)
+    assert set(found) == {"gaussian", "adversarial"}
+    assert found["gaussian"].tolist() == landscape.lowest_along(net, TASK.train_inputs, lines["gaussian"], radii)
+    searched = landscape.lowest_in_balls(net, TASK.train_inputs, radii, stop=stop, iterations=2)
+    assert 0 < len(searched) < len(radii)
+    assert found["adversarial"][: len(searched)].tolist() == searched
+    assert np.isnan(found["adversarial"][len(searched) :]).all()
+
+
+def test_remainders_along_a_line_are_those_at_its_points():
+    net, direction = network(), draw(12, 12, seed=5)
+    found = landscape.remainders_along(net, TASK.train_inputs, direction, [0.1, 0.5])
+    assert list(found) == ["total", "kinks", "multilinear"]
+    for place, radius in enumerate((0.1, 0.5)):
+        single = landscape.remainder(net, TASK.train_inputs, radius * direction)
+        assert [values[place] for values in found.values()] == [single.total, single.kinks, single.multilinear]

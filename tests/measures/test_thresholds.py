@@ -258,3 +258,21 @@ def test_places_of_yes_and_no(marks, up_to, hit):
 def test_places_that_do_not_ascend_are_refused(places):
     with pytest.raises(LabError, match="ascending"):
         thresholds.holds_up_to(places, [True, False])
+
+
+def test_each_curve_falls_where_it_is_known():
+    places = [1.0, 2.0, 4.0]
+    curves = {"all": [4.0, 2.0, 1.0], "early": [4.0, 1.0, np.nan], "late": [np.nan, 4.0, 3.0], "none": [np.nan] * 3}
+    found = thresholds.falls_of_each(places, curves, 2.0)
+    assert list(found) == ["all", "early", "late"]
+    assert found["all"] == falls_through(places, curves["all"], 2.0)
+    assert found["early"] == falls_through([1.0, 2.0], [4.0, 1.0], 2.0)
+    assert found["late"] == Threshold(4.0, "right")
+
+
+def test_the_earliest_threshold_is_a_known_one_if_there_is_one():
+    low, high, open_end = Threshold(2.0), Threshold(3.0, "left"), Threshold(1.0, "right")
+    assert thresholds.earliest([high, open_end, low]) == low
+    assert thresholds.earliest([open_end, high]) == high
+    assert thresholds.earliest([Threshold(5.0, "right"), open_end]) == open_end
+    assert thresholds.earliest([]) is None
