@@ -25,7 +25,7 @@ from comparisons.kit.fits import (
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
-from comparisons.kit.numbers import Number, Numbers, finite
+from comparisons.kit.numbers import Number, Numbers, finite, ratio
 from comparisons.kit.settings import (
     CHOOSES,
     Count,

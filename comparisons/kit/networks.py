@@ -31,30 +31,30 @@ _JACOBIAN_BYTES = 2**28  # that a kernel holds at most, as lab.jacobians.gram.ME
 Readout = Annotated[str, OneOf("last", "all", "mean")]
 Block = Annotated[str, OneOf(*BLOCKS)]
 TASK = "digits, separable, templates, a UCR/UEA set such as ItalyPowerDemand (extra [data]), or a file of series."
+READOUTS = "Losses: last and mean have one output per sample; all is the paper's, over time steps 2 to L."
+SAMPLES = "Training samples, and as many test samples; none: the task's own number."
+Task = Annotated[str, doc(TASK)]
+Samples = Annotated[int | None, doc(SAMPLES)]
+Readouts = Annotated[tuple[Readout, ...], Distinct(), CHOOSES, doc(READOUTS)]
+Widths = Annotated[tuple[Count, ...], Distinct(), CHOOSES, doc("Widths m.")]
+Dtype = Annotated[Precision, doc("Precision of weights and outputs; eigen-solves are in float64.")]
 
 
 @dataclass(frozen=True)
 class NetworkSettings(Settings):
     """Task, network and grid of a comparison of one network over widths and seeds."""
 
-    task: Annotated[str, doc(TASK)] = "digits"
-    samples: Annotated[int | None, doc("Training samples, and as many test samples; none: the task's own number.")] = (
-        None
-    )
-    readouts: Annotated[
-        tuple[Readout, ...],
-        Distinct(),
-        CHOOSES,
-        doc("Losses: last and mean have one output per sample; all is the paper's, over time steps 2 to L."),
-    ] = ("last", "all")
-    widths: Annotated[tuple[Count, ...], Distinct(), CHOOSES, doc("Widths m.")] = (64, 128, 256, 512, 1024)
+    task: Task = "digits"
+    samples: Samples = None
+    readouts: Readouts = ("last", "all")
+    widths: Widths = (64, 128, 256, 512, 1024)
     seeds: Annotated[Count, CHOOSES, doc("Number of initializations at each width.")] = 5
     data_seed: Annotated[Seed, doc("Seed of the data, which are the same for all widths and seeds.")] = 0
     critical_fraction: Annotated[Positive, doc("c in η = 2c/λ_max.")] = 0.5
     activation: Annotated[str, OneOf("relu", "erf", "tanh", "softplus"), doc("Activation φ.")] = "relu"
     parametrization: Annotated[str, OneOf("paper", "ntk"), doc("Allen-Zhu, Li, Song 2019, or NTK.")] = "paper"
     trained: Annotated[tuple[Block, ...], Distinct(), doc("Matrices that are trained, among W, A, B.")] = ("W",)
-    dtype: Annotated[Precision, doc("Precision of weights and outputs; eigen-solves are in float64.")] = "float32"
+    dtype: Dtype = "float32"
 
     def check(self) -> None:
         """Refuse a task that is not there, and an activation that the parametrization does not allow."""
@@ -72,9 +72,7 @@ class NetworkSettings(Settings):
 class CentredSettings(NetworkSettings):
     """`NetworkSettings` for comparisons in which a run that first forgets its own f₀ would hide the answer."""
 
-    readouts: Annotated[tuple[Readout, ...], Distinct(), CHOOSES, doc("Losses: last, all (steps 2 to L), mean.")] = (
-        "last",
-    )
+    readouts: Readouts = ("last",)
     centred: Annotated[bool, doc("Outputs are f(θ) − f(θ₀); E f₀² = Σ_t ‖x_t‖² is large beside targets of size 1.")] = (
         True
     )

@@ -102,5 +102,10 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and np.isfinite(value) else None
 
 
+def ratio(value: float | None, unit: float | None) -> float | None:
+    """The value over the unit; None where either is missing, or where that is not finite."""
+    return finite(value / unit) if value is not None and unit else None
+
+
 def _floats(values: Iterable[Any]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
