@@ -198,6 +198,19 @@ def _bounds(said: Sequence[object]) -> list[object]:
 
 
 def hints_of(kind: type[Any]) -> dict[str, Any]:
-    """Annotations of a dataclass's fields, constraints included, in the order of the fields."""
-    found = typing.get_type_hints(kind, include_extras=True)
-    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+    """Annotations of a dataclass's fields, constraints included, in the order of the fields.
+
+    A field that a subclass declares again with a bare type, to change its default, keeps the annotation of its base.
+    """
+    return {field.name: _hint_of(kind, field.name) for field in dataclasses.fields(kind)}
+
+
+def _hint_of(kind: type[Any], name: str) -> Any:
+    declared = [base for base in kind.__mro__ if name in base.__dict__.get("__annotations__", {})]
+    found = [typing.get_type_hints(base, include_extras=True)[name] for base in declared]
+    return next((hint for hint in found if _is_constrained(hint)), found[0])
+
+
+def _is_constrained(hint: Any) -> bool:
+    base, said = constraints(hint)
+    return bool(said) or any(_is_constrained(option) for option in typing.get_args(base))
