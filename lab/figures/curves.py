@@ -133,6 +133,21 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     return ax
 
 
+def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floor: float = 0.0) -> Axes:
+    """Names beside the right ends of curves (x, y, text, color); see `label_ends`.
+
+    A curve that ends below ``floor``, outside the picture, is named where it falls below. One that does not end at a
+    finite positive value has no name.
+    """
+    leaving = [curve for curve in curves if curve[1][-1] < floor]
+    ends = [(x[-1], y[-1], text, color) for x, y, text, color in curves if y[-1] >= floor and 0 < y[-1] < np.inf]
+    places = [int(np.argmax(y < floor)) for _, y, _, _ in leaving]
+    for place, (x, y, text, color) in zip(places, leaving, strict=True):
+        align = "right" if place == min(places) else "left"
+        ax.annotate(f" {text} ", (x[place], y[place]), color=color, ha=align)
+    return label_ends(ax, ends)
+
+
 def _spread(heights: Sequence[float], apart: float) -> list[float]:
     """Ascending heights at least ``apart`` from each other: those in each other's way stand around their mean."""
     groups: list[list[float]] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lab.errors import check_choice
@@ -39,6 +40,8 @@ NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARN
 QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#6b6b6b"
 
+_REACH = 0.45  # of a colour map, from its middle on
+
 _BASE = {
     "figure.dpi": 110,
     "savefig.dpi": 150,
@@ -57,6 +60,13 @@ _BASE = {
 }
 _LECTURE = {"font.size": 15, "axes.titlesize": 17, "axes.labelsize": 15, "lines.linewidth": 3.0, "savefig.dpi": 120}
 STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_LECTURE}}
+
+
+def diverging(place: float) -> str:
+    """A colour for a place from −1 to 1: blues below 0, black at 0, oranges above; darker further out."""
+    if place == 0:
+        return "#000000"
+    return to_hex(mpl.colormaps["Blues" if place < 0 else "Oranges"](0.5 + _REACH * min(abs(place), 1.0)))
 
 
 @contextmanager

@@ -7,6 +7,8 @@ along the way, so that a product of a hundred factors neither overflows nor unde
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +17,76 @@ from torch import Tensor
 
 from lab.errors import check_integer, refuse
 from lab.jacobians.factored import Unrolled
+from lab.kernels.infinite import infinite_nngp
 from lab.kernels.singular import largest_singular_value
+from lab.networks.elman import ElmanRNN
 
 Array = NDArray[np.float64]
+
+_FAINT = 1e-6  # a distance from a correlation ρ has an error of about √ε: smaller ones are rounding
+
+
+class Rates(NamedTuple):
+    """Growth in nats per step.
+
+    Attributes
+    ----------
+    backward
+        Of the product ‖B D_L W … D_{L−k+1} W‖ with the number k of factors.
+    first_input
+        Of the state where all inputs after the first step are zero.
+    states
+        Of the state with an input at every step, over the second half of the steps.
+    """
+
+    backward: Array
+    first_input: Array
+    states: Array
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Logarithms of norms and distances along one network, for n sequences of L steps in pairs.
+
+    Attributes
+    ----------
+    backward
+        log ‖B D_L W … D_{L−k+1} W‖₂ for k = 1…L−1 factors, shape (L−1, n); see `backward_log_norms`.
+    states, first_input
+        log ‖h_t‖ with the inputs as they are, and with zeros for all inputs after the first step, shape (L, n).
+    directions, distances
+        log ‖h_t/‖h_t‖ − h'_t/‖h'_t‖‖ and log ‖h_t − h'_t‖ of samples 2i and 2i+1, shape (L, n/2).
+    """
+
+    backward: Array
+    states: Array
+    first_input: Array
+    directions: Array
+    distances: Array
+
+    def rates(self) -> Rates:
+        """Growth per step of each sample, (n,)."""
+        late = self.states[len(self.states) // 2 :]
+        return Rates(growth_rate(self.backward), growth_rate(self.first_input), growth_rate(late))
+
+    def kept(self) -> tuple[Array, Array]:
+        """Logs of the shares of directions and of distances that each pair keeps from the first to the last step."""
+        return self.directions[-1] - self.directions[0], self.distances[-1] - self.distances[0]
+
+
+@torch.no_grad()
+def follow_signals(network: ElmanRNN, inputs: Tensor) -> Signals:
+    """Norms and distances along a network on pairs of sequences (n, L, p); refuses as `pair_differences` does."""
+    first = inputs.clone()
+    first[:, 1:] = 0
+    unrolled = network.unroll(inputs)
+    return Signals(
+        backward=backward_log_norms(unrolled),
+        states=forward_log_norms(unrolled),
+        first_input=forward_log_norms(network.unroll(first)),
+        directions=direction_distances(unrolled),
+        distances=state_distances(unrolled),
+    )
 
 
 @torch.no_grad()
@@ -147,6 +216,41 @@ def direction_distances(unrolled: Unrolled) -> Array:
 def state_distances(unrolled: Unrolled) -> Array:
     """log ‖h_t − h'_t‖ of samples 2i and 2i+1, shape (L, n/2); see `pair_differences` for precision."""
     return _logs(torch.linalg.vector_norm(pair_differences(unrolled), dim=2))
+
+
+def limit_direction_distances(network: ElmanRNN, inputs: Tensor, steps: Sequence[int]) -> Array:
+    """Geometric mean over pairs of ‖h_t/‖h_t‖ − h'_t/‖h'_t‖‖ at some steps t as the width grows, shape (len(steps),).
+
+    From the correlation ρ of the states in `lab.infinite_nngp`, as √(2 − 2ρ); NaN where that is lost in rounding.
+
+    Parameters
+    ----------
+    network
+        Its activation and scales are read, never a weight.
+    inputs
+        Samples 2i and 2i+1 are a pair, shape (n, L, p).
+    steps
+        Numbers t from 1 to L.
+    """
+    distances = []
+    for step in steps:
+        table = infinite_nngp(network, inputs[:, :step])[:, 0, :, 0].cpu().numpy()
+        norms = np.sqrt(np.diag(table))
+        correlations = (table / np.outer(norms, norms))[range(0, len(table), 2), range(1, len(table), 2)]
+        distances.append(np.sqrt(np.maximum(2 - 2 * correlations, 1e-300)))
+    means = np.exp(np.log(distances).mean(1))
+    return np.where(means > _FAINT, means, np.nan)
+
+
+def limit_rates(variances: Array, length: int) -> Rates:
+    """Rates of ReLU networks as their width grows, for each variance c/m of W (k,), over L steps.
+
+    ½ log(c/2) backwards, and forwards from the first input. With inputs of unit length at every step and A of variance
+    2/m, E‖h_t‖² = Σ_{s<t} (c/2)^s: it levels off for c < 2, grows as t at c = 2, and as (c/2)^t above.
+    """
+    free = np.asarray(0.5 * np.log(variances / 2))
+    squares = np.cumsum((variances / 2) ** np.arange(length)[:, None], axis=0)
+    return Rates(free, free, growth_rate(0.5 * np.log(squares[length // 2 :])))
 
 
 def _logs(norms: Tensor) -> Array:
