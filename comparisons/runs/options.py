@@ -1,0 +1,102 @@
+"""Where and how a run is computed: the options of the command, and keywords of `comparisons.run`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import doc
+
+from lab.errors import LabError
+from lab.sweeps import Pool, Shard, usable_cores
+
+Preset = Literal["fast", "default", "full"]
+Executor = Literal["serial", "processes", "dask"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how to run; none of these changes a number of the result. No setting has one of these names."""
+
+    preset: Annotated[Preset, doc("Settings to start from.")] = "default"
+    config: Annotated[Path | None, doc("TOML file with settings; it overrides the preset, and flags override it.")] = (
+        None
+    )
+    out: Annotated[
+        Path | None, doc("Run directory; runs/NAME, or runs/NAME-PRESET for other presets than default. Resumes.")
+    ] = None
+    executor: Annotated[Executor, doc("Where cells are computed.")] = "processes"
+    workers: Annotated[int | None, doc("Cells at a time. One per usable core if not given, one on cuda.")] = None
+    scheduler: Annotated[str | None, doc("Address of a running Dask scheduler, for executor dask.")] = None
+    shard: Annotated[str | None, doc("Run share i of N alone, as i/N counted from 1, of a job array.")] = None
+    device: Annotated[str, doc("cpu or cuda.")] = "cpu"
+    threads: Annotated[int, doc("Threads of one cell.")] = 1
+    progress: Annotated[bool, doc("Show a progress bar.")] = True
+    dry_run: Annotated[bool, doc("Show what would be run, and run nothing.")] = False
+
+    def pool(self) -> Pool:
+        """The workers that these options ask for.
+
+        Raises
+        ------
+        LabError
+            An unknown device, workers beside a scheduler, numbers out of range.
+        """
+        check_device(self.device)
+        if self.workers is not None and self.scheduler is not None:
+            came = f"{self.workers} with a scheduler"
+            raise LabError("workers", came, "one of the two", "drop --workers: the cluster has them")
+        workers = self.workers
+        if workers is None:
+            workers = 1 if self.device.startswith("cuda") else usable_cores()
+        prepare = functools.partial(prepare_process, self.threads, self.device)
+        return Pool(self.executor, workers, self.threads, self.device, prepare, self.scheduler)
+
+    def share(self) -> Shard:
+        """The share of the cells that these options ask for."""
+        return Shard.parse(self.shard) if self.shard is not None else Shard(1, 1)
+
+    def directory(self, title: str) -> Path:
+        """The run directory of a comparison."""
+        return self.out or Path("runs") / (title if self.preset == "default" else f"{title}-{self.preset}")
+
+
+NAMES = tuple(entry.name for entry in fields(RunOptions))
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have; the processor is known without torch."""
+    if device == "cpu":
+        return
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or (":" in device and not index.isdigit()):
+        raise LabError("device", repr(device), "cpu, cuda or cuda:N", "leave --device out for the processor")
+    import torch
+
+    if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
+        allowed = f"a device that torch sees: cpu and {torch.cuda.device_count()} of cuda"
+        raise LabError("device", repr(device), allowed, "use --device cpu, or install a torch with CUDA")
+
+
+def prepare_process(threads: int, device: str) -> None:
+    """Prepare a process that measures: its threads, its device, full float32 products.
+
+    Parameters
+    ----------
+    threads
+        Threads of every numerical library here, which decide the order of sums and so the last bits.
+    device
+        Where torch puts new tensors.
+    """
+    import scipy.linalg  # noqa: F401 (loaded now, so that its linear algebra is limited too)
+    import threadpoolctl  # type: ignore[import-untyped]
+    import torch
+
+    threadpoolctl.threadpool_limits(threads)
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if device != "cpu":
+        torch.set_default_device(device)

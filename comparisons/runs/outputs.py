@@ -1,0 +1,200 @@
+"""From the cells of a run directory to the conclusion, the table, the summary and the figures."""
+
+from __future__ import annotations
+
+import functools
+import html
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comparisons.kit.comparison import Arrays, Comparison, Conclusion
+from comparisons.kit.numbers import Number
+from comparisons.runs.registry import find, typed
+from lab.errors import check_choice, refuse
+from lab.sweeps import Cell, Results, Store, signs, versions
+from lab.sweeps.cells import matches, pretty
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """A run directory and what its committed cells say; nothing is trained here. It shows itself in Jupyter.
+
+    Attributes
+    ----------
+    comparison, store
+        The module that asks, and the directory.
+    results
+        Table and arrays of the committed cells.
+    conclusion
+        Numbers by key, and the verdict.
+    counts
+        Cells by fate: total, failed (tried, and an error is known), missing (absent for any other reason), diverged.
+    """
+
+    comparison: Comparison
+    store: Store
+    results: Results
+    conclusion: Conclusion
+    counts: Mapping[str, int]
+
+    @property
+    def directory(self) -> Path:
+        """Where the cells are."""
+        return self.store.directory
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings by name, as JSON."""
+        return dict(self.store.manifest["settings"])
+
+    @property
+    def numbers(self) -> dict[str, Number]:
+        """The numbers by the text of their keys, such as ``exponent.gap_test``."""
+        return {str(key): number for key, number in self.conclusion.numbers.items()}
+
+    @property
+    def verdict(self) -> str:
+        """The answer to the question, in a sentence or two."""
+        return self.conclusion.verdict
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per committed cell."""
+        return self.results.table
+
+    @functools.cached_property
+    def figures(self) -> dict[str, Figure]:
+        """The figures, by name."""
+        return draw(self)
+
+    def arrays(self, **fields: Any) -> list[tuple[Any, Arrays]]:
+        """Pairs of cell and arrays of every committed cell that has these fields, as in ``run.arrays(width=64)``."""
+        found = [cell for cell in self.results.cells if matches(cell, fields)]
+        return [(typed(self.comparison, cell), self.results.read(cell)) for cell in found]
+
+    def __repr__(self) -> str:
+        counts = self.counts
+        return (
+            f"Run({self.comparison.question!r}, {len(self.results.cells)} of {counts['total']} cells, {self.directory})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Question, verdict, numbers with intervals, and the figures."""
+        rows = [f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(str(number))}</td></tr>"
+                for key, number in self.numbers.items()]  # fmt: skip
+        pictures = [f"<p>{render(figure, 'svg').decode()}</p>" for figure in self.figures.values()]
+        table = f"<details><summary>{len(rows)} numbers</summary><table>{''.join(rows)}</table></details>"
+        said = [f"<p><b>{html.escape(self.comparison.question)}</b></p>", f"<p>{html.escape(self.verdict)}</p>"]
+        return "\n".join([*said, table, *pictures])
+
+
+def comparison_of(store: Store) -> Comparison:
+    """The comparison that a run directory belongs to.
+
+    Raises
+    ------
+    LabError
+        If the directory holds no run, or one of a comparison or version that is not here.
+    """
+    manifest = store.manifest
+    comparison = find(manifest.get("source") or manifest["comparison"])
+    if manifest["version"] != comparison.version:
+        came = f"cells of version {manifest['version']} of {manifest['comparison']}"
+        refuse("directory", came, f"version {comparison.version}", "run it again with another --out")
+    return comparison
+
+
+def read(comparison: Comparison, store: Store, cells: Sequence[Cell]) -> Run:
+    """Read the committed ones of ``cells``, count the others, and conclude."""
+    results = store.results(cells)
+    table = results.table
+    empty = Conclusion({}, "There is no measurement to conclude from.")
+    conclusion = comparison.conclude(table) if len(table) else empty
+    return Run(comparison, store, results, conclusion, _count(store, cells, results))
+
+
+def _count(store: Store, cells: Sequence[Cell], results: Results) -> dict[str, int]:
+    there = {store.key(cell) for cell in results.cells}
+    absent = [key for key in map(store.key, cells) if key not in there]
+    failed = sum(signs.failure(store.directory, key) is not None for key in absent)
+    column = results.table["diverged"].dropna() if "diverged" in results.table else ()
+    diverged = sum(bool(value) for value in column)
+    return {"total": len(cells), "failed": failed, "missing": len(absent) - failed, "diverged": diverged}
+
+
+def write(run: Run, style: str = "default") -> None:
+    """Write ``table.csv``, ``summary.json`` and ``figures/`` into the run directory.
+
+    Raises
+    ------
+    LabError
+        If there is no such style.
+    """
+    check_style(style)
+    run.store.write_table(run.table)
+    run.store.write("summary.json", pretty(summary(run)))
+    for name, files in pictures(run, style).items():
+        for suffix, content in files.items():
+            run.store.write(f"figures/{name}.{suffix}", content)
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Content of ``summary.json``; ``seconds`` adds up the cells."""
+    manifest = run.store.manifest
+    return {
+        "comparison": manifest["comparison"],
+        "settings": manifest["settings"],
+        "numbers": {name: number.as_json() for name, number in run.numbers.items()},
+        "verdict": run.verdict,
+        "cells": dict(run.counts),
+        "seconds": float(run.table["seconds"].sum()),
+        "versions": versions(),
+    }
+
+
+def pictures(run: Run, style: str = "default", *, outlines: bool = False) -> dict[str, dict[str, bytes]]:
+    """The figures as files: bytes by suffix (png, svg), by name; none without cells.
+
+    ``outlines`` draws the text in the svg as shapes: larger, but the same where the fonts are not installed.
+    """
+    figures = draw(run, style) if run.results.cells else {}
+    return {
+        name: {suffix: render(figure, suffix, style, outlines=outlines) for suffix in ("png", "svg")}
+        for name, figure in figures.items()
+    }
+
+
+def check_style(style: str) -> None:
+    """Refuse a style that `lab.figures.style` does not have."""
+    from lab.figures import style as styles
+
+    check_choice("style", style, styles.STYLES)
+
+
+def draw(run: Run, style: str = "default") -> dict[str, Figure]:
+    """The figures of a run in a style; no display is needed, and none is opened."""
+    from lab.figures import style as styles
+
+    check_style(style)
+    with styles.use(style):
+        return dict(run.comparison.draw(run.results, run.conclusion)) if run.results.cells else {}
+
+
+def render(figure: Figure, suffix: str, style: str = "default", *, outlines: bool = False) -> bytes:
+    """Bytes of a picture; equal figures give equal files, without dates or random names inside."""
+    import matplotlib as mpl
+
+    from lab.figures import style as styles
+
+    buffer = io.BytesIO()
+    options = {"svg.hashsalt": "lazylab", **({"svg.fonttype": "path"} if outlines else {})}
+    with styles.use(style), mpl.rc_context(options):
+        figure.savefig(buffer, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+    return buffer.getvalue()

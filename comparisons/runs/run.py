@@ -1,0 +1,133 @@
+"""`comparisons.run` and `comparisons.load`: a comparison from Python, and what a directory holds."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from comparisons.runs import forecast, outputs, plan
+from comparisons.runs.options import Executor, Preset, RunOptions
+from comparisons.runs.outputs import Run
+from comparisons.runs.registry import find
+from lab.errors import LabWarning
+from lab.sweeps import Outcome, Store
+from lab.sweeps.cells import label
+
+
+def run(
+    name: str | os.PathLike[str],
+    preset: Preset = "default",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    executor: Executor = "processes",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    shard: str | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Run a comparison, or resume it in its directory.
+
+    Parameters
+    ----------
+    name
+        Name of a comparison, or the path of a Python file that has one.
+    preset, config
+        "fast", "default" or "full", and a TOML file: settings to start from.
+    out
+        Run directory; ``runs/NAME``, or ``runs/NAME-PRESET`` for other presets than "default", if not given. Cells that
+        are there are not measured again.
+    executor, workers, scheduler, shard, device, threads, progress
+        As the command's options of these names.
+    settings
+        Settings of the comparison that differ from the preset, as in ``widths=(64, 128)``.
+
+    Returns
+    -------
+    Run
+        Numbers, verdict, table, figures and arrays. ``table.csv``, ``summary.json`` and ``figures/`` are written too,
+        unless this is a share of a run whose other shares are not complete.
+
+    Raises
+    ------
+    LabError
+        Unknown or refused settings or options, before any work; a directory that holds another run.
+
+    Warns
+    -----
+    LabWarning
+        Cells that failed (their tracebacks are in ``failures.txt``); a run that needs more memory than is free.
+
+    Examples
+    --------
+    >>> import comparisons
+    >>> found = comparisons.run("stability", "fast", widths=(16, 32), progress=False)  # doctest: +SKIP
+    >>> found.numbers["critical_c"].value  # doctest: +SKIP
+    """
+    options = RunOptions(
+        preset=preset,
+        config=None if config is None else Path(config),
+        out=None if out is None else Path(out),
+        executor=executor,
+        workers=workers,
+        scheduler=scheduler,
+        shard=shard,
+        device=device,
+        threads=threads,
+        progress=progress,
+    )
+    asked = plan.settings_of(find(os.fspath(name)), options, settings)
+    made = plan.make(os.fspath(name), asked, options)
+    made.claim()
+    advice = memory_advice(made)
+    if advice is not None:
+        warnings.warn(advice, LabWarning, stacklevel=2)
+    outcome = made.measure(progress)
+    write_failures(made, outcome)
+    if outcome.failed:
+        failed = f"{len(outcome.failed)} of {len(made.mine)} cells failed, such as {label(outcome.failed[0].cell)}"
+        warnings.warn(f"{failed}: {outcome.failed[0].error}", LabWarning, stacklevel=2)
+    return conclude(made)
+
+
+def load(directory: str | os.PathLike[str]) -> Run:
+    """What the committed cells of a run directory say; nothing is trained or written.
+
+    Raises
+    ------
+    LabError
+        If the directory holds no run, or one of a comparison or version that is not here.
+    """
+    store = Store(directory)
+    return outputs.read(outputs.comparison_of(store), store, store.manifest["cells"])
+
+
+def conclude(made: plan.Plan, style: str = "default") -> Run:
+    """Read the cells of a plan, and write the outputs unless other shares of the run are not complete."""
+    found = outputs.read(made.comparison, made.store, made.cells)
+    if made.shard.of == 1 or not found.counts["missing"]:
+        outputs.write(found, style)
+    return found
+
+
+def memory_advice(made: plan.Plan) -> str | None:
+    """A sentence about a run that needs more memory than is free here; None where it fits, or is not known."""
+    if made.pool.scheduler is not None:
+        return None
+    return forecast.advice(*forecast.room(made.to_do()[1], made.pool))
+
+
+def write_failures(made: plan.Plan, outcome: Outcome) -> Path | None:
+    """Write the tracebacks of failed cells, remove those of an earlier run; the file, or None without failures."""
+    share = "" if made.shard.of == 1 else f".{made.shard.number}of{made.shard.of}"
+    path = made.store.directory / f"failures{share}.txt"
+    path.unlink(missing_ok=True)
+    if not outcome.failed:
+        return None
+    text = "\n".join(f"{label(each.cell)}\n{each.traceback or each.error}\n" for each in outcome.failed)
+    return made.store.write(path.name, text)

@@ -1,0 +1,129 @@
+"""`comparisons.run` and `comparisons.load`: what a notebook gets, and that the command says the same."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import comparisons
+from comparisons.cli.command import main
+from comparisons.runs.options import NAMES
+from lab.errors import LabError, LabWarning
+
+HERE = Path(__file__).parents[1]
+QUIET = {"executor": "serial", "progress": False}
+
+
+def test_a_run_has_numbers_verdict_table_figures_and_arrays(toy):
+    found = comparisons.run("toy", out="here", **QUIET, widths=[8, 16], seeds=3)
+    assert found.verdict == "The toy runs."
+    assert found.numbers["norm.mean"].seeds == 6
+    assert found.numbers["norm.none"].reason == "nothing to see"
+    assert found.table["width"].tolist() == [8, 8, 8, 16, 16, 16]
+    assert list(found.figures) == ["norms"]
+    pairs = found.arrays(width=16)
+    assert [(cell.width, cell.seed) for cell, _ in pairs] == [(16, 0), (16, 1), (16, 2)]
+    assert all(arrays["matrix"].shape == (16, 16) for _, arrays in pairs)
+    assert found.settings["widths"] == [8, 16]
+    assert found.counts == {"total": 6, "failed": 0, "missing": 0, "diverged": 0}
+
+
+def test_a_run_shows_itself_in_jupyter(toy):
+    page = comparisons.run("toy", out="here", **QUIET)._repr_html_()
+    for text in ("Does the toy run?", "The toy runs.", "<code>norm.mean</code>", "nothing to see", "<svg"):
+        assert text in page
+
+
+def test_the_command_and_the_function_write_the_same_files(toy):
+    comparisons.run("toy", "fast", "one", **QUIET, seeds=3)
+    assert main(["run", "toy", "--preset", "fast", "--seeds", "3", "--executor", "serial", "--out", "two"]) == 0
+    one, two = (pd.read_csv(Path(place) / "table.csv").drop(columns="seconds") for place in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    one, two = (json.loads((Path(place) / "summary.json").read_text()) for place in ("one", "two"))
+    assert one["numbers"] == two["numbers"]
+    assert one["settings"] == two["settings"]
+    assert {path.name for path in Path("one/cells").iterdir()} == {path.name for path in Path("two/cells").iterdir()}
+
+
+def test_presets_have_directories_of_their_own_and_a_run_resumes(toy):
+    assert comparisons.run("toy", **QUIET, log="log").directory == Path("runs/toy")
+    assert comparisons.run("toy", "fast", **QUIET).directory == Path("runs/toy-fast")
+    begun = Path("log").read_text()
+    assert comparisons.run("toy", **QUIET, log="log").counts["total"] == 4
+    assert Path("log").read_text() == begun
+
+
+def test_settings_go_before_the_file_and_the_file_before_the_preset(toy):
+    Path("c.toml").write_text("seeds = 3\nscale = 2\n")
+    found = comparisons.run("toy", "full", "here", config="c.toml", **QUIET, scale=3)
+    assert (found.settings["seeds"], found.settings["scale"]) == (3, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "nothing"}, "comparison: got 'nothing'"),
+        ({"name": "toy", "preset": "huge"}, "preset: got 'huge'"),
+        ({"name": "toy", "widths": 8}, "widths: got 8"),
+        ({"name": "toy", "depth": 8}, "unknown depth"),
+        ({"name": "toy", "device": "abacus"}, "cpu, cuda"),
+        ({"name": "toy", "workers": 0}, "workers"),
+        ({"name": "toy", "executor": "cloud"}, "cloud"),
+        ({"name": "nowhere.py"}, "a Python file that is there"),
+        ({"name": "broken.py"}, "without asked_by"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(toy, arguments, message):
+    Path("broken.py").write_text("question = 'What?'\n")
+    with pytest.raises(LabError, match=message):
+        comparisons.run(**{"out": "here", "progress": False, **arguments})
+    assert not Path("here").exists()
+
+
+def test_failed_cells_are_warned_of_and_the_others_are_there(toy):
+    with pytest.warns(LabWarning, match="2 of 4 cells failed, such as width=13"):
+        found = comparisons.run("toy", out="here", **QUIET, widths=(8, 13), trouble="raise")
+    assert found.counts["failed"] == 2
+    assert found.table["width"].tolist() == [8, 8]
+    assert "thirteen" in Path("here/failures.txt").read_text()
+
+
+def test_load_reads_what_is_there_and_writes_nothing(toy):
+    first = comparisons.run("toy", out="here", **QUIET)
+    before = {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")}
+    again = comparisons.load("here")
+    assert again.numbers == first.numbers
+    pd.testing.assert_frame_equal(again.table, first.table)
+    assert list(again.figures) == ["norms"]
+    assert {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")} == before
+    with pytest.raises(LabError, match="a run directory"):
+        comparisons.load("nowhere")
+
+
+@pytest.mark.parametrize("executor", ["serial", "processes"])
+def test_a_comparison_in_a_file_runs_and_is_found_again(tmp_path, monkeypatch, executor):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(HERE / "toy.py", tmp_path / "mine.py")
+    found = comparisons.run("mine.py", executor=executor, workers=2, progress=False, widths=(4, 5))
+    assert found.directory == Path("runs/mine")
+    assert found.table["width"].tolist() == [4, 4, 5, 5]
+    assert comparisons.load("runs/mine").numbers == found.numbers
+    assert main(["status", "runs/mine"]) == 0
+    assert main(["show", "runs/mine"]) == 0
+    assert main(["run", "./mine.py", "--widths", "4", "5", "--dry-run"]) == 0
+
+
+def test_a_share_concludes_only_with_the_others(toy):
+    assert comparisons.run("toy", out="here", **QUIET, shard="1/2").counts["missing"] == 2
+    assert not Path("here/summary.json").exists()
+    assert comparisons.run("toy", out="here", **QUIET, shard="2/2").counts["missing"] == 0
+    assert Path("here/summary.json").exists()
+
+
+def test_keywords_have_the_names_of_the_options():
+    import inspect
+
+    keywords = set(inspect.signature(comparisons.run).parameters) - {"name", "settings"}
+    assert keywords == set(NAMES) - {"dry_run"}
