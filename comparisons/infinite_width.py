@@ -19,11 +19,6 @@ from comparisons import kit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lab.kernels.spectrum import Spectrum
-    from lab.learners.trajectory import Trajectory
-    from lab.tasks.task import SequenceTask
-    from lab.together import SideBySide
-
 question = "How far is a network of finite width from the infinitely wide one?"
 asked_by = "R3 [Jacot, Gabriel, Hongler]"
 version = 2
@@ -35,7 +30,7 @@ EXPONENTS = kit.family(
     meanings={
         "kernel_error": "‖K₀ − K∞‖_F/‖K∞‖_F, the error of each seed's own kernel; −½ by the central limit theorem "
         "(Jacot, Gabriel, Hongler 2018; for the recurrent network Allen-Zhu, Li, Song 2019, section 2)",
-        "output_error": "RMS(network − predictor) over the test set at τ = ηtλ_max(K∞)/2, in units of RMS(y − f₀)",
+        "output_error": "RMS(network − predictor) over the test set after training, in units of RMS(y − f₀)",
         "tracking_error": "RMS(network − own linearization), a part of the output error",
         "limit_error": "RMS(own linearization − predictor), the other part of the output error",
         RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs "
@@ -52,10 +47,10 @@ FAR_WIDTH = kit.Quantity(
     meaning="Where the power law of that ratio, fitted per seed and averaged, passes ¼: an extrapolation for a typical "
     "seed, right only if the power law continues. Its interval is that of the exponent alone.",
 )
-LEVELS = {
-    "kernel_error": kit.Quantity("kernel_error", meaning="Mean kernel error at the smallest and the largest width."),
-    "output_error": kit.Quantity("output_error", meaning="Mean output error at the smallest and the largest width."),
-}
+LEVELS = kit.family(
+    template="Mean {} at the smallest and the largest width.",
+    meanings={"kernel_error": "kernel error", "output_error": "output error"},
+)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
 F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width.")
 
@@ -73,9 +68,7 @@ THEORY = -0.5
 class Settings(kit.networks.NetworkSettings):
     """Settings of the infinite-width comparison: those of `NetworkSettings`, and how long to train."""
 
-    kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K∞)/2 at which outputs are compared; steps are τ/c.")] = (
-        50.0
-    )
+    kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K∞)/2 of the comparison; steps are τ/c.")] = 50.0
 
 
 PRESETS = {
@@ -124,13 +117,13 @@ def measure(cell: Cell) -> kit.Measured:
     return row, kit.records.trajectories(task, learners)
 
 
-def _limits(cell: Cell, task: SequenceTask) -> tuple[Tensor, Tensor]:
+def _limits(cell: Cell, task: lab.SequenceTask) -> tuple[Tensor, Tensor]:
     """K∞ of the training set, and between test and training set, in float64: λ_min of the paper's loss needs it."""
     limit = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell))
     return lab.infinite_ntk(limit, task.train_inputs), lab.infinite_ntk(limit, task.test_split[0], task.train_inputs)
 
 
-def _distances(kernel: Tensor, limit: Tensor, spectrum: Spectrum) -> kit.Row:
+def _distances(kernel: Tensor, limit: Tensor, spectrum: lab.kernels.spectrum.Spectrum) -> kit.Row:
     """Relative distance of the two kernels, and their spectral distance over the limit's λ_min."""
     defined = spectrum.lambda_min > spectrum.tolerance
     return {
@@ -141,7 +134,7 @@ def _distances(kernel: Tensor, limit: Tensor, spectrum: Spectrum) -> kit.Row:
     }
 
 
-def _row(cell: Cell, result: SideBySide, predicted: Trajectory, distances: kit.Row) -> kit.Row:
+def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distances: kit.Row) -> kit.Row:
     learners = {"network": result.network, "linearized": result.linearized, "predictor": predicted}
     ends = {name: learner.test_outputs[-1:] for name, learner in learners.items()}
     pairs = {"output": ("network", "predictor"), "tracking": ("network", "linearized")}
@@ -201,8 +194,11 @@ def _extrapolated(rows: kit.Table) -> kit.Number:
 def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
     """What the intervals of the two errors say, and from which width on the kernel is close enough."""
     output, kernel = (_error(numbers, name, high) for name in ("output_error", "kernel_error"))
-    start = f"At width {high} the trained network's output {output}. The kernel at initialization {kernel}."
-    return f"{start} {_kernel_sentence(numbers, low)}"
+    return kit.sentences(
+        f"At width {high} the trained network's output {output}.",
+        f"The kernel at initialization {kernel}.",
+        _kernel_sentence(numbers, low),
+    )
 
 
 def _error(numbers: kit.Numbers, name: str, width: int) -> str:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 
 import lab
 from comparisons import kit
-
-if TYPE_CHECKING:
-    from lab.together import SideBySide
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
@@ -117,7 +114,7 @@ def measure(cell: Cell) -> kit.Measured:
     return _row(cell, result), {**kit.records.trajectories(task, result.learners), "loss": loss, **gaps}
 
 
-def _row(cell: Cell, result: SideBySide) -> kit.Row:
+def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
     summary = result.summary()
     reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
     assert result.learning_rate is not None

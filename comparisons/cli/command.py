@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import sys
 import typing
@@ -16,15 +15,15 @@ from typing import Annotated, Any
 import tyro
 
 from comparisons.cli import messages
-from comparisons.cli.flags import early_options, flags, options_of
+from comparisons.cli.execution import DONE, INTERRUPTED, REFUSED, carry_out
+from comparisons.cli.flags import early_options, flags, options_of, refuse_blank_paths
 from comparisons.kit.settings import Settings
 from comparisons.runs import plan
 from comparisons.runs.options import RunOptions
 from comparisons.runs.registry import find, names
 from lab.errors import LabError
-from lab.sweeps import FULL, Store, termination_interrupts, versions
+from lab.sweeps import Store, termination_interrupts, versions
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 EVERY = "all"  # stands for every comparison
 DESCRIPTION = "Full recurrent network, its linearization and its tangent-kernel regressor, side by side."
 
@@ -164,68 +163,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else DONE if stop.code is None else REFUSED
 
 
-def carry_out(made: plan.Plan, options: RunOptions) -> int:
-    """Claim the directory, measure, conclude and print; or print what would be run."""
-    if options.dry_run:
-        made.claim(write=False)
-        messages.print_plan(made)
-        return DONE
-    try:
-        made.claim()
-        return _measure(made, options.progress)
-    except KeyboardInterrupt:
-        messages.print_interrupted(made)
-        return INTERRUPTED
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        messages.print_full(made, error)
-        return FAILED
-
-
-def _measure(made: plan.Plan, progress: bool) -> int:
-    from comparisons.runs import run
-
-    messages.print_warning(run.memory_advice(made))
-    outcome = made.measure(progress)
-    messages.print_failures(made, outcome, run.write_failures(made, outcome))
-    left = len(made.store.missing(made.cells)) if made.shard.of > 1 else 0
-    status = FAILED if outcome.failed else DONE
-    if left:
-        messages.print_share(made, left)
-        return status
-    try:
-        print(messages.describe_run(run.conclude(made)))
-    except Exception as error:
-        if status == DONE:
-            raise
-        print(f"lazylab: no conclusion without them ({type(error).__name__}: {error})", file=sys.stderr)
-    return status
-
-
 def understand(arguments: list[str]) -> Callable[[], int]:
     """The command that the arguments ask for, ready to be called."""
-    _refuse_blank_paths(arguments)
-    if arguments[:1] == ["--version"]:
+    refuse_blank_paths(arguments)
+    first, name = (*arguments, "", "")[:2]
+    if first == "--version":
         return _print_version
-    if arguments[:2] == ["run", EVERY]:
-        return _understand_all(arguments)
-    if arguments[:1] == ["run"] and len(arguments) > 1 and not arguments[1].startswith("-"):
-        return _understand_run(arguments)
-    if arguments[:1] == ["run"] and len(arguments) > 1 and arguments[1] not in ("-h", "--help"):
+    if first != "run" or len(arguments) < 2 or name in ("-h", "--help"):
+        command: Callable[[], int] = _parse(arguments, _run_type(None, [EVERY, *names(), "FILE.py"]))
+        return command
+    if name.startswith("-"):
         fix = "write `lazylab run width --preset fast`"
-        raise LabError("NAME", repr(arguments[1]), "a comparison right after `run`, options behind it", fix)
-    command: Callable[[], int] = _parse(arguments, _run_type(None, [EVERY, *names(), "FILE.py"]))
-    return command
-
-
-def _refuse_blank_paths(arguments: Sequence[str]) -> None:
-    """Refuse ``--out ""``, which an unset variable in a script gives: as a path it would mean the current folder."""
-    joined_by_equals = (argument.partition("=")[::2] for argument in arguments if "=" in argument)
-    for name, value in [*itertools.pairwise(arguments), *joined_by_equals]:
-        if name in ("--out", "--config") and not value.strip():
-            fix = f"name one, or leave {name} out; `{name} .` is the current folder"
-            raise LabError(name.lstrip("-"), "an empty path", "a path", fix)
+        raise LabError("NAME", repr(name), "a comparison right after `run`, options behind it", fix)
+    return _understand_all(arguments) if name == EVERY else _understand_run(arguments)
 
 
 def _understand_run(arguments: list[str]) -> Run:

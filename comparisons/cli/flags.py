@@ -1,9 +1,11 @@
-"""Flags of the command, made from annotations: types and help. Constraints are checked later, as for Python and TOML."""
+"""Flags of the command from annotations: types and help. Constraints are checked later, as for Python and TOML."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import typing
+from collections.abc import Sequence
 from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +15,16 @@ import tyro
 from comparisons.kit.settings import help_of
 from comparisons.kit.values import OneOf, constraints, hints_of
 from comparisons.runs.options import RunOptions
+from lab.errors import LabError
+
+
+def refuse_blank_paths(arguments: Sequence[str]) -> None:
+    """Refuse ``--out ""``, which an unset variable in a script gives: as a path it would mean the current folder."""
+    joined_by_equals = (argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    for name, value in [*itertools.pairwise(arguments), *joined_by_equals]:
+        if name in ("--out", "--config") and not value.strip():
+            fix = f"name one, or leave {name} out; `{name} .` is the current folder"
+            raise LabError(name.lstrip("-"), "an empty path", "a path", fix)
 
 
 def early_options(arguments: list[str]) -> RunOptions:

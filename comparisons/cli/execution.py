@@ -1,0 +1,51 @@
+"""The command carries out a plan: it claims the directory, measures, concludes, prints, and gives an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+from comparisons.cli import messages
+from comparisons.runs import plan
+from comparisons.runs.options import RunOptions
+from lab.sweeps import FULL
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+def carry_out(made: plan.Plan, options: RunOptions) -> int:
+    """Claim the directory, measure, conclude and print; or print what would be run."""
+    if options.dry_run:
+        made.claim(write=False)
+        messages.print_plan(made)
+        return DONE
+    try:
+        made.claim()
+        return _measure(made, options.progress)
+    except KeyboardInterrupt:
+        messages.print_interrupted(made)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        messages.print_full(made, error)
+        return FAILED
+
+
+def _measure(made: plan.Plan, progress: bool) -> int:
+    from comparisons.runs import run
+
+    messages.print_warning(run.memory_advice(made))
+    outcome = made.measure(progress)
+    messages.print_failures(made, outcome, run.write_failures(made, outcome))
+    left = len(made.store.missing(made.cells)) if made.shard.of > 1 else 0
+    status = FAILED if outcome.failed else DONE
+    if left:
+        messages.print_share(made, left)
+        return status
+    try:
+        print(messages.describe_run(run.conclude(made)))
+    except Exception as error:
+        if status == DONE:
+            raise
+        print(f"lazylab: no conclusion without them ({type(error).__name__}: {error})", file=sys.stderr)
+    return status

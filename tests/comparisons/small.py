@@ -1,0 +1,38 @@
+"""Settings with which each comparison runs in a second or two on one core, and states every number that it defines."""
+
+SMALL = {
+    "data_model": {"samples": 12, "seeds": 3, "widest": 64, "width": 16, "test": 16, "models": ("random", "neuron")},
+    "early_sgd": {"widths": (8, 16, 32), "seeds": 3, "samples": 8, "kernel_time": 12.0, "batches": ("4", "full")},
+    "frozen_layers": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 10.0, "arms": ("W", "A", "B", "WAB")},
+    "gradient_bounds": {"widths": (16, 32, 64), "readouts": ("last",), "radii": (0.3, 2.0, 8.0, 32.0), "searches": 1},
+    "infinite_width": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 5.0},
+    "minima": {
+        "widths": (16, 32, 64),
+        "readouts": ("last",),
+        "success_widths": (2, 8),
+        "success_seeds": 3,
+        "success_patience": 10.0,
+        "radii": (0.3, 4.0, 16.0),
+        "searches": 1,
+        "points": 5,
+    },
+    "output_scale": {"networks": ("relu",), "data": ("digits",), "alphas": (1.0, 3.0, 10.0), "target": 0.3},
+    "phases": {"widths": (16, 32), "phase_one": (0.1, 3.0), "residuals": (0.8, 0.5), "phase_two_steps": 200},
+    "practice": {"samples": (24, 48), "width": 16, "kernel_time": 50.0, "test": 60},
+    "random_features": {"dimensions": (2, 3, 4), "features": 96, "width": 8, "steps": 50, "samples": 32, "test": 100},
+    "required_width": {
+        "samples": (4, 8, 16),
+        "lazy_samples": (4, 8, 16),
+        "lengths": (2,),
+        "separations": (1.0,),
+        "accuracies": (0.3,),
+        "base_samples": 4,
+        "seeds": 3,
+        "lazy_seeds": 3,
+        "widest": 32,
+        "lazy_widest": 64,
+    },
+    "stability": {"widths": (8, 16), "length": 12, "samples": 4},
+    "step_size": {"widths": (16, 32), "per_octave": 1, "kernel_time": 10.0, "patience": 2.0, "samples": 8},
+    "width": {"widths": (8, 16), "seeds": 3, "steps": 20, "samples": 8},
+}
