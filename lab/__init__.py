@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab import data, estimators, figures, jacobians, kernels, learners, measures, networks, sweeps, tasks
+    from lab.equal_error import EqualError, at_equal_error
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
     from lab.kernels.infinite import infinite_nngp, infinite_ntk
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from lab.together import SideBySide, side_by_side
 
 _HOMES = {
+    "EqualError": "lab.equal_error",
+    "at_equal_error": "lab.equal_error",
     "LabError": "lab.errors",
     "LabWarning": "lab.errors",
     "empirical_ntk": "lab.kernels.empirical",
@@ -73,6 +76,7 @@ __all__ = [
     "Arrival",
     "Descent",
     "ElmanRNN",
+    "EqualError",
     "Exponent",
     "KernelRegressor",
     "LabError",
@@ -88,6 +92,7 @@ __all__ = [
     "Trajectory",
     "arrive",
     "as_network",
+    "at_equal_error",
     "data",
     "descend",
     "empirical_ntk",

@@ -9,6 +9,7 @@ from lab.lazy import submodules
 if TYPE_CHECKING:
     from lab.measures import (
         alignment,
+        catapult,
         classification,
         conditions,
         curvature,
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
         path,
         population,
         random_matrix,
+        scale,
+        selection,
         stability,
+        surroundings,
         thresholds,
     )
 
 __all__ = [
     "alignment",
+    "catapult",
     "classification",
     "conditions",
     "curvature",
@@ -47,7 +52,10 @@ __all__ = [
     "path",
     "population",
     "random_matrix",
+    "scale",
+    "selection",
     "stability",
+    "surroundings",
     "thresholds",
 ]
 __getattr__ = submodules(__name__)

@@ -1,9 +1,10 @@
-"""Sequences made to measure: separated ones, pairs at an exact distance, and a teacher's."""
+"""Sequences made to measure: separated ones, pairs at an exact distance, a teacher's, and one neuron's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lab.errors import check_integer, check_number, check_seed, refuse
 from lab.tasks.task import SequenceTask, split
 
 _TRIES = 10_000  # first steps drawn in vain before a separation counts as impossible
+_DIRECTION = 2024  # seed of the direction of `single_index`, the same for all data seeds
 
 
 def separable(
@@ -127,6 +129,41 @@ def teacher(
         fix = "reduce over time and features, keep the samples"
         refuse("function", f"targets of shape {targets.shape}", f"{samples + test} samples on the first axis", fix)
     return split(inputs, targets, samples, name)
+
+
+def single_index(samples: int = 64, test: int = 64, length: int = 3, features: int = 32, seed: int = 0) -> SequenceTask:
+    """Sequences labelled by one ReLU neuron of their first step: a single-index model.
+
+    Targets are ReLU(√p⟨u, x₁⟩), standardized as for normal √p⟨u, x₁⟩, shape (samples, 1). The unit vector u depends on
+    the number of features alone. Time steps are independent and of unit norm in p dimensions; then a constant 1 is
+    appended and the step is divided by √2, so that inputs have p + 1 features and unit norm.
+
+    Parameters
+    ----------
+    samples, test, length, features, seed
+        As for `separable`; ``features`` is p, without the constant.
+
+    Raises
+    ------
+    LabError
+        A size out of range.
+    """
+    _check_sizes(samples, test, length, features, seed)
+    direction = torch.from_numpy(np.random.default_rng(_DIRECTION).standard_normal(features))
+    mean, variance = 1 / math.sqrt(2 * math.pi), 0.5 - 1 / (2 * math.pi)  # of ReLU(z) for a standard normal z
+
+    def target(inputs: Tensor) -> Tensor:
+        along = math.sqrt(features) * (inputs[:, 0] @ direction) / direction.norm()
+        return (torch.relu(along) - mean) / math.sqrt(variance)
+
+    task = teacher(target, samples, test, length, features, seed, name="one ReLU neuron of the first step")
+    held_out = None if task.test_inputs is None else _with_constant(task.test_inputs)
+    return replace(task, train_inputs=_with_constant(task.train_inputs), test_inputs=held_out)
+
+
+def _with_constant(inputs: Tensor) -> Tensor:
+    """Unit-norm time steps (n, L, p) with a constant of the same size appended, scaled to unit norm."""
+    return torch.cat([inputs, torch.ones_like(inputs[:, :, :1])], 2) / math.sqrt(2)
 
 
 def _check_sizes(samples: int, test: int, length: int, features: int, seed: int) -> None:

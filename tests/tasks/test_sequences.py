@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lab.errors import LabError
-from lab.tasks import pairs, separable, teacher
+from lab.tasks import pairs, separable, single_index, teacher
 from tests.tolerances import ROUNDING
 
 MAKERS = {
@@ -133,3 +133,26 @@ def test_a_teacher_labels_the_inputs_that_one_gets(function, shape):
 def test_teachers_that_do_not_label_samples_are_refused(function, message):
     with pytest.raises(LabError, match=message):
         teacher(function, 5, 3, 4, 2)
+
+
+def test_a_single_index_model_is_one_direction_of_the_first_step():
+    task = single_index(samples=200, test=100, length=3, features=6, seed=1)
+    inputs, targets = everything(task)
+    assert inputs.shape == (300, 3, 7)
+    assert (inputs.norm(dim=2) - 1).abs().max() <= ROUNDING
+    closed = torch.isclose(targets, targets.min())
+    assert 0.4 < closed.double().mean() < 0.6  # the neuron is off for half of all directions
+    first, active = inputs[:, 0], ~closed[:, 0]
+    line = torch.linalg.lstsq(first[active], targets[active]).solution
+    assert (first[active] @ line - targets[active]).abs().max() <= 1e-12
+    assert (first[~active] @ line < targets.min()).all()
+
+
+def test_targets_of_a_single_index_model_are_standardized_and_their_direction_is_fixed():
+    tasks = [single_index(samples=4000, test=0, features=100, length=1, seed=seed) for seed in (1, 2)]
+    for task in tasks:
+        assert not task.has_test
+        assert float(task.train_targets.mean()) == pytest.approx(0, abs=0.05)
+        assert float(task.train_targets.std()) == pytest.approx(1, abs=0.05)
+    directions = [torch.linalg.lstsq(task.train_inputs[:, 0], task.train_targets).solution[:100, 0] for task in tasks]
+    assert torch.cosine_similarity(*directions, dim=0) > 0.95
