@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comparisons.kit import figures, networks, records, tasks
+from comparisons.kit import figures, networks, paths, records, tasks
 from comparisons.kit.arms import Arm, by_readout, main_readout, split, widest
 from comparisons.kit.cells import Cell, grid, optional, pick
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion, Figures, Measured, Row
@@ -19,6 +19,7 @@ from comparisons.kit.fits import (
     curve,
     exponent,
     fit_seeds,
+    mean_threshold,
     power_law,
     read_thresholds,
     threshold,

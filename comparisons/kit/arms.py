@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from comparisons.kit.numbers import Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,10 @@ class Arm:
     value: Any
     name: str
     label: str
+
+    def keyed(self, numbers: Numbers) -> Numbers:
+        """The same numbers, with the suffix of this arm in their keys."""
+        return {replace(key, arm=self.name): number for key, number in numbers.items()}
 
     def split(
         self, column: str, labels: Mapping[Any, str] | None = None, suffix: Callable[[Any], str] = str

@@ -152,6 +152,12 @@ def threshold(places: Sequence[Threshold]) -> Number:
     return Number.geometric(place.value for place in places) if places else Number.none("no seed has one")
 
 
+def mean_threshold(rows: pd.DataFrame, column: str, marks: str) -> Number:
+    """`threshold` of a column and its column of censoring marks; rows without a value are left out."""
+    known = rows.dropna(subset=[column])
+    return threshold(read_thresholds(known[column], known[marks]))
+
+
 def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "width") -> Number:
     """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out."""
     from lab.measures.thresholds import censored_slope

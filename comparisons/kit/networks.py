@@ -130,13 +130,6 @@ def _module(task: SequenceTask, cell: NetworkCell, network: str) -> nn.Module:
     return zoo.like(task, network, cell.width, readout=cell.readout, activation=activation, seed=cell.seed)
 
 
-def check_paper(settings: NetworkSettings) -> None:
-    """Refuse other networks than the paper's, with ReLU and W alone trained, for what the paper alone has theorems."""
-    for name, value in {"activation": "relu", "parametrization": "paper", "trained": ("W",)}.items():
-        if getattr(settings, name) != value:
-            refuse(name, repr(getattr(settings, name)), f"{value!r}, as in the paper", f"leave {name} out")
-
-
 def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
     """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of some tangent kernels.
 
