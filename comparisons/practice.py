@@ -1,146 +1,99 @@
 """Is the linear theory sufficient to explain how well networks do on real series?
 
-Every learner answers the same question on the same data: series are standardised by the training samples (see
-`lab.tasks.from_file`), targets are ±1 (a column for each of more than two classes), the loss is squared, the class is
-the sign or the argmax. A seed is a resample of the whole set into n samples for training and up to ``test`` others,
-shared by all learners, and the network's initialization. A quarter of the n samples is for validation; every learner
-chooses among 8 candidates, by fewest validation mistakes and then by the smaller mean square, and is tested as chosen,
-without another fit. No learner has more choice than another:
-
-network
-    The Elman network of Allen-Zhu, Li, Song 2019, centred; W, A and B trained by heavy ball with momentum β, c = 0.25,
-    η = 2c(1 + β)/λ_max(K₀). 8 stopping times, in kernel time τ = c·steps·(1 + β)/(1 − β), a factor 32 from end to end.
-network_large_step
-    The same at c = 2, beyond the edge of the linear model, at the same kernel times.
-network_small_scale
-    Outputs times α ∈ {0.3, 0.1}, at 4 stopping times each: small α leaves the lazy regime (Chizat, Oyallon, Bach 2019).
-linearized, kernel
-    The Taylor model of that very network, and the infinitely wide one (closed-form tangent kernel of W, A and B), both
-    under the same descent with the same stopping times.
-kernel_ridge, features, ridge
-    Ridge regression with 8 penalties λ_max·10⁰…10⁻⁷: on the infinite-width tangent kernel, on the network's initial
-    last states (B alone trained), on the inputs themselves.
-neighbours
-    1, 3, …, 15 of them. This and ``ridge`` show the level of a set.
-
-Series longer than ``longest`` are averaged over neighbouring steps, for all learners alike: work grows with the length,
-and the states of a ReLU network of this kind fall together where L is not small beside √m.
-
-Numbers
--------
-error.<learner>.<set>
-    Share of test mistakes at the largest n of the set.
-difference.<learner>.<set>
-    Paired by seed: error of the learner − error of ``kernel``; below 0 the learner does better than the theory's. The
-    verdict judges by ``joint_interval``, which is wide enough for all its networks and sets at once (Bonferroni).
-gain.<network>.<set>
-    Paired by seed: error of ``linearized`` − error of the network; above 0 what lies beyond the linearization helps.
-learning_exponent.<learner>
-    Slope of log(error) on log(n) on the first set, per seed; only where every n has 5 mistakes or more on average and
-    no seed has none. Vyas et al. 2022 compare networks and kernels by it.
-samples.<set>
-    That largest n.
+`lab.measures.selection` has the learners. All of them train on the same data: series are standardised by the training
+samples, targets are ±1 (a column for each of more than two classes), the loss is squared. A seed draws the network and
+resamples the whole set: n samples for training, a quarter of them for validation, and others for the test. Every
+learner chooses among 8 candidates, by fewest validation mistakes and then by the smaller mean square, and is tested
+without another fit. Linear ridge regression and neighbours show how hard a set is. Series longer than ``longest`` are
+averaged over neighbouring steps, for all learners alike: work grows with the length, and the last states of a ReLU
+network become parallel where L is not small beside √m.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
-from comparisons import _exponents, _tasks
-from comparisons._shape import Conclusion, Number
-from comparisons._words import listed, percent, power
-from lab.costs import Cost, eigenvectors, tangent_kernel, training_step
-from lab.data import archive
-from lab.errors import check_integer, check_number, refuse
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+import lab
+from comparisons import kit
+from lab.errors import refuse
 
 question = "Is the linear theory sufficient to explain how well networks do on real series?"
 asked_by = "R3"
 version = 1
-GRID = ("sets", "samples", "others", "seeds")
 
-LEARNERS = {
-    "network": "network, c = 0.25",
-    "network_large_step": "network, c = 2",
-    "network_small_scale": "network, small α",
-    "linearized": "its linearization",
-    "kernel": "infinite width, stopped",
-    "kernel_ridge": "infinite width, ridge",
-    "features": "random features (B alone)",
-    "ridge": "linear ridge",
-    "neighbours": "nearest neighbours",
-}
-NETWORKS = ("network", "network_large_step", "network_small_scale")
-DIGITS = 1797  # how many there are, known before they are loaded
+LEARNERS = lab.measures.selection.catalogue.LABELS
+NETWORKS = lab.measures.selection.catalogue.NETWORKS
+_OTHERS = ("#D55E00", "#000000", "#000000", "#009E73", "#6b6b6b", "#CC79A7")
+COLORS = dict(zip(LEARNERS, (*["#0072B2"] * len(NETWORKS), *_OTHERS), strict=True))
+DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
 COUNTABLE = 5  # mistakes, on average over seeds
+
+ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
+DIFFERENCES = kit.family(
+    "difference",
+    template="Error of one learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better. "
+    "Verdicts read joint_interval, which holds for all networks and sets at once (Bonferroni).",
+    meanings={name: label for name, label in LEARNERS.items() if name != "kernel"},
+)
+GAINS = kit.family(
+    "gain",
+    template="Error of the linearization minus that of a network, paired by seed: {}. Above 0 the network is better.",
+    meanings={name: LEARNERS[name] for name in NETWORKS},
+)
+EXPONENTS = kit.family(
+    "learning_exponent",
+    template="Slope of log(error) on log(n) on the first set: {}. Only where every n has 5 mistakes or more on average "
+    "and no seed has none. Vyas et al. 2022 compare networks and kernels by it.",
+    meanings=LEARNERS,
+)
+GROUPS = {
+    "Networks, linearization, infinite width": (*NETWORKS, "linearized", "kernel"),
+    "Infinite width and learners without it": ("kernel", "kernel_ridge", "features", "ridge", "neighbours"),
+}
+SAMPLES = kit.Quantity("samples", meaning="The largest n of the set.")
+SETS_HELP = "digits, UCR/UEA sets (extra [data]), or files of series with classes; learning curves are of the first."
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of the comparison with practice.
+class Settings(kit.Settings):
+    """Settings of the comparison with practice."""
 
-    Parameters
-    ----------
-    sets
-        "digits" (ten classes), sets of the UCR/UEA archives that aeon ships (left out and named where the extra
-        ``[data]`` is not installed), or files of your own with classes (see `lab.data.files.read`). The first one has
-        the learning curve.
-    samples
-        Numbers n of training samples, validation included, for the first set.
-    others
-        n for the other sets; half of a set where there are fewer.
-    test
-        Test samples at most.
-    longest
-        Time steps at most; longer series are averaged over neighbouring steps.
-    width
-        Hidden units m.
-    kernel_time
-        Last stopping time τ = c·steps·(1 + β)/(1 − β) of all learners that descend.
-    momentum
-        β of all learners that descend.
-    seeds
-        How many resamples.
-    """
+    sets: Annotated[tuple[str, ...], kit.Distinct(), kit.CHOOSES, kit.doc(SETS_HELP)] = (
+        "digits",
+        "ItalyPowerDemand",
+        "GunPoint",
+        "JapaneseVowels",
+    )
+    samples: Annotated[
+        tuple[Annotated[int, Ge(20)], ...], kit.Distinct(), kit.CHOOSES, kit.doc("Training samples n of the first set.")
+    ] = (24, 48, 96, 192)
+    others: Annotated[int, Ge(20), kit.CHOOSES, kit.doc("n of the other sets, or half of a smaller set.")] = 48
+    test: Annotated[int, Ge(20), kit.doc("Test samples at most.")] = 300
+    longest: Annotated[int, Ge(2), kit.doc("Time steps at most; longer series are averaged.")] = 50
+    width: Annotated[kit.Count, kit.doc("Hidden units m.")] = 256
+    kernel_time: Annotated[kit.Positive, kit.doc("Last stopping time τ = c·steps·(1 + β)/(1 − β).")] = 1000.0
+    momentum: Annotated[kit.Momentum, kit.doc("β of all learners that descend.")] = 0.9
+    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of resamples.")] = 5
 
-    sets: tuple[str, ...] = ("digits", "ItalyPowerDemand", "GunPoint", "JapaneseVowels")
-    samples: tuple[int, ...] = (24, 48, 96, 192)
-    others: int = 48
-    test: int = 300
-    longest: int = 50
-    width: int = 256
-    kernel_time: float = 1000.0
-    momentum: float = 0.9
-    seeds: int = 5
-
-    def __post_init__(self) -> None:
-        for name, least in (("others", 20), ("test", 20), ("longest", 2), ("width", 1), ("seeds", 1)):
-            check_integer(name, getattr(self, name), least)
-        for count in self.samples:
-            check_integer("samples", count, 20)
-        check_number("kernel_time", self.kernel_time, above=0)
-        check_number("momentum", self.momentum, above=0, below=1, closed=True)
-        for name in ("sets", "samples"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                refuse(name, str(values), "one or more different values", "name each value once")
+    def check(self) -> None:
+        """Refuse sets that are not there, and tasks that are no real series."""
         for name in self.sets:
             if name in ("separable", "templates"):
                 refuse("sets", repr(name), "real series", 'name "digits", a set of the archives, or a file')
-            _tasks.check_task(name, None)
+            kit.tasks.check_task(name, None)
 
 
 PRESETS = {
     "fast": Settings(sets=("digits",), samples=(48, 96), width=128, seeds=3),
     "default": Settings(),
     "full": Settings(
-        sets=("digits", *archive.BUNDLED),
+        sets=("digits", *lab.data.archive.BUNDLED),
         samples=(24, 48, 96, 192, 384, 768),
         others=96,
         test=1000,
@@ -151,332 +104,193 @@ PRESETS = {
 }
 
 
-def cells(settings: Settings) -> list[dict[str, Any]]:
-    """One cell for every set, n, learner and seed; one without work for a set whose reader is not installed."""
-    fixed = {name: value for name, value in asdict(settings).items() if name not in GRID}
-    found: list[dict[str, Any]] = []
+@dataclass(frozen=True, kw_only=True)
+class Fitted(kit.tasks.TaskCell):
+    """One learner on one resample of one set."""
+
+    samples: int
+    learner: str
+    seed: int
+    test: int
+    longest: int
+    width: int
+    kernel_time: float
+    momentum: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped(kit.Cell):
+    """A set whose reader is not installed: no work, and a sentence for the verdict."""
+
+    set: str
+    skipped: str
+
+
+Cell = Fitted | Skipped
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """One cell for every set, n, learner and seed."""
+    found: list[Cell] = []
     for place, name in enumerate(settings.sets):
-        if name in archive.BUNDLED and not archive.is_installed():
-            found.append({"set": name, "skipped": f"{name} needs {archive.INSTALL}"})
+        if name in lab.data.archive.BUNDLED and not lab.data.archive.is_installed():
+            found.append(Skipped(set=name, skipped=f"{name} needs {lab.data.archive.INSTALL}"))
             continue
-        most = _most(name)
-        sizes = [n for n in settings.samples if n <= most] if place == 0 else [settings.others]
-        found += [
-            {"task": name, "samples": min(n, most), "learner": learner, "seed": seed, **fixed}
-            for n in sizes or [most]
-            for learner in LEARNERS
-            for seed in range(settings.seeds)
-        ]
+        shape = lab.data.sets.shape(name)
+        most = (shape.train + shape.test) // 2
+        sizes = [n for n in settings.samples if n <= most] if place == 0 else [min(settings.others, most)]
+        axes = {"samples": sizes or [most], "learner": LEARNERS, "seed": range(settings.seeds)}
+        found += kit.grid(Fitted, settings, task=[name], **axes)
     return found
 
 
-def _most(name: str) -> int:
-    """The largest n: half of the set, both of its own splits together."""
-    if name == "digits":
-        return DIGITS // 2
-    if name in archive.BUNDLED:
-        return (archive.BUNDLED[name].train + archive.BUNDLED[name].test) // 2
-    return len(_series({"task": name}).series) // 2
+def cost(cell: Cell) -> kit.Cost:
+    """That of all candidates of a learner."""
+    if isinstance(cell, Skipped):
+        return kit.Cost(1.0, 1.0)
+    length, classes = min(kit.tasks.size_of(cell).length, cell.longest), lab.data.sets.shape(cell.task).classes
+    sizes = kit.pick(cell, "samples", "test", "width", "kernel_time", "momentum")
+    return lab.measures.selection.catalogue.learning_cost(cell.learner, length=length, classes=classes, **sizes)
 
 
-def _series(cell: dict[str, Any]) -> Any:
-    """The labelled series of a cell."""
-    if cell["task"] == "digits":
-        from lab.data import digits
-
-        return digits.load()
-    data = _tasks.load(cell)
-    if data.classes is None:
-        refuse("sets", f"{data.name}, whose targets are numbers", "sets with classes", "give labels instead of targets")
-    return data
-
-
-def cost(cell: dict[str, Any]) -> Cost:
-    """Flops of the descents and of the kernels; bytes of weights and of what the kernels hold."""
-    if "skipped" in cell:
-        return Cost(1.0, 1.0)
-    fit, width, item = cell["samples"] * 3 // 4, cell["width"], 4
-    length, outputs = min(_tasks.size(cell).length, cell["longest"]), _outputs(cell["task"])
-    held_out = cell["samples"] - fit + cell["test"]
-    if cell["learner"] in NETWORKS:
-        gain = (1 + cell["momentum"]) / (1 - cell["momentum"])
-        steps = cell["kernel_time"] / gain / (2.0 if cell["learner"] == "network_large_step" else 0.25)
-        steps *= 2 if cell["learner"] == "network_small_scale" else 1
-        own = tangent_kernel(fit, fit, outputs, length, width)
-        work = steps * training_step(fit, length, width) + own
-        return work.holding(item * (4 * width**2 + 2 * fit * length * width))
-    if cell["learner"] == "linearized":
-        kernel = tangent_kernel(fit, fit + held_out, outputs, length, width)
-        deltas = (fit + held_out) * outputs * length * width
-        return (kernel + eigenvectors(fit * outputs)).holding(item * (width**2 + 2 * deltas))
-    pairs = fit * (fit + held_out)
-    return eigenvectors(fit) + Cost(100.0 * pairs * length, 8.0 * pairs * (length + 10), operations=1e5)
-
-
-def _outputs(name: str) -> int:
-    """Outputs that the classes of a set need."""
-    if name == "digits":
-        return 10
-    classes = archive.BUNDLED[name].classes if name in archive.BUNDLED else len(_series({"task": name}).classes)
-    return 1 if classes == 2 else classes
-
-
-def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def measure(cell: Cell) -> kit.Measured:
     """Let one learner choose by validation, and count its test mistakes."""
-    if "skipped" in cell:
-        return {"set": cell["set"], "skipped": cell["skipped"], "diverged": False}, {}
-    import torch
-
-    from comparisons import _learners
-    from lab.data.labelled import shorten
-    from lab.measures.classification import mistakes
-    from lab.tasks.files import prepare
-
-    data, n = _series(cell), cell["samples"]
-    rows = data.choose(n, min(cell["test"], len(data.series) - n), cell["seed"], pool=True)
-    inputs, targets, fit = prepare(shorten(data.series[rows], cell["longest"]), n), data.targets[rows], n * 3 // 4
-    split = _learners.Data(torch.from_numpy(inputs), torch.from_numpy(targets), fit)
-    found = _learners.candidates(cell["learner"], split, cell)
-    (validation, test), (known, asked) = (
-        np.split(part, [n - fit], axis) for part, axis in ((found.outputs, 1), (targets[fit:], 0))
-    )
-    counts = {"validation": mistakes(validation, known), "test": mistakes(test, asked)}
-    squares = np.square(validation - known).mean((1, 2))
-    best = _choose(counts["validation"], squares) if found.diverged_at is None else None
-    row = _row(cell, data, inputs, found, best) | {"tested": len(asked)}
-    if best is not None:
-        row |= {"mistakes": int(counts["test"][best]), "error": float(counts["test"][best] / len(asked))}
-        row |= {"validation_error": float(counts["validation"][best] / len(known))}
-    return row, {"values": np.array(found.values), **counts}
+    if isinstance(cell, Skipped):
+        return {"set": cell.set, "skipped": cell.skipped, "diverged": False}, {}
+    choice, learners = lab.measures.selection.choice, lab.measures.selection.learners
+    data = lab.data.digits.load() if cell.task == "digits" else kit.tasks.load(cell)
+    task = choice.resample(data, cell.samples, cell.test, cell.longest, cell.seed)
+    budget = learners.Budget(cell.width, cell.seed, cell.kernel_time, cell.momentum)
+    found = learners.candidates(cell.learner, task, budget)
+    chosen = choice.select(found, task.test_split[1], cell.samples - len(task.train_inputs))
+    row: kit.Row = {"set": data.name, **kit.pick(cell, "samples", "learner", "seed")}
+    row |= {"classes": len(data.classes or ()), "length": task.train_inputs.shape[1], **chosen.summary()}
+    row |= {"skipped": None, "tested": chosen.sizes[1]}
+    return row, {"values": np.array(found.values), "validation": chosen.validation, "test": chosen.test}
 
 
-def _choose(counts: np.ndarray, squares: np.ndarray) -> int:
-    """The candidate of fewest mistakes, of these the one of smallest squared error."""
-    return int(np.lexsort((np.nan_to_num(squares, nan=np.inf), counts))[0])
-
-
-def _row(cell: dict[str, Any], data: Any, inputs: np.ndarray, found: Any, best: int | None) -> dict[str, Any]:
-    lost = best is None
-    return {
-        "set": data.name,
-        "samples": cell["samples"],
-        "learner": cell["learner"],
-        "seed": cell["seed"],
-        "classes": len(data.classes),
-        "length": inputs.shape[1],
-        "error": None,
-        "mistakes": None,
-        "validation_error": None,
-        "choice": found.choice,
-        "chosen": None if lost else float(found.values[best]),
-        "at_the_edge": None if lost else best in (0, len(found.values) - 1),
-        "diverged": lost,
-        "reasons": f"diverged at step {found.diverged_at}" if lost else "",
-        "skipped": None,
-    }
-
-
-def conclude(table: pd.DataFrame) -> Conclusion:
+def conclude(table: kit.Table) -> kit.Conclusion:
     """Errors and paired differences at the largest n of each set, learning exponents on the first, and a verdict."""
-    numbers: dict[str, Number] = {}
     good = table[table["error"].notna() | table["diverged"].astype(bool)] if "error" in table else table.iloc[:0]
-    for name in dict.fromkeys(good["set"]):
-        arm = good[good["set"] == name]
-        largest = arm[arm["samples"] == arm["samples"].max()]
-        numbers |= _levels(str(name), largest, pairs=len(NETWORKS) * good["set"].nunique())
-    if len(good):
-        numbers |= _learning(good[good["set"] == good["set"].iloc[0]])
-    return Conclusion(numbers, verdict(numbers, table))
+    numbers: kit.Numbers = {}
+    arms = kit.split(good, "set")
+    for arm in arms:
+        numbers |= _compare(arm.value, arm.rows[arm.rows["samples"] == arm.rows["samples"].max()], len(arms))
+    if arms:
+        numbers |= _learning(arms[0].rows)
+    return kit.Conclusion(numbers, verdict(numbers, [arm.value for arm in arms], table))
 
 
-def _levels(name: str, arm: pd.DataFrame, pairs: int) -> dict[str, Number]:
-    """What is measured at one n of one set; ``pairs`` is how many networks and sets the verdict judges together."""
-    grid = arm.pivot(index="seed", columns="learner", values="error").astype(float)
-    there = [learner for learner in LEARNERS if learner in grid]
-    asked = {learner: arm.loc[arm["learner"] == learner, "seed"] for learner in there}
-    numbers = {f"error.{learner}.{name}": Number.mean(grid.loc[asked[learner], learner]) for learner in there}
-    numbers |= {
-        f"difference.{learner}.{name}": _paired(grid, asked, (learner, "kernel"), pairs)
-        for learner in there
-        if learner != "kernel" and "kernel" in there
+def _compare(name: str, rows: kit.Table, sets: int) -> kit.Numbers:
+    """Errors and paired differences at one n of one set; joint intervals hold for the networks on all sets at once."""
+    grid = kit.by_seed(rows.fillna({"error": np.inf}), "error", "learner")  # a run that diverged has no finite mean
+    numbers: kit.Numbers = {
+        key(name): kit.Number.mean(grid[learner].dropna()) for learner, key in ERRORS.items() if learner in grid
     }
-    numbers |= {
-        f"gain.{learner}.{name}": _paired(grid, asked, ("linearized", learner), pairs)
-        for learner in NETWORKS
-        if learner in there and "linearized" in there
-    }
-    return numbers | {f"samples.{name}": Number(float(arm["samples"].max()), None, len(grid))}
+    pairs = {key: (learner, "kernel") for learner, key in DIFFERENCES.items()}
+    pairs |= {key: ("linearized", learner) for learner, key in GAINS.items()}
+    for key, (one, other) in pairs.items():
+        if one in grid and other in grid:
+            difference = (grid[one] - grid[other]).dropna()
+            number, joint = kit.Number.mean(difference), 1 - 0.05 / (len(NETWORKS) * sets)
+            ends = lab.measures.exponents.mean_interval(difference, joint)[1] if number.interval else None
+            numbers[key(name)] = replace(number, details={"joint_interval": list(ends)} if ends else {})
+    numbers[SAMPLES(name)] = kit.Number.exact(float(rows["samples"].max()), rows["seed"].nunique())
+    return numbers
 
 
-def _paired(grid: pd.DataFrame, asked: dict[str, Any], learners: tuple[str, str], pairs: int) -> Number:
-    """Mean difference over shared seeds, with the interval that holds for all ``pairs`` at once (Bonferroni)."""
-    from lab.measures.exponents import mean_interval
-
-    one, other = learners
-    seeds = sorted(set(asked[one]) & set(asked[other]))
-    differences = grid.loc[seeds, one] - grid.loc[seeds, other]
-    number = Number.mean(differences)
-    if number.interval is None:
-        return number
-    joint = mean_interval(differences, 1 - 0.05 / pairs)[1]
-    return replace(number, details={"joint_interval": list(joint or ())})
-
-
-def _learning(arm: pd.DataFrame) -> dict[str, Number]:
+def _learning(rows: kit.Table) -> kit.Numbers:
     """Learning exponents on one set."""
-    found = {}
-    for learner in [name for name in LEARNERS if (arm["learner"] == name).any()]:
-        own = arm[arm["learner"] == learner]
-        few = [int(n) for n, part in own.groupby("samples") if not _countable(part["mistakes"])]
-        if own["samples"].nunique() < 2:
-            reason = "a slope needs two sizes n or more"
-        else:
-            reason = f"mistakes cannot be counted at n = {', '.join(map(str, few))}" if few else ""
-        number = Number.none(reason, own["seed"].nunique())
-        found[f"learning_exponent.{learner}"] = number if reason else _slope(own)
-    return found
+    numbers: kit.Numbers = {}
+    for arm in kit.split(rows, "learner"):
+        counts = arm.rows.groupby("samples")["mistakes"]
+        few = [f"{n:g}" for n, part in counts if part.isna().any() or part.min() <= 0 or part.mean() < COUNTABLE]
+        reason = f"mistakes cannot be counted at n = {', '.join(few)}" if few else ""
+        reason = reason if len(counts) > 1 else "a slope needs two sizes n or more"
+        none = kit.Number.none(reason, arm.rows["seed"].nunique())
+        numbers[EXPONENTS[arm.value]()] = none if reason else kit.exponent(arm.rows, "error", "samples", "sizes")
+    return numbers
 
 
-def _slope(arm: pd.DataFrame) -> Number:
-    """The exponent in n, with the sizes that entered."""
-    slope = _exponents.number(_exponents.fit(arm, "error", "samples"))
-    sizes = {"sizes": slope.details["widths"], "local_slopes": slope.details["local_slopes"]}
-    return Number(slope.value, slope.interval, slope.seeds, slope.reason, sizes)
-
-
-def _countable(mistakes: pd.Series) -> bool:
-    return bool(mistakes.notna().all() and mistakes.min() > 0 and mistakes.mean() >= COUNTABLE)
-
-
-def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """Who does better than the kernel where, what lies beyond the linearization, how errors fall, what was left out."""
-    sets = [name.removeprefix("samples.") for name in numbers if name.startswith("samples.")]
-    sentences = [_against_kernel(numbers, sets), _against_linearization(numbers, sets), _curves(numbers, sets)]
+def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
+    """How networks compare with both linear theories, how errors fall, and which sets were left out."""
     skipped = list(dict.fromkeys(table["skipped"].dropna())) if "skipped" in table else []
     left_out = f"Left out: {'; '.join(skipped)}." if skipped else ""
-    return " ".join(sentence for sentence in (*sentences, left_out) if sentence)
-
-
-def _judged(numbers: dict[str, Number], what: str, sets: list[str], *, joint: bool = True) -> dict[str, list[str]]:
-    """Networks and sets by what the (joint) interval of a number says: below 0, above 0, around 0, or nothing."""
-    found: dict[str, list[str]] = {"below": [], "above": [], "around": [], "none": []}
-    for learner in NETWORKS:
-        for name in sets:
-            number = numbers.get(f"{what}.{learner}.{name}", Number.none("missing"))
-            interval = number.details.get("joint_interval") if joint else number.interval
-            low, high = interval or (np.nan, np.nan)
-            side = "none" if np.isnan(low) else "below" if high < 0 else "above" if low > 0 else "around"
-            found[side].append(f"{name} ({LEARNERS[learner]})")
-    return found
-
-
-def _against_kernel(numbers: dict[str, Number], sets: list[str]) -> str:
     if not sets:
-        return "Nothing was measured."
-    found = _judged(numbers, "difference", sets)
-    level = numbers.get(f"error.kernel.{sets[0]}", Number.none("not measured"))
-    kernel = f"infinite-width kernel, whose test error on {sets[0]} is {percent(level)}"
-    better = f"A network does better than its {kernel}, on {_some(found['below'])}"
-    start = better if found["below"] else f"No network does visibly better than its {kernel}"
-    parts = [f"worse on {_some(found['above'])}"] if found["above"] else []
-    parts += [f"not told apart in {len(found['around'])} cases"] if found["around"] else []
-    parts += [f"without interval on {_some(found['none'])}"] if found["none"] else []
-    return f"{start}. Judged together, networks are {', '.join(parts)}." if parts else f"{start}."
+        return kit.sentences("Nothing was measured.", left_out)
+    error = numbers.get(ERRORS["kernel"](sets[0]), kit.Number.none("not measured"))
+    kernel = f"the infinite-width kernel, whose test error on {sets[0]} is {kit.percent(error)}"
+    slopes = {name: numbers.get(EXPONENTS[name]()) for name in ("network", "kernel")}
+    laws = [f"{kit.power(slope, 'n')} for the {name}" for name, slope in slopes.items() if slope and slope.interval]
+    return kit.sentences(
+        _judge(numbers, kernel, DIFFERENCES, sets, below="better", above="worse"),
+        _judge(numbers, "their own linearizations", GAINS, sets, below="worse", above="better"),
+        f"With n samples, errors go as {kit.joined(laws)}." if len(laws) == len(slopes) else "",
+        left_out,
+    )
 
 
-def _some(names: list[str]) -> str:
-    """Two names at most, and how many more there are."""
-    more = len(names) - 2
-    return listed(names) if more <= 0 else f"{', '.join(names[:2])} and {more} more"
+def _judge(
+    numbers: kit.Numbers, theory: str, keys: Mapping[str, kit.Quantity], sets: Sequence[str], below: str, above: str
+) -> str:
+    """Networks and sets, grouped by what the joint intervals of their numbers show; three of a group are named."""
+    found: dict[str, list[str]] = {"better": [], "worse": []}
+    for learner, name in itertools.product(NETWORKS, sets):
+        if number := numbers.get(keys[learner](name)):
+            joint = replace(number, interval=number.details.get("joint_interval"))
+            phrase = kit.compare(joint, 0.0, below=below, above=above, unknown="without an interval")
+            found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
+    named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
+    parts = [
+        f"{phrase} on {kit.joined(cases) or 'no set'}" for phrase, cases in named.items() if cases or phrase == "better"
+    ]
+    return f"Compared with {theory}, networks are {'; '.join(parts)}." if any(found.values()) else ""
 
 
-def _against_linearization(numbers: dict[str, Number], sets: list[str]) -> str:
-    found = _judged(numbers, "gain", sets)
-    if not (found["above"] or found["below"] or found["around"]):
-        return ""
-    better = f"better on {_some(found['above'])}" if found["above"] else "nowhere visibly better"
-    worse = f", worse on {_some(found['below'])}" if found["below"] else ""
-    alone = len(_judged(numbers, "gain", sets, joint=False)["above"]) - len(found["above"])
-    also = f" ({alone} more if judged one at a time)" if alone > 0 else ""
-    return f"Beside their own linearizations they are {better}{worse}{also}."
-
-
-def _curves(numbers: dict[str, Number], sets: list[str]) -> str:
-    slopes = {name: numbers.get(f"learning_exponent.{name}") for name in ("network", "kernel")}
-    if not sets or any(slope is None or slope.interval is None for slope in slopes.values()):
-        return ""
-    told = " and ".join(f"{power(slope, 'n')} for the {name}" for name, slope in slopes.items() if slope)
-    return f"With n samples errors fall as {told}."
-
-
-def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
+def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Errors by learner and set, and learning curves on the first set."""
-    table = results.table
-    if "error" not in table or not table["error"].notna().any():
+    table, numbers = results.table, conclusion.numbers
+    sets = [arm for arm in kit.split(table, "set") if SAMPLES(arm.value) in numbers and arm.rows["error"].notna().any()]
+    if not sets:
         return {}
-    figures = {"errors": _draw_errors(table, conclusion.numbers)}
-    first = table[table["set"] == table.loc[table["error"].notna(), "set"].iloc[0]]
-    if first["samples"].nunique() > 1:
-        figures["learning"] = _draw_learning(first)
+    figures = {"errors": _draw_errors(sets, numbers)}
+    if sets[0].rows["samples"].nunique() > 1:
+        figures["learning"] = kit.figures.panel_per_arm(
+            [kit.Arm(sets[0].rows, learners, "", title) for title, learners in GROUPS.items()],
+            _draw_curves,
+            title=f"Learning curves on {sets[0].label}",
+            ylabel="test error (share of mistakes)",
+            size=(5.2, 5.0),
+            columns=2,
+            named="{}",
+        )
     return figures
 
 
-COLORS = {
-    **dict.fromkeys(NETWORKS, "#0072B2"),
-    "linearized": "#D55E00",
-    "kernel": "#000000",
-    "kernel_ridge": "#000000",
-    "features": "#009E73",
-    "ridge": "#6b6b6b",
-    "neighbours": "#CC79A7",
-}
-DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
-
-
-def _draw_errors(table: pd.DataFrame, numbers: Any) -> Figure:
-    from lab.figures import curves, style
-
-    sets = [name.removeprefix("samples.") for name in numbers if name.startswith("samples.")]
+def _draw_errors(sets: Sequence[kit.Arm], numbers: Mapping[kit.Key, kit.Number]) -> kit.Figure:
+    style = lab.figures.style
     figure, axes = style.panels(len(sets), size=(3.4 if len(sets) > 1 else 5.6, 4.2), sharey=True)
-    for ax, name in zip(axes[0], sets, strict=True):
-        arm = table[(table["set"] == name) & (table["samples"] == numbers[f"samples.{name}"].value)]
-        there = [learner for learner in LEARNERS if (arm["learner"] == learner).any()]
-        grid = arm.pivot(index="seed", columns="learner", values="error")[there].astype(float)
-        ends = [numbers[f"error.{learner}.{name}"].interval or (np.nan, np.nan) for learner in there]
-        colors = [COLORS[learner] for learner in there]
-        curves.levels(ax, [LEARNERS[each] for each in there], 100 * grid.to_numpy(), 100 * np.array(ends), colors)
-        classes = int(arm["classes"].iloc[0])
-        chance = 100 * (1 - 1 / classes)
-        ax.axvline(chance, color=style.GREY, linestyle="--", linewidth=1)
-        ax.text(chance, len(there) - 0.6, "chance ", color=style.GREY, ha="right", fontsize="small")
-        ax.set_title(f"{name}:\nn = {arm['samples'].iloc[0]:.0f}, {classes} classes")
-        ax.set_xlabel("test error (%)")
-        ax.set_xlim(0, 1.08 * chance)
+    for ax, arm in zip(axes[0], sets, strict=True):
+        n, classes = numbers[SAMPLES(arm.value)].value, int(arm.rows["classes"].iloc[0])
+        errors = {learner: numbers.get(key(arm.value)) for learner, key in ERRORS.items()}
+        there = {learner: error for learner, error in errors.items() if error}
+        seeds = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
+        single, colors = [seeds[[name]].dropna() for name in there], [COLORS[name] for name in there]
+        kit.figures.named(ax, [LEARNERS[name] for name in there], list(there.values()), colors, seeds=single)
+        lab.figures.curves.reference(ax, 1 - 1 / classes, "chance ")
+        ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel="test error (share of mistakes)")
+        ax.set_xlim(0, 1.08 * (1 - 1 / classes))
     style.headline(figure, question)
     return figure
 
 
-def _draw_learning(arm: pd.DataFrame) -> Figure:
-    from lab.figures import curves, style
-
-    groups = [("Networks, linearization, infinite width", (*NETWORKS, "linearized", "kernel"))]
-    groups += [
-        ("Infinite width and learners without it", ("kernel", "kernel_ridge", "features", "ridge", "neighbours"))
-    ]
-    figure, axes = style.panels(2, size=(5.2, 5.0), sharey=True)
-    for ax, (title, learners) in zip(axes[0], groups, strict=True):
-        for learner in [name for name in learners if (arm["learner"] == name).any()]:
-            own = arm[arm["learner"] == learner].assign(percent=lambda part: 100 * part["error"].astype(float))
-            grid = own.pivot(index="seed", columns="samples", values="percent")
-            with np.errstate(divide="ignore"):
-                logs = np.log(grid.to_numpy())
+def _draw_curves(ax: kit.Axes, panel: kit.Arm) -> None:
+    for learner in panel.value:
+        grid = kit.by_seed(panel.rows[panel.rows["learner"] == learner], "error", "samples")
+        if grid.size:
+            curve = kit.curve(grid.columns, grid, log=True)
+            label = LEARNERS[learner] + ("" if np.isfinite(curve.middle).all() else " (not at every n)")
             line = {"linestyle": DASHES.get(learner, "-"), "marker": "o", "markersize": 4, "linewidth": 2}
-            label = LEARNERS[learner] + ("" if np.isfinite(logs).all() else " (diverged in places)")
-            curves.log_band(ax, grid.columns.to_numpy(float), logs, color=COLORS[learner], label=label, **line)
-        curves.width_axis(ax, np.array(sorted(arm["samples"].unique())))
-        ax.set_xlabel("training samples n (¼ of them for validation)")
-        ax.set_title(title, fontsize="medium")
-        style.legend_below(ax, 2)
-    axes[0, 0].set_ylabel("test error (%)")
-    style.headline(figure, f"Learning curves on {arm['set'].iloc[0]}")
-    return figure
+            kit.figures.band(ax, curve, COLORS[learner], label, **line)
+    lab.figures.curves.width_axis(ax, np.unique(panel.rows["samples"]))
+    ax.set_xlabel("training samples n (¼ of them for validation)")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import submodules
 
 if TYPE_CHECKING:
-    from lab.data import archive, digits, files, labelled
+    from lab.data import archive, digits, files, labelled, sets
 
-__all__ = ["archive", "digits", "files", "labelled"]
+__all__ = ["archive", "digits", "files", "labelled", "sets"]
 __getattr__ = submodules(__name__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -113,6 +114,76 @@ def faint(ax: Axes, x: Array, lines: Array, *, color: str, linewidth: float = 0.
     """Single seeds as thin curves, (seeds, k)."""
     for line in lines:
         ax.plot(x, line, color=color, alpha=alpha, linewidth=linewidth)
+    return ax
+
+
+def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, beside: str = "left") -> Axes:
+    """A dashed grey line at a value of one axis, with its name in small type: at the lower end, or at the right end.
+
+    ``beside`` is the side of a vertical line on which the name stands.
+    """
+    (ax.axhline if horizontal else ax.axvline)(value, color=GREY, linestyle="--", linewidth=1)
+    if horizontal:
+        place, align = (1.0, value), {"ha": "right", "va": "bottom", "xycoords": ("axes fraction", "data")}
+    else:
+        align = {"ha": "right" if beside == "left" else "left", "va": "bottom", "xycoords": ("data", "axes fraction")}
+        place = (value, 0.01)
+    ax.annotate(text, place, color=GREY, fontsize="small", **align)
+    return ax
+
+
+def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#E69F00") -> None:
+    """A shaded range of the shared logarithmic horizontal axis of several panels, named in the last one."""
+    for ax in axes:
+        ax.axvspan(start, end, color=color, alpha=0.13, linewidth=0)
+    middle = float(np.sqrt(start * end))
+    axes[-1].annotate(text, (middle, 0.5), xycoords=("data", "axes fraction"), ha="center", color=GREY)
+
+
+def bundles(
+    ax: Axes,
+    curves: Mapping[str, Sequence[tuple[Array, Array]]],
+    *,
+    level: float | None = None,
+    marker: str = "",
+    log: bool = False,
+) -> Axes:
+    """Named bundles of curves (x, y) against width, from dark to light, on a base-2 axis.
+
+    Parameters
+    ----------
+    level
+        A dashed horizontal line.
+    log
+        Whether the vertical axis is logarithmic too.
+    """
+    for share, (name, lines) in zip(np.linspace(0, 0.92, len(curves)), curves.items(), strict=True):
+        for place, (x, y) in enumerate(lines):
+            shape = {"color": mpl.colormaps["viridis"](share), "marker": marker, "markersize": 4, "linewidth": 1.4}
+            ax.plot(x, y, label=name if place == 0 else None, **shape)
+    if log:
+        log_ticks(ax)
+    if level is not None:
+        ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("width m (hidden units)")
+    return legend_below(ax, columns=5)
+
+
+def law(ax: Axes, function: Callable[[Array], Array], text: str) -> Axes:
+    """A dashed theory line y = function(x) across the axes, on log scales a power law; the limits of x stay."""
+    x = np.array(ax.get_xlim())
+    ax.plot(x, function(x), color=GREY, linestyle="--", linewidth=1.2, label=text)
+    ax.set_xlim(*x)
+    return ax
+
+
+def ticks_at(ax: Axes, places: Sequence[float], apart: float = 1.3) -> Axes:
+    """Horizontal ticks at positive places alone, without those less than a factor ``apart`` from the one before."""
+    ticks = sorted({round(float(place), 4) for place in places})
+    kept = [place for row, place in enumerate(ticks) if row == 0 or place / ticks[row - 1] > apart]
+    ax.set_xticks(kept, labels=[f"{place:.4g}" if place < 100 else f"{place:.0f}" for place in kept])
     return ax
 
 
