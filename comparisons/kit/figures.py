@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from comparisons.kit.arms import Arm
 from comparisons.kit.fits import Curve, PowerLaw, ends_of
@@ -14,6 +15,28 @@ from comparisons.kit.numbers import Number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+Item = TypeVar("Item")
+
+
+def panels(
+    items: Iterable[Item],
+    draw: Callable[[Axes, Item], object],
+    *,
+    title: str,
+    size: tuple[float, float] = (4.6, 3.9),
+    sharey: bool = False,
+) -> Figure:
+    """A figure with one panel for each item, side by side; ``draw`` draws one item into its axes."""
+    from lab.figures import style
+
+    shown = list(items)
+    figure, axes = style.panels(len(shown), size=size, sharey=sharey)
+    for ax, item in zip(axes[0], shown, strict=True):
+        draw(ax, item)
+    style.headline(figure, title)
+    return figure
 
 
 def panel_per_arm(
@@ -75,6 +98,45 @@ def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: A
     return curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
 
 
+def named_curves(
+    ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: float = 0.0, styles: Sequence[Any] | None = None
+) -> Axes:
+    """Curves (name, curve, color) with their bands on a logarithmic vertical axis, each named at its right end.
+
+    ``floor`` is that of `lab.figures.curves.label_curves`; ``styles`` are dashes, solid lines if not given.
+    """
+    from lab.figures.curves import label_curves
+
+    ax.set_yscale("log")
+    for (_, curve, color), dash in zip(curves, styles or ["-"] * len(curves), strict=True):
+        band(ax, curve, color, linestyle=dash, linewidth=1.8)
+    return label_curves(ax, [(curve.x, curve.middle, name, color) for name, curve, color in curves], floor)
+
+
+def cloud(ax: Axes, curve: Curve, color: str, label: str | None = None) -> Axes:
+    """The middle of a curve with its interval as a band, and its single seeds as faint points."""
+    for values in curve.values:
+        ax.plot(curve.x, values, "o", color=color, alpha=0.25, markersize=3)
+    return band(ax, curve, color, label)
+
+
+def through(axes: Sequence[Axes], number: Number, text: str, height: float = 0.5) -> None:
+    """A number on the shared horizontal axis of several panels, if it has a value; see `lab.figures.estimates`."""
+    from lab.figures import estimates
+
+    if number.value is not None:
+        estimates.through(axes, number.value, number.interval, text=text, height=height)
+
+
+def grouped(
+    ax: Axes, groups: Mapping[str, NDArray[np.float64]], numbers: Sequence[Number], color: str, **options: Any
+) -> Axes:
+    """Seeds (seeds,) of each group, and a number for each with its interval; see `lab.figures.estimates.grouped`."""
+    from lab.figures import estimates
+
+    return estimates.grouped(ax, groups, *ends_of(numbers), color=color, **options)
+
+
 def seeds(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
     """The middle of a curve over its single seeds as faint lines."""
     from lab.figures import curves
@@ -92,6 +154,19 @@ def named(
 
     values, intervals = ends_of(numbers)
     return estimates.named(ax, names, values, intervals, color=color, **options)
+
+
+def estimates(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **options: Any) -> Axes:
+    """Numbers with their intervals against x on log axes, without those that have no value, and a power law.
+
+    ``options`` are those of `lab.figures.estimates.estimates`.
+    """
+    from lab.figures import estimates
+
+    values, intervals = ends_of(numbers)
+    shown = np.isfinite(values)
+    places = np.asarray(x, dtype=np.float64)[shown]
+    return estimates.estimates(ax, places, values[shown], intervals[shown], color=color, label=label, **options)
 
 
 def points(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **line: Any) -> Axes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from comparisons.kit.keys import Key, Quantity
 from comparisons.kit.numbers import Interval, Number
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ class PowerLaw:
 def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
     """Values of one column, a row for each seed and a column for each x."""
     return rows.pivot(index="seed", columns=x, values=column).astype(float)
+
+
+def along(rows: pd.DataFrame, column: str, x: str, *, log: bool = False) -> Curve:
+    """`curve` of one column along the column ``x``, from a table with one row per x and seed."""
+    grid = by_seed(rows, column, x)
+    return curve(grid.columns, grid, log=log)
 
 
 def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
@@ -172,6 +179,34 @@ def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "widt
         return Number.none(f"fewer than three {x}s are left; {reason or ''}".rstrip("; "), seeds)
     found = censored_slope(kept[x], read_thresholds(kept[column], sides[kept.index]))
     return Number.estimated(found, seeds, reason, **{f"{x}s": places})
+
+
+def line_through(x: ArrayLike, numbers: Sequence[Number], slope: Number) -> tuple[float, float] | None:
+    """Slope and log-intercept of the power law of this slope through the geometric mean of numbers at x; or None."""
+    places, values = np.asarray(x, dtype=np.float64), ends_of(numbers)[0]
+    known = np.isfinite(values)
+    if slope.value is None or not known.any():
+        return None
+    return slope.value, float(np.log(values[known]).mean() - slope.value * np.log(places[known]).mean())
+
+
+def at_each(
+    rows: pd.DataFrame,
+    x: str,
+    quantities: Mapping[str, Quantity],
+    arm: str = "",
+    average: Callable[[pd.Series[Any]], Number] = Number.mean,
+) -> dict[Key, Number]:
+    """Average over seeds of some columns at each value of the column ``x``, in the order of the table.
+
+    ``quantities`` make the keys, by column, from the value of ``x`` and the suffix of the arm.
+    """
+    groups = list(rows.groupby(x, sort=False))
+    return {
+        quantity(value, arm=arm): average(group[column])
+        for column, quantity in quantities.items()
+        for value, group in groups
+    }
 
 
 def ends_of(numbers: Sequence[Number]) -> tuple[Array, Array]:

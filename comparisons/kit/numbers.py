@@ -74,6 +74,12 @@ class Number:
         return cls(value, None, seeds)
 
     @classmethod
+    def constant(cls, values: Iterable[Any]) -> Self:
+        """A value that is the same for all seeds, from any of them (n,), such as one of infinite width."""
+        value = next(iter(_floats(values)), math.nan)
+        return cls(value, None, 0) if math.isfinite(value) else cls(None, None, 0, "it is not finite")
+
+    @classmethod
     def none(cls, reason: str, seeds: int = 0) -> Self:
         """No value, and why."""
         return cls(None, None, seeds, reason)
