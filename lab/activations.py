@@ -39,7 +39,7 @@ class Activation:
     gated
         Whether φ' is 0 or 1, so that one can speak of open and closed gates.
     gain_of_state
-        Whether `gain` looks at the states alone, so that nobody need remember the pre-activations.
+        Whether `gain` depends on the states alone, so that pre-activations need not be kept.
     """
 
     name: str

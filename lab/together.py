@@ -279,7 +279,7 @@ class _Start:
         return KernelRegressor(self.kernel, self.outputs, self.targets, *test, spectrum=self.spectrum)
 
     def release(self) -> None:
-        """Let go of the kept Jacobians: the network's own training wants the memory."""
+        """Drop the kept Jacobians: the network's training needs the memory."""
         self.jacobians = None
 
 

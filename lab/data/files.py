@@ -65,7 +65,7 @@ def read(path: str | Path) -> Labelled:
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file and of its test split beside it: what tells two contents of one path apart."""
+    """SHA-256 of a file and of its test split beside it: it distinguishes two contents of one path."""
     found = hashlib.sha256()
     for each in _files(_checked(path)):
         found.update(each.read_bytes())
@@ -248,7 +248,7 @@ def _read_ts(path: Path) -> list[Part]:
         refuse("path", str(path), ".npz, .csv, .tsv or .txt where aeon is not installed", fix)
     try:
         series, labels = load_from_ts_file(str(path))
-    except Exception as error:  # a foreign parser: whatever it stumbles over, the file is to blame
+    except Exception as error:  # a foreign parser: any error means that the file is not valid
         _unreadable(path, error)
     if labels is None or not len(labels):
         refuse("path", f"{path} without labels", "a file with classes", "name them by @classLabel true")

@@ -1,4 +1,4 @@
-"""Labelled series, checked once: equal features, no holes, labels that can be told apart."""
+"""Labelled series, checked once: equal features, no missing values, distinct labels."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Labelled:
         """Indices of ``train`` and then ``test`` samples, each with all classes at about their own share.
 
         Training samples come from the source's training split and test samples from its test split, unless there is no
-        split or ``pool`` asks to resample from both together.
+        split or ``pool`` resamples from both together.
 
         Raises
         ------

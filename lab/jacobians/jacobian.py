@@ -53,7 +53,7 @@ class Jacobian(Protocol):
 
 @runtime_checkable
 class Reducible(Protocol):
-    """A Jacobian that can be told in the coordinates of what descent on it can reach."""
+    """A Jacobian that can be written in coordinates of the subspace that descent reaches."""
 
     def reduced(self, other: Any, /) -> tuple[Jacobian, Jacobian | None]:
         """This Jacobian and that of other samples at the same weights, both kept, in the same coordinates."""
@@ -61,7 +61,7 @@ class Reducible(Protocol):
 
 
 def version_of(weight: Tensor) -> int:
-    """How often torch has seen a tensor written; `LabError` for one of `torch.inference_mode`, where nobody counts."""
+    """How often a tensor was written, by torch's counter; `LabError` under `torch.inference_mode`, which has none."""
     if weight.is_inference():
         came, allowed = "weights made or copied under torch.inference_mode", "weights whose changes torch counts"
         refuse("network", came, allowed, "use torch.no_grad() in its place")

@@ -38,7 +38,7 @@ class Workspace:
 
     @cached_property
     def preactivations(self) -> Tensor:
-        """g_t, shape (L, n, m): for activations whose slope is not told by the states."""
+        """g_t, shape (L, n, m): for activations whose slope is no function of the states."""
         return torch.empty_like(self.states)
 
     def deltas(self) -> tuple[Tensor, Steps]:

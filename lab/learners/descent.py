@@ -312,7 +312,7 @@ def _optimizer(parameters: Mapping[str, Tensor], factory: OptimizerFactory) -> t
         refuse("optimizer", f"a factory that fails ({str(error).splitlines()[0]})", "one optimizer for a list", fix)
     if not isinstance(optimizer, torch.optim.Optimizer):
         refuse("optimizer", f"a factory of {type(optimizer).__name__}", "a factory of a torch.optim.Optimizer", fix)
-    reason = "evaluates the loss itself" if _wants_a_closure(optimizer) else "wants sparse gradients"
+    reason = "evaluates the loss itself" if _wants_a_closure(optimizer) else "needs sparse gradients"
     if _wants_a_closure(optimizer) or isinstance(optimizer, torch.optim.SparseAdam):
         refuse("optimizer", f"{type(optimizer).__name__}, which {reason}", "a first-order optimizer", fix)
     return optimizer

@@ -101,7 +101,7 @@ def train_linearized(
 def taylor_trajectory(network: Network, task: Task, descent: Descent, learning_rate: float) -> Trajectory:
     """The Taylor model around a network's present weights, iterated in weight space from v = 0 on both splits.
 
-    Beside the closed form of `lab.KernelRegressor.at` it tells the noise floor of either.
+    Its difference from the closed form of `lab.KernelRegressor.at` is the noise floor of both.
     """
     jacobian = network.jacobian(task.train_inputs).keep()
     test = None if task.test_inputs is None else network.jacobian(task.test_inputs).keep()

@@ -134,7 +134,7 @@ def limit_hitting_steps(task: SequenceTask, accuracy: float, critical_fraction: 
     Raises
     ------
     LabError
-        If it never does: two samples that the kernel cannot tell apart have different targets.
+        If it never does: two samples with equal kernel rows have different targets.
     """
     spectrum, residual = limit_spectrum(task)
     steps = hitting_step(spectrum, residual, 2 * critical_fraction / spectrum.lambda_max, accuracy)

@@ -30,7 +30,7 @@ _FLATTEST = 1e-3  # a standard deviation (in logs) that a censored fit does not 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Where a quantity passes a level, as far as a grid can tell.
+    """Where a quantity passes a level, as far as a grid resolves it.
 
     Attributes
     ----------

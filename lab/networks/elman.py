@@ -236,7 +236,7 @@ class ElmanRNN(torch.nn.Module):
         for name in self.scales:
             value = getattr(self, name).detach().clone()
             twin.register_parameter(name, torch.nn.Parameter(value, requires_grad=name in self._trained))
-            twin._drawn[name] = -1  # maybe trained already: nobody can tell
+            twin._drawn[name] = -1  # it may be trained already
         return twin
 
     def is_initial(self) -> bool:
@@ -303,7 +303,7 @@ def _first_read(readout: str, length: int) -> int:
 
 @lru_cache(maxsize=16)
 def _taps(readout: str, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """R (s, L), made once: nobody writes to it."""
+    """R (s, L), made once and never written to."""
     return READOUTS[readout](length).to(device, dtype)
 
 

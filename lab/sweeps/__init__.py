@@ -1,4 +1,4 @@
-"""Sweeps: many small measurements that survive a crash, in one process or many. Knows nothing of networks."""
+"""Sweeps: many small measurements that survive a crash, in one process or many. Independent of networks."""
 
 from lab.sweeps.cells import Cell, cell_key
 from lab.sweeps.executors import usable_cores

@@ -1,4 +1,4 @@
-"""A cell is one measurement of a sweep, named by JSON values alone; its key is a hash of what it asks."""
+"""A cell is one measurement of a sweep, described by JSON values; its key is a hash of them."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def cell_key(comparison: str, version: int, cell: Cell) -> str:
 
 
 def label(cell: Cell) -> str:
-    """A cell in one line for people, such as ``width=64 seed=1``."""
+    """A cell in one line, such as ``width=64 seed=1``."""
     return " ".join(f"{name}={value}" for name, value in cell.items())
 
 
 def varying(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """The fields in which cells differ: what has to be said to tell them apart."""
+    """The fields in which cells differ: they identify a cell among the others."""
     names = dict.fromkeys(name for cell in cells for name in cell)
     return tuple(name for name in names if len({canonical(cell.get(name)) for cell in cells}) > 1)
 

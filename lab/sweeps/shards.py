@@ -1,4 +1,4 @@
-"""Shares of a sweep for job arrays: every job takes its own cells, by a rule that needs no word between the jobs."""
+"""Shares of a sweep for job arrays: each job takes its own cells, by a rule without communication between jobs."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Shard:
     def chosen(self, costs: Sequence[Cost]) -> list[int]:
         """Positions of this share's cells, in their order.
 
-        The largest cell that is left goes to the share with the least work so far, whatever is committed already: so
-        every job deals the same hand, and no share exceeds the mean by more than one cell.
+        The largest remaining cell goes to the share with the least work so far, whether cells are committed or not. All
+        jobs find the same shares, and no share exceeds the mean by more than one cell.
 
         Parameters
         ----------

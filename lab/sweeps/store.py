@@ -326,10 +326,10 @@ def load(directory: str | os.PathLike[str]) -> Results:
     """Results of a run directory, whole or still growing.
 
     ``load(directory).table`` has one row per cell; ``load(directory).arrays(width=64, seed=0)`` the trajectories
-    of one. On to other tools, in one line each (pandas asks for pyarrow and for xarray):
+    of one. One line each for other tools (pandas needs pyarrow and xarray for these):
 
     * ``load(directory).table.to_parquet("cells.parquet")``
-    * ``load(directory).table.set_index(["width", "seed"]).to_xarray()``, with whatever fields tell the cells apart
+    * ``load(directory).table.set_index(["width", "seed"]).to_xarray()``, with the fields that identify a cell
 
     Raises
     ------

@@ -35,7 +35,7 @@ def digits(classes: Sequence[int] = (3, 8), train: int = 48, test: int = 48, see
     """
     chosen = [digit for digit in range(10) if isinstance(classes, (list, tuple)) and _is_among(digit, classes)]
     if len(chosen) < 2 or len(chosen) < len(classes):
-        fix = "name two, as in classes=(3, 8); with one there is nothing to tell apart"
+        fix = "name two, as in classes=(3, 8); one class alone cannot be classified"
         refuse("classes", repr(classes), "two or more different digits 0…9", fix)
     check_integer("train", train, len(chosen))
     check_integer("test", test, 0)

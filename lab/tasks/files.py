@@ -76,7 +76,7 @@ def archive(
 
 
 def make(data: Labelled, train: int | None, test: int | None, seed: int, *, pool: bool = False) -> SequenceTask:
-    """A task of some of these series; None asks for 48 samples, or for what there is."""
+    """A task of some of these series; None means 48 samples, or all there are."""
     train, test = (min(SAMPLES, data.most // 2) if count is None else count for count in (train, test))
     rows = data.choose(train, test, seed, pool=pool)
     return split(prepare(data.series[rows], train), data.targets[rows], train, data.name)

@@ -66,7 +66,7 @@ def pairs(
     """Pairs of sequences whose first steps are exactly ``separation`` apart, with equal later steps, opposite labels.
 
     Samples 2k and 2k+1 are a pair. The separation is attained here, not only a bound, and nothing but the first step
-    tells a pair apart; all steps have unit norm, targets are ±1, shape (samples, 1).
+    differs within a pair; all steps have unit norm, targets are ±1, shape (samples, 1).
 
     Parameters
     ----------

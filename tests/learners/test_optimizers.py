@@ -31,7 +31,7 @@ SETTINGS = {
     "Rprop": {"lr": 1e-3},
     "SGD": {"lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
 }
-REFUSED = {"LBFGS": "evaluates the loss itself", "SparseAdam": "wants sparse gradients"}
+REFUSED = {"LBFGS": "evaluates the loss itself", "SparseAdam": "needs sparse gradients"}
 STEPS = 12
 
 
