@@ -18,12 +18,16 @@
 # * compare a finite network with the infinitely wide one.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import scipy.stats
 
+import comparisons
 import lab
-from lab.figures import curves, notebook, style
+from lab.figures import estimates, notebook, style
 
 notebook.begin()
 
@@ -83,7 +87,7 @@ notebook.say(f"Mean {mean:.2f}, 95 % interval ({mean - half:.2f} to {mean + half
 # %% [markdown]
 # The interval is Student's: with few seeds its half-width is several standard errors, not two. It says where the mean
 # over *initializations* lies; the data were never drawn again, so it says nothing about other data. `lab.fit_exponent`
-# does the same, and tells the slopes between neighbouring widths, so that a curve that is no power law shows:
+# does the same, and adds the slopes between neighbouring widths: they show a curve that is no power law.
 
 # %%
 fit = lab.fit_exponent(widths, grid.to_numpy())
@@ -100,10 +104,10 @@ names = {
 figure, axes = style.panels(3, size=(3.7, 3.6))
 for ax, (name, title), color in zip(axes[0], names.items(), style.QUANTITIES, strict=False):
     values = table.pivot(index="seed", columns="width", values=name).to_numpy()
-    fit = lab.fit_exponent(widths, values)
-    told = f"slope {fit.value:.2f} ({fit.interval[0]:.2f} to {fit.interval[1]:.2f})".replace("-", "−")
-    line = (fit.value, fit.log_intercept)
-    curves.power_law(ax, np.array(widths), values, color=color, label=told, line=line, band=fit.interval)
+    fit, middle = lab.fit_exponent(widths, values), np.exp(np.log(values).mean(0))
+    slope = f"slope {fit.value:.2f} ({fit.interval[0]:.2f} to {fit.interval[1]:.2f})".replace("-", "−")
+    line = {"line": (fit.value, fit.log_intercept), "band": fit.interval}
+    estimates.power_law(ax, np.array(widths), values, middle, color=color, label=slope, **line)
     ax.set_title(title)
     style.legend_below(ax)
 notebook.show(figure, "gap, weight motion and kernel drift against width, with slopes and intervals")
@@ -121,30 +125,31 @@ notebook.show(figure, "gap, weight motion and kernel drift against width, with s
 
 # %%
 X = task.train_inputs
-rows = []
-for width in widths:
-    for seed in range(seeds):
-        network = lab.ElmanRNN.like(task, width, seed=seed)
-        limit, kernel = lab.infinite_ntk(network, X), lab.empirical_ntk(network, X)
-        rows.append({"width": width, "seed": seed, "error": float((kernel - limit).norm() / limit.norm())})
-errors = pd.DataFrame(rows).pivot(index="seed", columns="width", values="error").to_numpy()
-fit = lab.fit_exponent(widths, errors)
+network = lab.ElmanRNN.like(task, widths[0], seed=0)
+limit, kernel = lab.infinite_ntk(network, X), lab.empirical_ntk(network, X)
+error = float((kernel - limit).norm() / limit.norm())
+notebook.say(f"At width {widths[0]}, seed 0, the kernel is {100 * error:.0f} % off its limit (Frobenius norm).")
 
-figure, axes = style.panels(1, size=(4.6, 3.8))
-told = f"slope {fit.value:.2f} ({fit.interval[0]:.2f} to {fit.interval[1]:.2f})".replace("-", "−")
-shape = {"line": (fit.value, fit.log_intercept), "band": fit.interval, "label": told}
-curves.power_law(axes[0, 0], np.array(widths), errors, color=style.KERNEL.color, **shape)
-axes[0, 0].set(ylabel="‖K − K∞‖ / ‖K∞‖ (Frobenius)", title="finite width against infinite width")
-style.legend_below(axes[0, 0])
-notebook.show(figure, "distance of the kernel from its limit against width")
+# %% [markdown]
+# For all widths and seeds there is a comparison, `infinite_width`. From Python, `comparisons.run` measures what its
+# directory lacks, with a progress bar, and returns numbers, verdict, table and figures. The row of our cell is in its table:
+
+# %%
+run = comparisons.run(
+    "infinite_width", "fast", Path(tempfile.mkdtemp()) / "infinite_width", executor="serial", progress=False,
+    widths=widths, seeds=seeds, readouts=("last",), dtype="float64",
+)  # fmt: skip
+assert np.isclose(run.table.query(f"width == {widths[0]} and seed == 0")["kernel_error"].item(), error)
+notebook.show(run.figures["kernel"], "distance of the kernel from its limit against width")
+notebook.say(run.verdict)
 
 # %% [markdown]
 # **What to see.** A network of a few hundred units is far from infinite: its kernel is random, and differs from the limit
 # by tens of percent. The picture before shows how far it strays from *its own* linearization, which is less. The two
 # statements "training is linear" and "the kernel is the infinite one" are different.
 #
-# The full experiments are `lazylab run width` and `lazylab run infinite_width`: they keep every cell, resume when
-# stopped, and `--network gru` (or lstm, mlp, cnn) asks the same of other networks.
+# The full experiments are `lazylab run width` and `lazylab run infinite_width`: they keep every cell and resume when
+# stopped. With `--network gru` (or lstm, mlp, cnn), `width` measures other networks.
 #
 # ## Exercises
 #

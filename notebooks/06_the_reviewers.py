@@ -23,44 +23,28 @@
 # cannot see, they say. Intervals in parentheses are 95 % over seeds. The figures are those of the command in each section; take
 # `--preset default` (one to five minutes) for numbers to rely on, and `full` to quote them.
 #
-# A comparison is a module with five functions: `cells` (what to measure), `cost`, `measure` (one cell), `conclude` (from the
-# table alone) and `draw`. All that we do here is to call them:
+# `comparisons.run` measures what is missing in a directory and returns numbers, verdict, table and figures:
 
 # %%
-import importlib
 import re
 import tempfile
-from dataclasses import asdict, replace
 from pathlib import Path
 
-from lab import sweeps
+import comparisons
 from lab.figures import notebook
 
 notebook.begin()
 RUNS, FOUND = Path(tempfile.mkdtemp(prefix="reviewers-")), {}
 
 
-def run(name, settings, directory):
-    """Measure all cells of a comparison, and conclude."""
-    comparison = importlib.import_module(f"comparisons.{name}")
-    cells, store = comparison.cells(settings), sweeps.Store(directory)
-    store.claim(name, comparison.version, asdict(settings), comparison.GRID, cells)
-    outcome = sweeps.run_cells(
-        comparison.__name__, cells, [comparison.cost(cell) for cell in cells], store, sweeps.Crew(), progress=False
-    )
-    assert not outcome.failed, outcome.failed
-    results = sweeps.load(directory)
-    return results, comparison.conclude(results.table)
-
-
 def ask(name, figure, **small):
     """One comparison in its fast preset (in fast mode smaller still): a figure, the verdict, the command."""
-    comparison = importlib.import_module(f"comparisons.{name}")
-    settings = replace(comparison.PRESETS["fast"], **notebook.choose({}, small))
-    results, conclusion = FOUND[name] = run(name, settings, RUNS / name)
-    notebook.show(comparison.draw(results, conclusion)[figure], comparison.question)
-    sentences = re.split(r"(?<=\.) (?=[A-Z])", conclusion.verdict)
-    notebook.say("\n".join([f"**{comparison.question}**", "", *(f"* {each}" for each in sentences)]))
+    settings = notebook.choose({}, small)
+    run = FOUND[name] = comparisons.run(name, "fast", RUNS / name, executor="serial", progress=False, **settings)
+    question = run.comparison.question
+    notebook.show(run.figures[figure], question)
+    sentences = re.split(r"(?<=\.) (?=[A-Z])", run.verdict)
+    notebook.say("\n".join([f"**{question}**", "", *(f"* {each}" for each in sentences)]))
     notebook.say(f"At full size: `lazylab run {name} --preset full`")
 
 
@@ -212,12 +196,11 @@ ask("practice", "errors", samples=(48,), width=64, kernel_time=200.0, test=100)
 
 # %%
 rows = []
-for name, (results, conclusion) in FOUND.items():
-    comparison = importlib.import_module(f"comparisons.{name}")
-    told = [number for number in conclusion.numbers.values() if number.value is not None]
-    seconds = results.table["seconds"].sum()
-    rows.append(f"| `{name}` | {comparison.asked_by} | {len(results.cells)} | {seconds:.0f} s | "
-                f"{len(told)} of {len(conclusion.numbers)} |")  # fmt: skip
+for name, run in FOUND.items():
+    known = [number for number in run.numbers.values() if number.value is not None]
+    seconds = run.table["seconds"].sum()
+    rows.append(f"| `{name}` | {run.comparison.asked_by} | {len(run.table)} | {seconds:.0f} s | "
+                f"{len(known)} of {len(run.numbers)} |")  # fmt: skip
 head = ["| comparison | asked by | cells | time on one core | numbers with a value |", "|---|---|---|---|---|"]
 notebook.say("\n".join(head + rows))
 
@@ -236,7 +219,7 @@ notebook.say("\n".join(head + rows))
 # <details><summary>Solution</summary>
 #
 # ```python
-# slope = FOUND["width"][1].numbers["exponent.gap_test"]
+# slope = FOUND["width"].numbers["exponent.gap_test"]
 # low, high = slope.interval
 # print(slope, "from", slope.seeds, "seeds; wanted about", round(slope.seeds * ((high - low) / 0.5) ** 2))
 # ```
@@ -251,11 +234,9 @@ notebook.say("\n".join(head + rows))
 # <details><summary>Solution</summary>
 #
 # ```python
-# from comparisons import width
-#
 # small = {"widths": notebook.choose((32, 64, 128), (8, 16)), "seeds": notebook.choose(3, 2), "readouts": ("last",)}
-# gru = replace(width.PRESETS["fast"], network="gru", **small)
-# print(run("width", gru, RUNS / "gru")[1].verdict)
+# gru = comparisons.run("width", "fast", RUNS / "gru", executor="serial", progress=False, network="gru", **small)
+# print(gru.verdict)
 # ```
 #
 # Only slopes compare, not levels: GRUs are in torch's own parametrization, with all weights trained.
@@ -268,7 +249,9 @@ notebook.say("\n".join(head + rows))
 # <details><summary>Solution</summary>
 #
 # ```python
-# table = FOUND["step_size"][0].table
+# import pandas as pd
+#
+# table = FOUND["step_size"].table
 # trains = (table["outcome"] == "reached").groupby(table["fraction"]).mean()
 # peak = table.groupby("fraction")["peak_mse"].max()
 # print(pd.DataFrame({"trains": trains, "highest peak": peak}))

@@ -14,6 +14,7 @@ import pytest
 import comparisons
 import lab
 from comparisons.cli.command import main
+from comparisons.report.glossary import GLOSSARY
 from comparisons.runs.registry import names
 from lab.sweeps import load
 
@@ -35,25 +36,38 @@ def test_the_example_runs(tmp_path, capsys):
     assert matplotlib.image.imread(tmp_path / "side_by_side.png").std() > 0.05  # something was drawn
 
 
-def test_who_follows_the_readme_has_a_new_comparison(tmp_path, monkeypatch, capsys):
-    name = re.search(r"`comparisons/(\w+)\.py`", README)[1]
+def test_the_comparison_of_the_readme_runs_as_a_file(tmp_path, monkeypatch, capsys):
+    name = re.search(r"Save this as `(\w+)\.py`", README)[1]
     (tmp_path / f"{name}.py").write_text(NEW_QUESTION, encoding="utf-8")
-    monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path)])
+    assert len(NEW_QUESTION.splitlines()) <= 40
     monkeypatch.chdir(tmp_path)
-    small = ["--widths", "8", "16", "--seeds", "3", "--samples", "8", "--activations", "relu", "erf"]
+    small = ["--widths", "8", "16", "--seeds", "3", "--samples", "8", "--activations", "relu", "erf", "tanh"]
+    assert main(["run", f"{name}.py", "--executor", "serial", "--out", "here", *small]) == 0
+    assert "gap_test.tanh" in capsys.readouterr().out
+    assert len(load("here").table) == 18
+    assert matplotlib.image.imread(tmp_path / "here" / "figures" / "gap.png").std() > 0.05
+    assert main(["run", f"{name}.py", "--activations", "relu", "relu", "--out", "there"]) == 2
+    assert main(["report", "here"]) == 0
+
+
+def test_the_comparison_of_the_readme_runs_among_the_others(tmp_path, monkeypatch, capsys):
+    (tmp_path / "smooth.py").write_text(NEW_QUESTION, encoding="utf-8")
+    monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path)])
     try:
         assert main(["list"]) == 0
-        assert main(["run", name, "--executor", "serial", "--out", "here", *small]) == 0
     finally:
-        sys.modules.pop(f"comparisons.{name}", None)
-    said = capsys.readouterr().out
-    assert "activation is smooth?" in said
-    assert "The gap is smallest for" in said
-    assert len(load("here").table) == 12
-    assert matplotlib.image.imread(tmp_path / "here" / "figures" / "gap.png").std() > 0.05
+        sys.modules.pop("comparisons.smooth", None)
+    assert "smooth\n  Is the gap smaller" in capsys.readouterr().out
 
 
-def test_the_session_with_scikit_learn_is_what_is_printed():
+def test_the_glossary_is_that_of_the_page():
+    section = README.split("## Glossary")[1].split("\n## ")[0]
+    entries = [" ".join(entry.split()) for entry in re.split(r"^\* ", section, flags=re.MULTILINE)[1:]]
+    assert entries == [f"**{term}**: {meaning}" for term, meaning in GLOSSARY.items()]
+
+
+def test_the_sessions_are_what_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     found = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
     assert found.attempted > 4
     assert not found.failed
