@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comparisons.kit import figures, networks, paths, records, tasks
+from comparisons.kit import figures, ladders, networks, paths, records, tasks, widths
 from comparisons.kit.arms import Arm, by_readout, main_readout, split, widest
 from comparisons.kit.cells import Cell, grid, optional, pick
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion, Figures, Measured, Row
 from comparisons.kit.fits import (
     Curve,
     PowerLaw,
+    along,
+    at_each,
     by_seed,
     crossing,
     curve,
     exponent,
     fit_seeds,
+    line_through,
     mean_threshold,
     power_law,
     read_thresholds,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from comparisons.kit import fits
 from comparisons.kit.arms import Arm
 from comparisons.kit.fits import Curve, PowerLaw, ends_of
 from comparisons.kit.numbers import Number
@@ -91,6 +92,16 @@ def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float 
     return curves.width_axis(ax, law.x)  # every width, also one that was left out
 
 
+def power_laws(columns: Mapping[str, tuple[str, str]]) -> Callable[[Axes, Arm], None]:
+    """What draws the power laws in the width of some columns for `panel_per_arm`: legend text and colour by column."""
+
+    def draw(ax: Axes, arm: Arm) -> None:
+        for column, (what, color) in columns.items():
+            power_law(ax, fits.power_law(arm.rows, column), color, what)
+
+    return draw
+
+
 def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
     """The middle of a curve with its interval as a band."""
     from lab.figures import curves
@@ -120,12 +131,12 @@ def cloud(ax: Axes, curve: Curve, color: str, label: str | None = None) -> Axes:
     return band(ax, curve, color, label)
 
 
-def through(axes: Sequence[Axes], number: Number, text: str, height: float = 0.5) -> None:
+def through(axes: Sequence[Axes], number: Number, text: str, height: float = 0.5, beside: str = "right") -> None:
     """A number on the shared horizontal axis of several panels, if it has a value; see `lab.figures.estimates`."""
     from lab.figures import estimates
 
     if number.value is not None:
-        estimates.through(axes, number.value, number.interval, text=text, height=height)
+        estimates.through(axes, number.value, number.interval, text=text, height=height, beside=beside)
 
 
 def grouped(
@@ -167,6 +178,13 @@ def estimates(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: st
     shown = np.isfinite(values)
     places = np.asarray(x, dtype=np.float64)[shown]
     return estimates.estimates(ax, places, values[shown], intervals[shown], color=color, label=label, **options)
+
+
+def mark(ax: Axes, number: Number, color: str, label: str) -> Axes:
+    """A vertical line at a number, with its interval as a band; nothing without a value."""
+    from lab.figures import curves
+
+    return ax if number.value is None else curves.mark(ax, number.value, number.interval, color=color, label=label)
 
 
 def points(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **line: Any) -> Axes:

@@ -181,6 +181,30 @@ def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "widt
     return Number.estimated(found, seeds, reason, **{f"{x}s": places})
 
 
+def median_time(rows: pd.DataFrame, column: str, marks: str) -> Number:
+    """Kaplan–Meier median over seeds of a time at the largest width; the details have the medians of all widths.
+
+    ``marks`` is the column of censoring marks. A row without a time diverged and enters nothing.
+    """
+    from lab.measures.thresholds import median_survival
+
+    groups = rows.dropna(subset=[column]).groupby("width")
+    times = {int(width): read_thresholds(part[column], part[marks]) for width, part in groups}
+    medians = {width: median_survival(values) for width, values in times.items()}
+    last = int(rows["width"].max())
+    if last not in medians:
+        return Number.none("every run at the largest width diverged")
+    details = {"width": last, "medians": {str(width): median.value for width, median in medians.items()}}
+    return Number.estimated(medians[last], len(times[last]), **details)
+
+
+def paired_ratio(rows: pd.DataFrame, reference: pd.DataFrame, column: str, same: Sequence[str]) -> Number:
+    """Geometric mean over seeds of a column's ratio to that of the reference rows with equal values in ``same``."""
+    unit = reference.set_index(list(same))[column].rename("unit")
+    pairs = rows.set_index(list(same))[column].to_frame("own").join(unit, how="inner").dropna()
+    return Number.geometric(pairs["own"] / pairs["unit"]) if len(pairs) else Number.none("no pair of runs has both")
+
+
 def line_through(x: ArrayLike, numbers: Sequence[Number], slope: Number) -> tuple[float, float] | None:
     """Slope and log-intercept of the power law of this slope through the geometric mean of numbers at x; or None."""
     places, values = np.asarray(x, dtype=np.float64), ends_of(numbers)[0]

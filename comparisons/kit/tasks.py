@@ -60,8 +60,11 @@ SIZES = {"digits": Size(48, 48, 8, 9, most=357), "separable": Size(24, 24, 8, 8)
 SIZES |= {name: _of_archive(shape) for name, shape in archive.BUNDLED.items()}
 
 
-def check_task(name: str, samples: int | None) -> None:
-    """Refuse an unknown task, an unreadable file, or a number of samples below 2; None means the task's own."""
+def check_task(name: str, samples: int | None, argument: str = "samples") -> None:
+    """Refuse an unknown task, an unreadable file, or a number of samples below 2; None means the task's own.
+
+    ``argument`` is the setting that holds the number of samples, for the message.
+    """
     if not isinstance(name, str) or (name not in SIZES and not files.is_file_name(name)):
         allowed = "one of " + ", ".join(sorted(SIZES)) + ", or a file ending in " + ", ".join(files.READERS)
         refuse("task", repr(name), allowed, "check the spelling")
@@ -69,10 +72,10 @@ def check_task(name: str, samples: int | None) -> None:
         files.read(name)
     if samples is None:
         return
-    check_integer("samples", samples, 2)
+    check_integer(argument, samples, 2)
     most = _own(name).most
     if most is not None and 2 * samples > most:
-        refuse("samples", samples, f"at most {most // 2} for {name}: as many again are for testing", "ask for fewer")
+        refuse(argument, samples, f"at most {most // 2} for {name}: as many again are for testing", "ask for fewer")
 
 
 def check_ready(name: str) -> None:

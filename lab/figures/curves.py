@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from lab.figures.style import GREY, LEARNERS, legend_below
+from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below
 
 Array = NDArray[np.float64]
 
@@ -132,6 +132,22 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
     return ax
 
 
+def falling_errors(ax: Axes, pairs: Sequence[tuple[Array, Array, Array]], labels: Sequence[str], goal: float) -> Axes:
+    """Errors over their first value on log axes: of networks (solid) and of their linear models (dashed).
+
+    ``pairs`` are times (T,), beginning with 0, which is not shown, and both errors (T,); ``goal`` is a line. Errors
+    outside 0.01 to 1000 are cut off.
+    """
+    ax.set(xscale="log", yscale="log", ylim=(1e-2, 1e3))  # first: limits to fit what diverges would be no numbers
+    for (times, network, linear), label, color in zip(pairs, labels, QUANTITIES, strict=False):
+        ax.plot(times[1:], network[1:], color=color, label=label, linewidth=2.0)
+        ax.plot(times[1:], linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
+    ax.axhline(1, color=GREY, linewidth=0.8)
+    ax.axhline(goal, color=GREY, linewidth=0.8, linestyle="--")
+    ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
+    return legend_below(ax, columns=len(labels))
+
+
 def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#E69F00") -> None:
     """A shaded range of the shared logarithmic horizontal axis of several panels, named in the last one."""
     for ax in axes:
@@ -150,6 +166,8 @@ def bundles(
 ) -> Axes:
     """Named bundles of curves (x, y) against width, from dark to light, on a base-2 axis.
 
+    Up to six names have the same colours in every panel, in their order.
+
     Parameters
     ----------
     level
@@ -157,7 +175,8 @@ def bundles(
     log
         Whether the vertical axis is logarithmic too.
     """
-    for share, (name, lines) in zip(np.linspace(0, 0.92, len(curves)), curves.items(), strict=True):
+    shares = np.linspace(0, 0.92, max(len(curves), 6))
+    for share, (name, lines) in zip(shares, curves.items(), strict=False):
         for place, (x, y) in enumerate(lines):
             shape = {"color": mpl.colormaps["viridis"](share), "marker": marker, "markersize": 4, "linewidth": 1.4}
             ax.plot(x, y, label=name if place == 0 else None, **shape)
@@ -235,3 +254,26 @@ def _spread(heights: Sequence[float], apart: float) -> list[float]:
 def _top(group: Sequence[float], apart: float) -> float:
     """Height of the last of a group that stands closely around its mean."""
     return sum(group) / len(group) + apart * (len(group) - 1) / 2
+
+
+def mark(ax: Axes, place: float, ends: tuple[float, float] | None, *, color: str, label: str) -> Axes:
+    """A vertical line at a place, with its interval as a band."""
+    ax.axvline(place, color=color, linewidth=1.2, linestyle=(0, (1, 1.6)), label=label)
+    if ends is not None:
+        ax.axvspan(*ends, color=color, alpha=0.08, linewidth=0)
+    return ax
+
+
+def errors(ax: Axes, runs: Sequence[tuple[NDArray[np.int64], Array, float]], *, color: str, bound: str) -> Axes:
+    """Errors of several runs, (steps (T,), errors (T,), rate), over steps, beside e₀·exp(−rate·t).
+
+    ``bound`` names the exponential in the legend.
+    """
+    for place, (steps, error, rate) in enumerate(runs):
+        known: tuple[str | None, str | None] = (None, None) if place else ("network", bound)
+        ax.plot(steps, error, color=color, linewidth=1.4, label=known[0])
+        ax.plot(steps, error[0] * np.exp(-rate * steps), "--", color=GREY, linewidth=1, label=known[1])
+    ax.set(yscale="log", xlabel="gradient step t")
+    ends = [float(np.nanmin(error)) for _, error, _ in runs]
+    ax.set_ylim(bottom=0.3 * max(min(ends), 1e-12))
+    return ax

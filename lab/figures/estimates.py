@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from lab.figures.curves import log_ticks, width_axis
+from lab.figures.style import GREY
 
 Array = NDArray[np.float64]
 Line = tuple[float, float]  #: slope and log-intercept of a power law
@@ -87,6 +88,13 @@ def estimates(
     return log_ticks(ax)
 
 
+def censored(ax: Axes, x: Array, values: Array, known: NDArray[np.bool_], *, color: str, shift: float = 1.0) -> Axes:
+    """Seeds (n,) at x (n,): faint points where the value is known, open triangles where it is larger than drawn."""
+    ax.plot(shift * x[known], values[known], "o", color=color, alpha=0.3, markersize=3)
+    ax.plot(shift * x[~known], values[~known], "^", color=color, markerfacecolor="none", markersize=6)
+    return ax
+
+
 def named(
     ax: Axes,
     names: Sequence[str],
@@ -153,10 +161,35 @@ def grouped(
     return ax
 
 
-def plain_log_axis(ax: Axes) -> Axes:
-    """A logarithmic horizontal axis with plain decimals at 1, 2 and 5."""
+def through(
+    axes: Sequence[Axes],
+    value: float,
+    interval: tuple[float, float] | None,
+    *,
+    text: str,
+    height: float = 0.5,
+    beside: str = "right",
+) -> None:
+    """A value on the shared horizontal axis of several panels: a dashed line, in the first one with interval and text.
+
+    ``height`` is where the text stands, as a share of the first panel's; different ones keep texts apart. ``beside`` is
+    the side of the line on which it stands.
+    """
+    for ax in axes:
+        ax.axvline(value, color=GREY, linestyle="--", linewidth=1.1, zorder=1)
+    first = axes[0]
+    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "center"}
+    shift, align = ((-5, 0), "right") if beside == "left" else ((5, 0), "left")
+    first.annotate(text, (value, height), shift, color=GREY, ha=align, **place)
+    if interval is not None:
+        below = height - 0.09
+        first.plot(interval, [below] * 2, color=GREY, linewidth=2.5, transform=first.get_xaxis_transform())
+
+
+def plain_log_axis(ax: Axes, subs: Sequence[float] = (1, 2, 5)) -> Axes:
+    """A logarithmic horizontal axis with plain decimals at 1, 2 and 5, or at other multiples of powers of ten."""
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     return ax

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Self
 
 Interval = tuple[float, float]
 
@@ -14,3 +16,8 @@ class Estimate:
     value: float | None
     interval: Interval | None = None
     reason: str | None = None
+
+    def exp(self) -> Self:
+        """The same for exp(x), of an estimate of x."""
+        ends = None if self.interval is None else (math.exp(self.interval[0]), math.exp(self.interval[1]))
+        return type(self)(None if self.value is None else math.exp(self.value), ends, self.reason)

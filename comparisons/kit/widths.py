@@ -1,0 +1,144 @@
+"""The width that is enough, from ladders as a table holds them: written and read here alone.
+
+A training ladder has one column for each width that was tried, `exit_column`, with how training ended there. A lazy one
+has the columns width and censored (see `comparisons.kit.ladders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lab
+from comparisons.kit.fits import CENSORED, read_thresholds, threshold
+from comparisons.kit.numbers import Number
+from comparisons.kit.records import arrays_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.measures.estimate import Estimate
+    from lab.sweeps import Results
+
+Array = NDArray[Any]
+
+_FEWEST = 3  # settings for a degree
+
+
+def exit_column(width: int) -> str:
+    """The column that holds how training ended at a width; `Ladders.read` looks it up by the width."""
+    return f"exit_{width}"
+
+
+@dataclass(frozen=True)
+class Ladders:
+    """Ladders of one sense, as a table holds them.
+
+    Attributes
+    ----------
+    rows
+        One row for each ladder.
+    lazy
+        In which sense.
+    runs
+        The training runs behind them, one row each: ``ladder`` (its label in the index of ``rows``), ``seed``,
+        ``width`` and ``won``, in the order of the rows and ascending widths. Empty for lazy ladders.
+    """
+
+    rows: pd.DataFrame
+    lazy: bool
+    runs: pd.DataFrame
+
+    @classmethod
+    def read(cls, rows: pd.DataFrame, lazy: bool, widths: Iterable[int]) -> Ladders:
+        """Ladders from rows of a table, whose widths are among ``widths``."""
+        import pandas as pd
+
+        columns = {} if lazy else {width: exit_column(width) for width in sorted(widths)}
+        columns = {width: name for width, name in columns.items() if name in rows}
+        found = [
+            (label, seed, width, end == "reached")
+            for label, seed, *ends in rows[["seed", *columns.values()]].itertuples(name=None)
+            for width, end in zip(columns, ends, strict=True)
+            if isinstance(end, str)
+        ]
+        return cls(rows, lazy, pd.DataFrame(found, columns=["ladder", "seed", "width", "won"]))
+
+    def where(self, kept: pd.Series[bool]) -> Ladders:
+        """The ladders whose rows are marked."""
+        rows = self.rows[kept]
+        return Ladders(rows, self.lazy, self.runs[self.runs["ladder"].isin(rows.index)])
+
+    def split(self, column: str) -> Iterator[tuple[Any, Ladders]]:
+        """The ladders of each value of a column, ascending."""
+        for value in sorted(self.rows[column].unique()):
+            yield value, self.where(self.rows[column] == value)
+
+    @property
+    def censored(self) -> pd.Series[bool]:
+        """Whether the own width of each ladder lies outside it."""
+        if self.lazy:
+            return self.rows["censored"].map(lambda mark: isinstance(mark, str)).astype(bool)
+        outcomes = self.runs.groupby("ladder")["won"].nunique()
+        return outcomes.reindex(self.rows.index, fill_value=0) < 2
+
+    @property
+    def success(self) -> pd.DataFrame:
+        """Successes (``sum``), trials (``count``) and their quotient (``mean``) of training at each width."""
+        return self.runs.groupby("width")["won"].agg(["sum", "count", "mean"])
+
+    def curves(self, results: Results, **fields: object) -> list[tuple[Array, Array]]:
+        """What lies behind their width, each against the widths: the share of successes, or every seed's largest gap.
+
+        ``fields`` of their cells, beside the notion and the seed, find the gaps.
+        """
+        if not self.lazy:
+            counts = self.success
+            return [(counts.index.to_numpy(), counts["mean"].to_numpy())]
+        found = arrays_of(results, self.rows, "notion", "seed", **fields)
+        return [(each["widths"], each["gaps"]) for each in found]
+
+    def width(self) -> Number:
+        """The width that is enough: for nine of ten seeds by a logistic fit, or the geometric mean of lazy ladders."""
+        if self.lazy:
+            return threshold(read_thresholds(self.rows["width"], self.rows["censored"]))
+        counts = self.success
+        found = lab.measures.thresholds.success_place(counts.index, counts["sum"], counts["count"])
+        return Number.estimated(found, int(self.rows["seed"].nunique()))
+
+    def degree(self, x: pd.Series[float], symbol: str, *, log: bool = False) -> Number:
+        """Degree of that width in a positive x, or in log x, from three settings or more.
+
+        Parameters
+        ----------
+        x
+            One value for each row. Values with more than 20 % censored ladders are left out, and named in the reason.
+        symbol
+            Of x, for the reason.
+        """
+        share = self.censored.groupby(x).mean()
+        gone = share[share > CENSORED]
+        named = ", ".join(f"{symbol} = {value:.4g} ({part:.0%})" for value, part in gone.items())
+        reason = f"left out, more than {CENSORED:.0%} of the seeds censored: {named}" if named else None
+        kept = self.where(~x.isin(gone.index))
+        places, seeds = x[kept.rows.index], int(kept.rows["seed"].nunique())
+        places = np.log(places) if log else places
+        if places.nunique() < _FEWEST:
+            few = f"fewer than {_FEWEST} settings are left"
+            return Number.none(f"{few}; {reason}" if reason else few, seeds)
+        settings = [round(value, 6) for value in sorted(places.unique())]
+        return Number.estimated(kept._degree(places), seeds, reason, settings=settings)
+
+    def _degree(self, x: pd.Series[float]) -> Estimate:
+        if not self.lazy:
+            return self.success_slope(np.log(x))
+        return lab.measures.thresholds.censored_slope(x, read_thresholds(self.rows["width"], self.rows["censored"]))
+
+    def success_slope(self, z: pd.Series[float]) -> Estimate:
+        """Slope in z, one value for each row, of the log of the width that trains (see `lab.measures.thresholds`)."""
+        runs = self.runs
+        return lab.measures.thresholds.success_slope(runs["ladder"].map(z), runs["width"], runs["won"], runs["seed"])
