@@ -41,6 +41,9 @@ def trajectories(task: Task, learners: Mapping[str, Trajectory]) -> Arrays:
 
 
 def arrays_of(results: Results, rows: pd.DataFrame, *columns: str, **fields: object) -> list[Arrays]:
-    """Arrays of the cells behind some rows, found by the values of these columns and by further fields of the cells."""
-    records = rows[list(columns)].to_dict("records")
+    """Arrays of the cells behind some rows, found by the values of these columns and by further fields of the cells.
+
+    Without columns they are found by readout, width and seed.
+    """
+    records = rows[list(columns or ("readout", "width", "seed"))].to_dict("records")
     return [results.arrays(**{**{str(name): value for name, value in row.items()}, **fields}) for row in records]

@@ -206,6 +206,29 @@ def ticks_at(ax: Axes, places: Sequence[float], apart: float = 1.3) -> Axes:
     return ax
 
 
+def mark(ax: Axes, place: float, ends: tuple[float, float] | None, *, color: str, label: str) -> Axes:
+    """A vertical line at a place, with its interval as a band."""
+    ax.axvline(place, color=color, linewidth=1.2, linestyle=(0, (1, 1.6)), label=label)
+    if ends is not None:
+        ax.axvspan(*ends, color=color, alpha=0.08, linewidth=0)
+    return ax
+
+
+def errors(ax: Axes, runs: Sequence[tuple[NDArray[np.int64], Array, float]], *, color: str, bound: str) -> Axes:
+    """Errors of several runs, (steps (T,), errors (T,), rate), over steps, beside e₀·exp(−rate·t).
+
+    ``bound`` names the exponential in the legend.
+    """
+    for place, (steps, error, rate) in enumerate(runs):
+        known: tuple[str | None, str | None] = (None, None) if place else ("network", bound)
+        ax.plot(steps, error, color=color, linewidth=1.4, label=known[0])
+        ax.plot(steps, error[0] * np.exp(-rate * steps), "--", color=GREY, linewidth=1, label=known[1])
+    ax.set(yscale="log", xlabel="gradient step t")
+    ends = [float(np.nanmin(error)) for _, error, _ in runs]
+    ax.set_ylim(bottom=0.3 * max(min(ends), 1e-12))
+    return ax
+
+
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
     """Names beside the right ends of curves, (x, y, text, color), moved apart where they would overlap.
 
