@@ -132,20 +132,22 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
     return ax
 
 
-def falling_errors(ax: Axes, pairs: Sequence[tuple[Array, Array, Array]], labels: Sequence[str], goal: float) -> Axes:
-    """Errors over their first value on log axes: of networks (solid) and of their linear models (dashed).
+def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[Array, Array]], goal: float) -> Axes:
+    """Errors over their first value against kernel time, on log axes: of networks (solid) and of their linear models (dashed).
 
-    ``pairs`` are times (T,), beginning with 0, which is not shown, and both errors (T,); ``goal`` is a line. Errors
-    outside 0.01 to 1000 are cut off.
+    ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. ``goal`` is
+    a line. Errors outside 0.01 to 1000 are cut off.
     """
     ax.set(xscale="log", yscale="log", ylim=(1e-2, 1e3))  # first: limits to fit what diverges would be no numbers
-    for (times, network, linear), label, color in zip(pairs, labels, QUANTITIES, strict=False):
-        ax.plot(times[1:], network[1:], color=color, label=label, linewidth=2.0)
-        ax.plot(times[1:], linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
+    for fraction, (network, linear), color in zip(fractions, pairs, QUANTITIES, strict=False):
+        times = fraction * np.arange(1, len(network))
+        ax.plot(times, network[1:], color=color, label=f"c = {fraction:.3g}", linewidth=2.0)
+        ax.plot(times, linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
     ax.axhline(1, color=GREY, linewidth=0.8)
     ax.axhline(goal, color=GREY, linewidth=0.8, linestyle="--")
     ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
-    return legend_below(ax, columns=len(labels))
+    ax.set_xlabel("kernel time τ = c · (gradient steps)")
+    return legend_below(ax, columns=len(fractions))
 
 
 def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#E69F00") -> None:
@@ -277,26 +279,3 @@ def _spread(heights: Sequence[float], apart: float) -> list[float]:
 def _top(group: Sequence[float], apart: float) -> float:
     """Height of the last of a group that stands closely around its mean."""
     return sum(group) / len(group) + apart * (len(group) - 1) / 2
-
-
-def mark(ax: Axes, place: float, ends: tuple[float, float] | None, *, color: str, label: str) -> Axes:
-    """A vertical line at a place, with its interval as a band."""
-    ax.axvline(place, color=color, linewidth=1.2, linestyle=(0, (1, 1.6)), label=label)
-    if ends is not None:
-        ax.axvspan(*ends, color=color, alpha=0.08, linewidth=0)
-    return ax
-
-
-def errors(ax: Axes, runs: Sequence[tuple[NDArray[np.int64], Array, float]], *, color: str, bound: str) -> Axes:
-    """Errors of several runs, (steps (T,), errors (T,), rate), over steps, beside e₀·exp(−rate·t).
-
-    ``bound`` names the exponential in the legend.
-    """
-    for place, (steps, error, rate) in enumerate(runs):
-        known: tuple[str | None, str | None] = (None, None) if place else ("network", bound)
-        ax.plot(steps, error, color=color, linewidth=1.4, label=known[0])
-        ax.plot(steps, error[0] * np.exp(-rate * steps), "--", color=GREY, linewidth=1, label=known[1])
-    ax.set(yscale="log", xlabel="gradient step t")
-    ends = [float(np.nanmin(error)) for _, error, _ in runs]
-    ax.set_ylim(bottom=0.3 * max(min(ends), 1e-12))
-    return ax
