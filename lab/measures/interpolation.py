@@ -1,4 +1,4 @@
-"""Values between the points of a grid, linear in logs."""
+"""Grids in logs: their points, those next to a place, and values between them."""
 
 from __future__ import annotations
 
@@ -76,6 +76,19 @@ def ratio_in_logs(places: ArrayLike, values: ArrayLike, above: float, below: flo
         return None
     numerator, denominator = np.interp(wanted, x, np.log(value))
     return float(np.exp(numerator - denominator))
+
+
+def octaves(start: float, end: float, per_octave: int) -> list[float]:
+    """``start`` times powers of 2^(1/per_octave), up to ``end``, each to four significant digits."""
+    count = math.floor(math.log2(end / start) * per_octave * (1 + 1e-12)) + 1
+    return [float(f"{start * 2 ** (k / per_octave):.4g}") for k in range(count)]
+
+
+def nearest_in_logs(places: ArrayLike, wanted: ArrayLike) -> list[float]:
+    """The places of a grid (k,) that are next to wanted ones, in ratio: ascending, each once. All are positive."""
+    place, aim = np.asarray(places, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+    distance = np.abs(np.log(place[None] / aim[:, None]))
+    return sorted({float(place[column]) for column in distance.argmin(1)})
 
 
 def _pair(name: str, one: ArrayLike, other: ArrayLike) -> tuple[Array, Array]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lab.errors import LabError
+from lab.kernels.infinite import infinite_ntk
+from lab.kernels.spectrum import Spectrum
+from lab.networks.network import Network
+
 
 def relative_error(kernel: Tensor, reference: Tensor) -> float:
     """‖K − K_ref‖_F/‖K_ref‖_F of kernels (n, o, n', o')."""
@@ -16,6 +21,14 @@ def spectral_distance(kernel: Tensor, reference: Tensor) -> float:
     """‖K − K_ref‖₂, the largest singular value of the difference as a matrix (n·o, n'·o')."""
     difference = (kernel - reference).reshape(kernel.shape[0] * kernel.shape[1], -1)
     return float(torch.linalg.matrix_norm(difference, ord=2))
+
+
+def limit_lambda_max(network: Network, inputs: Tensor) -> float | None:
+    """λ_max of the kernel K∞ of infinite width on inputs (n, …); None where `lab.infinite_ntk` has no closed form."""
+    try:
+        return Spectrum(infinite_ntk(network, inputs)).lambda_max  # type: ignore[arg-type]
+    except LabError:
+        return None
 
 
 def gradient_ratio(kernel: Tensor, residual: Tensor, width: int) -> float:
