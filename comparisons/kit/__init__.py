@@ -23,6 +23,8 @@ from comparisons.kit.fits import (
     fit_seeds,
     line_through,
     mean_threshold,
+    median_time,
+    paired_ratio,
     power_law,
     read_thresholds,
     threshold,

@@ -62,6 +62,11 @@ _LECTURE = {"font.size": 15, "axes.titlesize": 17, "axes.labelsize": 15, "lines.
 STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_LECTURE}}
 
 
+def shades(count: int) -> list[str]:
+    """So many colours from light to dark, for curves in an order, such as widths."""
+    return [to_hex(mpl.colormaps["viridis_r"](0.25 + 0.75 * place / max(count - 1, 1))) for place in range(count)]
+
+
 def diverging(place: float) -> str:
     """A colour for a place from −1 to 1: blues below 0, black at 0, oranges above; darker further out."""
     if place == 0:
