@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import check_number
+from lab.errors import check_number, refuse
+from lab.kernels.singular import spectral_norm
 from lab.learners.arrival import Exit, arrive
 from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
@@ -37,6 +39,10 @@ class KernelPath:
         Extreme eigenvalues of the tangent kernel on the training set, (T,); NaN where it is not finite.
     force
         ‖∇f‖²/f for the loss f = ½Σ(f − y)², (T,): between 2λ_min and 2λ_max, since it is 2 rᵀKr/rᵀr.
+    linear
+        The linear model around the network before descent.
+    learning_rate
+        η.
     start, network
         The network before descent, and at the last of these steps.
     exit
@@ -48,6 +54,8 @@ class KernelPath:
     lambda_min: Array
     lambda_max: Array
     force: Array
+    linear: KernelRegressor
+    learning_rate: float
     start: Network
     network: Network
     exit: Exit
@@ -58,8 +66,44 @@ class KernelPath:
             return None
         return (self.network.trained[name] - self.start.trained[name]).detach()
 
+    def arrays(self) -> dict[str, Array]:
+        """The attributes of shape (T,), by name."""
+        return {name: getattr(self, name) for name in ("steps", "mse", "lambda_min", "lambda_max", "force")}
 
-def kernel_path(network: Network, task: Task, descent: Descent, accuracy: float) -> KernelPath:
+    def summary(self, accuracy: float, width: int) -> dict[str, float | None]:
+        """Numbers of a path to ``accuracy``, by name; None where there is none or it is not finite.
+
+        ``learning_rate``; ``lambda_min`` and ``lambda_max`` of K₀; ``rate_over_prediction`` and ``rate_over_linear``
+        (`relative_rates`); ``ratio_min`` and ``ratio_max``, the smallest 2λ_min(K)/m and the largest 2λ_max(K)/m for
+        the width m; ``ratio_kept``, the smallest λ_min(K) over λ_min(K₀); ``path_ratio_min`` and ``path_ratio_max``,
+        the extremes of ‖∇f‖²/(m f); ``final_mse``; ``motion``, √m‖W_T − W₀‖₂. After a divergence the first three alone
+        have values.
+        """
+        start = self.linear.spectrum
+        rates, moved = relative_rates(self, accuracy), self.motion()
+        kept = float(self.lambda_min.min()) / start.lambda_min if start.lambda_min > 0 else None
+        fixed = {"learning_rate": self.learning_rate, "lambda_min": start.lambda_min, "lambda_max": start.lambda_max}
+        values = {
+            "rate_over_prediction": rates[0],
+            "rate_over_linear": rates[1],
+            "ratio_min": 2 * float(self.lambda_min.min()) / width,
+            "ratio_max": 2 * float(self.lambda_max.max()) / width,
+            "ratio_kept": kept,
+            "path_ratio_min": float(self.force.min()) / width,
+            "path_ratio_max": float(self.force.max()) / width,
+            "final_mse": float(self.mse[-1]),
+            "motion": math.nan if moved is None else width**0.5 * spectral_norm(moved),
+        }
+        gone = self.exit == "diverged"
+        known = {
+            name: None if gone or value is None or not np.isfinite(value) else value for name, value in values.items()
+        }
+        return fixed | known
+
+
+def kernel_path(
+    network: Network, task: Task, descent: Descent, accuracy: float, *, linear: KernelRegressor | None = None
+) -> KernelPath:
     """Descend with a copy of the network until a recorded step has a mean square error below ``accuracy``.
 
     Parameters
@@ -68,6 +112,13 @@ def kernel_path(network: Network, task: Task, descent: Descent, accuracy: float)
         As for `lab.descend`.
     accuracy
         Positive, in units of the targets' square.
+    linear
+        The linear model around the network (`lab.KernelRegressor.at`), where it is at hand already.
+
+    Raises
+    ------
+    LabError
+        As `lab.descend` does; an accuracy that is not positive; a descent with an optimizer, which has no η.
     """
     check_number("accuracy", accuracy, above=0)
     targets, rows = task.train_targets.flatten(1), []
@@ -77,9 +128,22 @@ def kernel_path(network: Network, task: Task, descent: Descent, accuracy: float)
         rows.append((snapshot.step, mse, *_extremes(snapshot.jacobian.gram()), force))
         return mse < accuracy
 
+    linear = linear or KernelRegressor.at(network, task)
+    rate = descent.rate(linear.spectrum.lambda_max)
+    if rate is None:
+        refuse("descent", "one with an optimizer", "plain gradient descent", "give a learning rate instead")
     found = arrive(network, task, descent, look)
     steps, errors, low, high, forces = np.array(rows, dtype=np.float64).T
-    return KernelPath(steps, errors, low, high, forces, network, found.network, found.exit)
+    return KernelPath(steps, errors, low, high, forces, linear, rate, network, found.network, found.exit)
+
+
+def patient_path(
+    network: Network, task: Task, accuracy: float, *, critical_fraction: float, patience: float
+) -> KernelPath:
+    """The `kernel_path` of a `patient_descent` with the network's own linear model; parameters as for these."""
+    linear = KernelRegressor.at(network, task)
+    descent = patient_descent(linear, accuracy, critical_fraction=critical_fraction, patience=patience)
+    return kernel_path(network, task, descent, accuracy, linear=linear)
 
 
 def gradient_force(snapshot: Snapshot, targets: Tensor) -> float:
@@ -161,6 +225,20 @@ def linear_decay_rate(linear: KernelRegressor, learning_rate: float, accuracy: f
         return None
     steps = np.unique(np.linspace(ends[0], ends[1], _RATE_POINTS).round().astype(int))
     return decay_rate(steps, linear_mse(spectrum, residual, learning_rate, steps), accuracy)
+
+
+def relative_rates(path: KernelPath, accuracy: float) -> tuple[float | None, float | None]:
+    """The `decay_rate` of a path over 2ηλ_min(K₀), and over the `linear_decay_rate`.
+
+    2ηλ_min(K₀) is the rate of the linear model's slowest mode. Both are None for a path that did not reach the
+    accuracy, and where λ_min(K₀) is not positive.
+    """
+    lowest = path.linear.spectrum.lambda_min
+    own = decay_rate(path.steps, path.mse, accuracy) if path.exit == "reached" else None
+    if own is None or lowest <= 0:
+        return None, None
+    tracked = linear_decay_rate(path.linear, path.learning_rate, accuracy)
+    return own / (2 * path.learning_rate * lowest), None if tracked is None else own / tracked
 
 
 def _extremes(kernel: Tensor) -> tuple[float, float]:

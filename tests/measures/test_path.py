@@ -5,7 +5,15 @@ import pytest
 import torch
 
 import lab
-from lab.measures.path import Pace, decay_rate, kernel_path, linear_decay_rate, patient_descent
+from lab.measures.path import (
+    Pace,
+    decay_rate,
+    kernel_path,
+    linear_decay_rate,
+    patient_descent,
+    patient_path,
+    relative_rates,
+)
 from tests.references import dense_jacobian, product
 from tests.tolerances import EXACT
 
@@ -105,3 +113,32 @@ def test_a_pace_is_not_looked_at_after_the_arrival():
     pace = Pace(TASK.train_targets.flatten(1), 1e6, 1.0)
     assert lab.arrive(network(), TASK, lab.Descent(5), pace).exit == "reached"
     assert pace.latest == 0.0
+
+
+def test_a_path_near_its_linear_model_has_the_rate_of_its_linear_model():
+    net = network(width=512)
+    path = patient_path(net, TASK, 1e-4, critical_fraction=0.05, patience=4.0)
+    assert path.exit == "reached"
+    slowest, tracked = relative_rates(path, 1e-4)
+    assert tracked == pytest.approx(1.0, abs=0.3)
+    own = decay_rate(path.steps, path.mse, 1e-4)
+    assert slowest == pytest.approx(own / (2 * path.learning_rate * path.linear.spectrum.lambda_min), rel=EXACT)
+
+
+def test_the_summary_of_a_path_is_made_of_its_arrays():
+    path = patient_path(network(width=32), TASK, 1e-2, critical_fraction=0.5, patience=4.0)
+    row = path.summary(1e-2, 32)
+    assert row["learning_rate"] == pytest.approx(1 / path.lambda_max[0], rel=1e-6)
+    assert row["ratio_min"] == 2 * path.lambda_min.min() / 32
+    assert row["ratio_max"] == 2 * path.lambda_max.max() / 32
+    assert row["ratio_kept"] == pytest.approx(path.lambda_min.min() / path.lambda_min[0], rel=1e-6)
+    assert (row["path_ratio_min"], row["path_ratio_max"]) == (path.force.min() / 32, path.force.max() / 32)
+    assert row["motion"] == pytest.approx(32**0.5 * float(torch.linalg.svdvals(path.motion())[0]), rel=EXACT)
+    assert set(path.arrays()) == {"steps", "mse", "lambda_min", "lambda_max", "force"}
+
+
+def test_after_a_divergence_a_summary_knows_the_start_alone():
+    path = patient_path(network(width=32), TASK, 1e-2, critical_fraction=200.0, patience=4.0)
+    row = path.summary(1e-2, 32)
+    known = {name for name, value in row.items() if value is not None}
+    assert known == {"learning_rate", "lambda_min", "lambda_max"}
