@@ -133,10 +133,10 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
 
 
 def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[Array, Array]], goal: float) -> Axes:
-    """Errors over their first value against kernel time, on log axes: of networks (solid) and of their linear models (dashed).
+    """Errors over their first value against kernel time, on log axes: of networks, and dashed of their linear models.
 
-    ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. ``goal`` is
-    a line. Errors outside 0.01 to 1000 are cut off.
+    ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. There is a
+    line at ``goal``. Errors outside 0.01 to 1000 are cut off.
     """
     ax.set(xscale="log", yscale="log", ylim=(1e-2, 1e3))  # first: limits to fit what diverges would be no numbers
     for fraction, (network, linear), color in zip(fractions, pairs, QUANTITIES, strict=False):
