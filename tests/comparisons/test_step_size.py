@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,8 +8,9 @@ import torch
 
 import lab
 from comparisons import step_size
-from comparisons._settings import build
+from comparisons.kit.networks import build
 from lab.errors import LabError
+from tests.comparisons.tables import numbers_of
 from tests.tolerances import EXACT, relative
 
 SETTINGS = step_size.Settings(widths=(16,), seeds=1, samples=8, dtype="float64", kernel_time=10.0, least_steps=20)
@@ -45,7 +47,7 @@ def table(seeds=5, widths=(64, 128), **changes):
 
 
 def test_the_three_limits_are_read_off_the_grid():
-    numbers = step_size.conclude(table()).numbers
+    numbers = numbers_of(step_size.conclude(table()))
     for key in ("tracking_limit", "tracking_limit.64"):
         assert numbers[key].value == pytest.approx(0.8)
     assert numbers["linear_limit.128"].value == pytest.approx(0.8 * 2**0.5)
@@ -60,7 +62,7 @@ def test_the_three_limits_are_read_off_the_grid():
 
 def test_limits_are_averaged_in_logs():
     made = pd.DataFrame(seed_rows(0, network=1.6) + seed_rows(1, network=6.4 / 2) + seed_rows(2, network=0.8))
-    assert step_size.conclude(made).numbers["network_limit"].value == pytest.approx((1.6 * 3.2 * 0.8) ** (1 / 3))
+    assert numbers_of(step_size.conclude(made))["network_limit"].value == pytest.approx((1.6 * 3.2 * 0.8) ** (1 / 3))
 
 
 @pytest.mark.parametrize(
@@ -100,31 +102,37 @@ def test_a_law_that_the_seeds_do_not_show_is_not_claimed():
     assert "differ too much" in step_size.conclude(made).verdict
     steep = table()
     steep["critical_step_times_width"] *= steep["width"] ** -0.5
-    assert "at odds with" in step_size.conclude(steep).verdict
+    assert "faster than the theorem's 1/width" in step_size.conclude(steep).verdict
 
 
 def test_training_again_beyond_the_limit_is_counted():
     made = pd.DataFrame([row for seed in range(3) for row in seed_rows(seed, returns=(6.4,) if seed else ())])
-    conclusion = step_size.conclude(made)
-    assert conclusion.numbers["nonmonotone_seeds"].value == 2
-    assert conclusion.numbers["network_limit"].value == pytest.approx(3.2)
+    numbers = numbers_of(step_size.conclude(made))
+    assert numbers["nonmonotone_seeds"].value == 2
+    assert numbers["network_limit"].value == pytest.approx(3.2)
 
 
 def test_missing_rows_and_diverged_grids_are_no_accident():
     made = table()
-    fewer = step_size.conclude(made.drop(made.index[::7]))
-    assert fewer.numbers["linear_limit"].value is not None
+    fewer = numbers_of(step_size.conclude(made.drop(made.index[::7])))
+    assert fewer["linear_limit"].value is not None
     nothing = made.assign(outcome="diverged", motion=np.nan, sharpness=np.nan, gap_test=np.nan)
-    conclusion = step_size.conclude(nothing)
-    assert conclusion.numbers["network_limit"].reason == "5 of 5 seeds left censored at 0.1"
-    assert conclusion.numbers["tracking_limit"].value is None
-    assert conclusion.numbers["sharpness_after_catapult"].value is None
-    json.dumps({key: number.as_json() for key, number in conclusion.numbers.items()}, allow_nan=False)
+    numbers = numbers_of(step_size.conclude(nothing))
+    assert numbers["network_limit"].reason == "5 of 5 seeds left censored at 0.1"
+    assert numbers["tracking_limit"].value is None
+    assert numbers["sharpness_after_catapult"].value is None
+    json.dumps({key: number.as_json() for key, number in numbers.items()}, allow_nan=False)
+
+
+def test_a_kernel_without_a_closed_form_has_a_reason():
+    found = numbers_of(step_size.conclude(table(critical_step_infinite=None)))["critical_step_times_width.infinite"]
+    assert found.value is None
+    assert "no closed form" in found.reason
 
 
 def test_a_second_readout_has_keys_of_its_own():
     both = pd.concat([table(), table(network=1.6).assign(readout="all")])
-    numbers = step_size.conclude(both).numbers
+    numbers = numbers_of(step_size.conclude(both))
     assert numbers["network_limit.64"].value == pytest.approx(3.2)
     assert numbers["network_limit.64.all"].value == pytest.approx(1.6)
 
@@ -132,7 +140,7 @@ def test_a_second_readout_has_keys_of_its_own():
 @pytest.mark.parametrize("fraction", [0.4, 1.6])
 def test_a_cell_is_side_by_side_with_an_exit(fraction):
     """Gap and errors against the three learners of the lab, sharpness against autograd's kernel of the end."""
-    cell = {**CELL, "fraction": fraction}
+    cell = replace(CELL, fraction=fraction)
     row, arrays = step_size.measure(cell)
     json.dumps(row, allow_nan=False)
     task, network = build(cell)
@@ -159,7 +167,7 @@ def test_a_cell_is_side_by_side_with_an_exit(fraction):
 
 
 def test_the_motion_at_equal_residual_lies_between_two_steps():
-    row, arrays = step_size.measure({**CELL, "fraction": 0.4})
+    row, arrays = step_size.measure(replace(CELL, fraction=0.4))
     task, network = build(CELL)
     descent = lab.Descent(row["steps"], 0.4, record="all")
     start = network.network.W.detach().clone()
@@ -171,31 +179,31 @@ def test_the_motion_at_equal_residual_lies_between_two_steps():
 
 
 def test_the_linear_model_diverges_beyond_the_edge_alone():
-    below, above = (step_size.measure({**CELL, "fraction": c, "patience": 0.1})[0] for c in (0.98, 1.02))
+    below, above = (step_size.measure(replace(CELL, fraction=c, patience=0.1))[0] for c in (0.98, 1.02))
     assert (below["linear_diverges"], above["linear_diverges"]) == (False, True)
     assert below["linear_noise"] < 1e-9
 
 
 def test_a_run_without_end_is_undecided_and_one_that_explodes_diverged():
-    short = {**CELL, "fraction": 0.4, "kernel_time": 0.5, "least_steps": 1, "patience": 1e-3}
+    short = replace(CELL, fraction=0.4, kernel_time=0.5, least_steps=1, patience=1e-3)
     row, _ = step_size.measure(short)
     assert (row["outcome"], row["diverged"], row["motion"]) == ("undecided", False, None)
-    wild, _ = step_size.measure({**CELL, "fraction": 500.0})
+    wild, _ = step_size.measure(replace(CELL, fraction=500.0))
     assert wild["outcome"] == "diverged"
-    assert wild["diverged"] == step_size.measure({**CELL, "fraction": 500.0})[0]["diverged"] >= 1
+    assert wild["reasons"] == f"network diverged at step {wild['diverged']}"
+    assert wild["diverged"] == wild["steps"] >= 1
     assert (wild["sharpness"], wild["final_mse"], wild["motion"]) == (None, None, None)
     json.dumps(wild, allow_nan=False)
 
 
 def test_cells_are_the_whole_grid():
-    settings = step_size.Settings(widths=(8, 16), seeds=2)
-    fractions = settings.fractions()
-    assert (fractions[0], len(fractions)) == (0.05, 21)
-    assert np.diff(np.log2(fractions)) == pytest.approx(0.5, abs=1e-3)
-    cells = step_size.cells(settings)
+    cells = step_size.cells(step_size.Settings(widths=(8, 16), seeds=2))
     assert len(cells) == 2 * 2 * 21
-    assert json.loads(json.dumps(cells)) == cells
-    assert step_size.cost({**CELL, "fraction": 0.05}).flops > step_size.cost({**CELL, "fraction": 0.5}).flops
+    fractions = [cell.fraction for cell in cells[:21]]
+    assert (fractions[0], cells[0].width, cells[-1].width, cells[-1].seed) == (0.05, 8, 16, 1)
+    assert np.diff(np.log2(fractions)) == pytest.approx(0.5, abs=1e-3)
+    slow, quick = (step_size.cost(replace(CELL, fraction=fraction)).flops for fraction in (0.05, 0.5))
+    assert slow > quick
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.interpolation import ratio_in_logs, value_at_last_fall
+from lab.measures.interpolation import nearest_in_logs, octaves, ratio_in_logs, value_at_last_fall
 from tests.tolerances import EXACT
 
 
@@ -53,3 +53,18 @@ def test_pairs_that_do_not_match_are_refused():
         value_at_last_fall([1, 2], [1], 0.1)
     with pytest.raises(LabError, match="level"):
         value_at_last_fall([1, 2], [1, 2], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "per_octave", "count"), [((0.05, 64.0), 2, 21), ((1.0, 8.0), 1, 4), ((0.1, 0.15), 2, 2)]
+)
+def test_octaves_go_from_the_start_to_the_end_in_equal_ratios(ends, per_octave, count):
+    places = octaves(*ends, per_octave)
+    assert (len(places), places[0]) == (count, ends[0])
+    assert places[-1] <= ends[1] * 1.001 < places[-1] * 2 ** (1.01 / per_octave)
+    assert np.diff(np.log2(places)) == pytest.approx(1 / per_octave, abs=1e-3)
+
+
+def test_the_nearest_places_are_nearest_in_ratio_and_named_once():
+    assert nearest_in_logs([1, 10, 100], [4, 3, 31, 32, 1000]) == [1, 10, 100]
+    assert nearest_in_logs([1, 10, 100], [3, 0.1]) == [1]
