@@ -82,7 +82,6 @@ ENDS = {"radius_of_validity": ("valid in the worst direction", "#D55E00"), "moti
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
 SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$"
 TAU = r"$\tau=\sqrt{m}\,\|W-W_0\|_2$"
-QUARTER = 0.25
 UNKNOWN = "has no trend that can be judged: an interval needs three seeds or more"
 SMALL = 1.0  # τ up to which the slopes of the remainder are fitted
 
@@ -152,9 +151,7 @@ def measure(cell: Cell) -> kit.Measured:
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Numbers of every readout, and a verdict on the first one."""
-    numbers: kit.Numbers = {}
-    for arm in kit.by_readout(table):
-        numbers |= arm.keyed(_numbers(arm.rows))
+    numbers = kit.each_readout(table, _numbers)
     return kit.Conclusion(numbers, verdict(numbers, int(kit.main_readout(table)["width"].max())))
 
 
@@ -224,7 +221,7 @@ def _draw_spheres(results: kit.Results, numbers: Mapping[kit.Key, kit.Number], a
         kit.figures.seeds(ax, curve, COLORS[name], what, marker="o", markersize=4)
     kit.figures.mark(ax, numbers[AT_WIDTH["motion"](width, arm=arm.name)], COLORS["gd"], "descent ends")
     kit.figures.mark(ax, numbers[RADII["of_validity"](width, arm=arm.name)], COLORS["adversarial"], "valid up to here")
-    ax.axhline(QUARTER, color=lab.figures.style.GREY, linestyle="--", label="a quarter")
+    ax.axhline(lab.measures.surroundings.QUARTER, color=lab.figures.style.GREY, linestyle="--", label="a quarter")
     ax.set(xscale="log", ylim=(0, 1.6), xlabel=f"{TAU}, at width {width}")
 
 

@@ -78,6 +78,14 @@ def by_readout(rows: pd.DataFrame) -> list[Arm]:
     return split(rows, "readout", READOUTS)
 
 
+def each_readout(table: pd.DataFrame, numbers_of: Callable[[pd.DataFrame], Numbers]) -> Numbers:
+    """The numbers of the rows of each readout, with its suffix in the keys of every readout but the first."""
+    found: Numbers = {}
+    for arm in by_readout(table):
+        found |= arm.keyed(numbers_of(arm.rows))
+    return found
+
+
 def main_readout(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the first readout of a table."""
     return by_readout(rows)[0].rows

@@ -88,6 +88,15 @@ def estimates(
     return log_ticks(ax)
 
 
+def across(axes: Sequence[Axes], levels: Sequence[float]) -> None:
+    """Dashed horizontal lines through panels with a shared vertical axis, each with its value beside the last panel."""
+    for level in levels:
+        for ax in axes:
+            ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
+        place: dict[str, Any] = {"xycoords": axes[-1].get_yaxis_transform(), "annotation_clip": False}
+        axes[-1].annotate(f"{level:g}", (1.02, level), color=GREY, va="center", **place)
+
+
 def censored(ax: Axes, x: Array, values: Array, known: NDArray[np.bool_], *, color: str, shift: float = 1.0) -> Axes:
     """Seeds (n,) at x (n,): faint points where the value is known, open triangles where it is larger than drawn."""
     ax.plot(shift * x[known], values[known], "o", color=color, alpha=0.3, markersize=3)
@@ -184,6 +193,16 @@ def through(
     if interval is not None:
         below = height - 0.09
         first.plot(interval, [below] * 2, color=GREY, linewidth=2.5, transform=first.get_xaxis_transform())
+
+
+def stacked(ax: Axes, names: Sequence[str], shares: Mapping[str, tuple[Array, str]]) -> Axes:
+    """Shares (k,) of several kinds, each with its colour, as bars on top of each other: one bar for each name."""
+    floor, places = np.zeros(len(names)), np.arange(len(names))
+    for kind, (heights, color) in shares.items():
+        ax.bar(places, heights, bottom=floor, color=color, label=kind, width=0.8)
+        floor = floor + heights
+    ax.set_xticks(places, labels=list(names))
+    return ax
 
 
 def plain_log_axis(ax: Axes, subs: Sequence[float] = (1, 2, 5)) -> Axes:
