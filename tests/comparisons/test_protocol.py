@@ -91,6 +91,24 @@ def test_every_number_is_defined_and_every_definition_is_used(name, tmp_path):
     json.loads((tmp_path / name / "summary.json").read_text())
 
 
+def imported(path):
+    """Full names of everything of this package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_a_question_imports_the_kit_alone_and_is_imported_by_nothing():
+    questions = {f"comparisons.{name}" for name in names()}
+    for path in PACKAGE.rglob("*.py"):
+        of_ours = [name for name in imported(path) if name.startswith("comparisons.")]
+        assert not [name for name in of_ours if ".".join(name.split(".")[:2]) in questions], path
+        if path.parent == PACKAGE and path.stem in names():
+            assert all(name.startswith("comparisons.kit") for name in of_ours), path
+
+
 def test_no_file_is_long():
     lines = {path.relative_to(PACKAGE): len(path.read_text("utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert {str(path): count for path, count in lines.items() if count > MOST} == {}
