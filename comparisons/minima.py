@@ -1,417 +1,90 @@
 """Are there worse minima than the one that gradient descent finds, how far away are they, and why does width help?
 
-The theorems exclude bad critical points near the initialization, not elsewhere. So one is planted, for each width and
-seed (`lab.measures.landscape.planted_motion`): W_bad kills every even time step on the training set. Every product
-δ_t h_{t−1}ᵀ then vanishes, so the gradient is exactly 0 for any loss, and since gates stay dead in a neighbourhood, the
-loss is constant there: a flat local minimum at which no gradient method moves. These cells are about the paper's own
-loss, of f and not of f − f₀: with the readout "last" and even length the network's output at W_bad is 0.
+The theorems exclude bad critical points near the initialization, not elsewhere. So one is planted for each width and
+seed (`lab.measures.landscape.planted_motion`): at W_bad every even time step is dead on the training set. Every product
+δ_t h_{t−1}ᵀ then vanishes, so the gradient is exactly 0 for any loss. Gates stay dead in a neighbourhood, so the loss
+is constant there: a flat local minimum. These cells use the paper's own loss, of f and not of f − f₀.
 
-Whether descent gets stuck in practice is asked of narrow networks, centred by default (see `CentredSettings`), since an
-uncentred one first has to forget its own f₀.
+A second experiment trains narrow networks and counts how training ends. Only "stuck" is about minima: at the end of the
+budget the gradient is so small that another whole budget at this pace would not take a tenth off the loss. The budget
+is ``success_patience`` times what the infinitely wide linear learner needs. With m² < n·o weights a network cannot fit
+in general. Outputs are centred by default: otherwise a network first has to forget its own f₀.
 
-Numbers
--------
-planted_gradient
-    Largest |entry| of ∇f at W_bad over all cells: 0.0, not merely small.
-planted_loss, descent_loss
-    Loss at W_bad, and where gradient descent ends (at a mean square error below ``accuracy``), both over
-    ½‖y − mean y‖², the loss of the best constant, at the largest width.
-distance_ratio.<m>, exponent.distance_ratio
-    ‖W_bad − W₀‖_F/‖W_T − W₀‖_F, and its slope in m. W_bad is of rank one with entries of need_k ~ 1/√m, so its distance
-    does not depend on m, while descent's falls as m^(−½): ½ is expected.
-planted_distance.<m>, planted_over_initial.<m>, descent_distance.<m>
-    ‖W_bad − W₀‖_F; its ratio to ‖W₀‖₂ (about 2√2); and ‖W_T − W₀‖_F.
-barrier.descent|planted|between.<m>
-    How far the loss rises on the line W₀ → W_T, W₀ → W_bad, W_T → W_bad above the higher of its ends, over the loss of
-    the best constant. 0: downhill or flat. A means over seeds.
-success.<m>, stuck.<m>, slow.<m>, diverged.<m>
-    Shares of the narrow networks by how training ended: mse < ``success_accuracy`` within ``success_patience`` times
-    what the infinitely wide network's linear learner needs at the same critical fraction; *stuck* if at the end of
-    this budget the gradient is so small that another whole budget at this pace, η‖∇f‖²/f per step, would not take a
-    tenth off the loss; otherwise slow. Only stuck bears on minima. With m² < n·o weights a
-    network cannot fit in general.
-width_for_90_percent
-    Where the success share reaches 0.9: logistic in log m, over all seeds (not monotone in m, so no bisection).
-needed.<m>, valid.<m>, needed_over_valid.<m>, needed_is_valid_from
-    **Why width helps.** Needed: √(r₀ᵀK₀⁻¹r₀), r₀ = f₀ − y, the shortest motion ‖W − W₀‖_F with which the linearized
-    network fits the data; K₀ grows as m, so it falls as m^(−½). Valid: the spectral radius ‖W − W₀‖₂ up to which
-    λ_min(K) ≥ λ_min(K₀)/4 in the worst direction found (adversarial or planted, as in `comparisons.gradient_bounds`).
-    Where needed < valid, the linearized network's solution lies inside a ball in which no bad critical point was found,
-    and λ_min > 0 leaves no room for one. Both are plain distances in W, one a Frobenius norm and one a spectral radius:
-    ‖·‖₂ ≤ ‖·‖_F, so the ratio errs on the safe side (the theorems' ball is the spectral one).
-    ``needed_over_valid_spectral.<m>`` has the spectral norm of the same shortest motion on top.
-exponent.needed, exponent.valid
-    Slopes of both in m.
-<key>.<readout>
-    The same for a further readout: "all" is the paper's own loss, over all time steps from the second on.
+**Why width helps.** The shortest motion with which the linearized network fits falls as m^(−½), since K₀ grows as m.
+Where it is shorter than the radius in which the kernel stays good, the solution of the linearized network lies in a
+ball in which no bad critical point was found, and λ_min > 0 leaves no room for one. The motion is a Frobenius norm and
+the radius a spectral one; ‖·‖₂ ≤ ‖·‖_F, so their ratio errs on the safe side.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 
-from comparisons import _exponents
-from comparisons._settings import CentredSettings, build, check_distinct, check_paper, training_cost
-from comparisons._shape import Conclusion, Number
-from comparisons._words import power, side, told
-from lab.costs import Cost, eigenvectors
-from lab.errors import check_choice, check_integer, check_number
+import lab
+from comparisons import kit
+from lab.costs import eigenvectors
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from lab.learners.kernel import KernelRegressor
+    from lab.networks.elman import ElmanRNN
 
 question = "Are there worse minima than the one that gradient descent finds, how far away, and why does width help?"
 asked_by = "R2"
 version = 1
 
+GRADIENT = kit.Quantity("planted_gradient", meaning="Largest |entry| of ∇f at W_bad over all cells: exactly 0.")
+LOSSES = kit.family(
+    template="Loss {} over ½‖y − mean y‖², the loss of the best constant, at the largest width.",
+    meanings={"planted_loss": "at W_bad", "descent_loss": "where descent ends"},
+)
+AT_WIDTH = kit.family(
+    meanings={
+        "distance_ratio": "‖W_bad − W₀‖_F/‖W_T − W₀‖_F.",
+        "planted_distance": "‖W_bad − W₀‖_F.",
+        "planted_over_initial": "‖W_bad − W₀‖_F/‖W₀‖₂; ‖W₀‖₂ is about 2√2.",
+        "descent_distance": "‖W_T − W₀‖_F.",
+        "needed": "√(r₀ᵀK₀⁻¹r₀), r₀ = f₀ − y: length of the shortest motion with which the linearized network fits.",
+        "needed_over_valid": "needed over valid.",
+        "needed_over_valid_spectral": "The same with the spectral norm of the shortest motion.",
+    }
+)
 LINES = {"descent": "W₀ → W_T (descent)", "planted": "W₀ → W_bad (planted)", "between": "W_T → W_bad"}
-EXITS = {"success": "#009E73", "slow": "#E69F00", "stuck": "#D55E00", "diverged": "#6b6b6b"}
-LEVELS = ("distance_ratio", "planted_distance", "planted_over_initial", "descent_distance", "needed")
-LEVELS += ("needed_over_valid", "needed_over_valid_spectral")
-QUARTER = 0.25
-STUCK = 0.1  # a stuck run would take less than this share off its loss in another whole budget
+_BARRIER = "Rise of the loss on the line {} above the higher of its ends, over the loss of the best constant."
+BARRIERS = kit.family("barrier", template=_BARRIER, meanings=LINES)
+VALID = kit.Quantity(
+    "valid", meaning="Radius ‖W − W₀‖₂ up to which λ_min(K) ≥ λ_min(K₀)/4 in the worst direction found."
+)
+EXPONENTS = kit.family(
+    "exponent",
+    template="Slope on log(width) of the log of {}.",
+    meanings={
+        "distance_ratio": "distance_ratio; ½ is expected: W_bad is of rank one with entries ~1/√m",
+        "needed": "needed; −½ is expected",
+    },
+)
+DEGREE = kit.Quantity("exponent", "valid", meaning="Degree of valid in the width, by censored regression.")
+VALID_FROM = kit.Quantity("needed_is_valid_from", meaning="Width at which needed_over_valid falls through 1.")
+EXITS = kit.family(
+    template="Share of narrow networks {}.",
+    meanings={
+        "success": "that reach the accuracy within the budget",
+        "slow": "that are on their way when the budget is spent",
+        "stuck": "that would lose less than a tenth of their loss in another budget at their pace",
+        "diverged": "that diverge",
+    },
+)
+WIDTH_90 = kit.Quantity("width_for_90_percent", meaning="Width at which the success share is 0.9: logistic in log m.")
 
-
-@dataclass(frozen=True)
-class Settings(CentredSettings):
-    """Settings of the minima: those of `CentredSettings`, two grids of widths, budgets, and how far to look.
-
-    Parameters
-    ----------
-    centred
-        Of the success experiment alone; a planted point belongs to the loss of f itself.
-    success_widths, success_seeds, success_readouts
-        Widths, initializations and losses of the success experiment.
-    accuracy, success_accuracy
-        Mean square errors at which descent stops beside a planted point, and that counts as success.
-    patience, success_patience
-        Their budgets, in units of the linear learner's own hitting time.
-    points
-        Points on each line, its ends included.
-    radii
-        τ of the balls, ascending, in which the kernel's worst motion is sought; the spectral radius is τ/√m.
-    searches
-        Gradients of λ_min in each of them.
-    """
-
-    task: str = "separable"
-    samples: int | None = 12
-    readouts: tuple[str, ...] = ("last", "all")
-    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
-    dtype: str = "float64"
-    success_widths: tuple[int, ...] = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
-    success_seeds: int = 20
-    success_readouts: tuple[str, ...] = ("last",)
-    accuracy: float = 1e-3
-    success_accuracy: float = 1e-2
-    patience: float = 4.0
-    success_patience: float = 100.0
-    points: int = 41
-    radii: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
-    searches: int = 4
-
-    GRID: ClassVar[tuple[str, ...]] = (
-        "widths",
-        "seeds",
-        "readouts",
-        "success_widths",
-        "success_seeds",
-        "success_readouts",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_paper(self)
-        for name in ("accuracy", "success_accuracy", "patience", "success_patience"):
-            check_number(name, getattr(self, name), above=0)
-        for name, least in (("success_seeds", 1), ("points", 3), ("searches", 1)):
-            check_integer(name, getattr(self, name), least)
-        for width in self.success_widths:
-            check_integer("success_widths", width, 1)
-        for radius in self.radii:
-            check_number("radii", radius, above=0)
-        for readout in self.success_readouts:
-            check_choice("success_readouts", readout, ("last", "all", "mean"))
-        check_distinct("success_readouts", self.success_readouts)
-        check_distinct("success_widths", self.success_widths)
-        check_distinct("radii", self.radii)
-
-
-GRID = Settings.GRID
-PRESETS = {
-    "fast": Settings(widths=(16, 32, 64), seeds=3, samples=6, success_widths=(2, 4, 8, 16), success_seeds=5),
-    "default": Settings(),
-    "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024), seeds=10, samples=24, success_seeds=100),
-}
-
-
-def cells(settings: Settings) -> list[dict[str, Any]]:
-    """One planted cell for every readout, width and seed, and one success cell for every narrow network."""
-    narrow = replace(
-        settings, readouts=settings.success_readouts, widths=settings.success_widths, seeds=settings.success_seeds
-    )
-    looks = {"accuracy": settings.accuracy, "points": settings.points, "searches": settings.searches}
-    looks |= {"radii": sorted(settings.radii), "patience": settings.patience, "centred": False, "part": "planted"}
-    asks = {"accuracy": settings.success_accuracy, "patience": settings.success_patience, "part": "success"}
-    own = {"success_accuracy", "success_patience", *looks} - {"centred"}
-    planted = [{**_without(cell, own), **looks} for cell in settings.cells()]
-    return planted + [{**_without(cell, own), **asks} for cell in narrow.cells()]
-
-
-def _without(cell: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in cell.items() if name not in names}
-
-
-def cost(cell: dict[str, Any]) -> Cost:
-    """Flops of a typical descent, and of the kernels and decompositions of the search."""
-    steps = round(cell["patience"] * (300 if cell["readout"] == "all" else 15))
-    if cell["part"] == "success":
-        return training_cost(cell, steps, kernels=2)
-    looks = 2 * len(cell["radii"]) * cell["searches"]
-    training = training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
-    return training + looks * eigenvectors(cell["width"])
-
-
-def measure(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One planted point beside one descent, or one narrow network's training."""
-    row = {name: cell[name] for name in ("part", "readout", "width", "seed")}
-    found, arrays = (_planted if cell["part"] == "planted" else _success)(cell)
-    return {**row, **found, "diverged": found["exit"] == "diverged"}, arrays
-
-
-def _planted(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    import lab
-    from lab.kernels.singular import spectral_norm
-    from lab.kernels.spectrum import Spectrum
-    from lab.measures import landscape
-    from lab.measures.hitting import hitting_step
-    from lab.measures.path import kernel_path
-
-    task, network = build(cell)
-    inputs, targets = task.train_inputs, task.train_targets.flatten(1).to(network.W)
-    jacobian = network.jacobian(inputs)
-    spectrum, residual = Spectrum(jacobian.gram()), jacobian.outputs - targets
-    rate = 2 * cell["critical_fraction"] / spectrum.lambda_max
-    needed = hitting_step(spectrum, residual.numpy(), min(rate, 1 / spectrum.lambda_max), cell["accuracy"]) or 1000
-    descent = lab.Descent(max(round(cell["patience"] * needed), 10), learning_rate=rate)
-    path = kernel_path(network, task, descent, cell["accuracy"])
-    bad = landscape.planted_motion(network, inputs)
-    good = None if path.exit == "diverged" else (path.network.trained["W"] - network.W).detach()
-    constant = 0.5 * float((targets - targets.mean(0)).square().sum())
-    lines, arrays = _lines(cell, network, inputs, targets, good, bad, constant)
-    there = landscape.moved(network, bad).jacobian(inputs)
-    gradient = there.pull(there.outputs - targets)["W"]
-    distances = _distances(spectral_norm(network.W.detach()), bad, good)
-    motion = _needed(cell, network, inputs, spectrum, residual, bad)
-    planted = {
-        "exit": path.exit,
-        "planted_gradient": float(gradient.abs().max()),
-        "planted_loss": 0.5 * float((there.outputs - targets).square().sum()) / constant,
-        "descent_loss": None if good is None else 0.5 * float(path.mse[-1]) * targets.numel() / constant,
-    }
-    return planted | lines | distances | motion, arrays
-
-
-def _distances(initial: float, bad: Any, good: Any) -> dict[str, Any]:
-    """How far the planted point and the end of descent are from W₀."""
-    far, near = float(bad.norm()), None if good is None else float(good.norm())
-    return {
-        "planted_distance": far,
-        "planted_over_initial": far / initial,
-        "descent_distance": near,
-        "distance_ratio": None if near is None else far / near,
-    }
-
-
-def _lines(
-    cell: Any, network: Any, inputs: Any, targets: Any, good: Any, bad: Any, constant: float
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Losses along the three lines in units of the best constant's, and the barriers on them."""
-    from lab.measures.landscape import barrier, losses_along
-
-    shares, start = np.linspace(0, 1, cell["points"]), 0 * bad
-    ends = {"descent": (start, good), "planted": (start, bad), "between": (good, bad)}
-    row, losses = {}, np.full((len(LINES), len(shares)), np.nan)
-    for place, (name, (one, other)) in enumerate(ends.items()):
-        row[f"barrier_{name}"] = None
-        if good is not None or name == "planted":
-            along = losses_along(network, inputs, targets, one, other, shares.tolist())
-            losses[place], row[f"barrier_{name}"] = np.array(along) / constant, barrier(along) / constant
-    return row, {"shares": shares, "losses": losses}
-
-
-def _needed(cell: Any, network: Any, inputs: Any, spectrum: Any, residual: Any, bad: Any) -> dict[str, Any]:
-    """The shortest linear motion that fits, and the radius up to which the kernel is good, as distances in W."""
-    import torch
-
-    from lab.kernels.singular import spectral_norm
-    from lab.measures import landscape
-    from lab.measures.thresholds import falls_through
-
-    radii = np.array(cell["radii"]) / cell["width"] ** 0.5
-    start, stop = spectrum.lambda_min, QUARTER * spectrum.lambda_min
-    balls = landscape.lowest_in_balls(network, inputs, radii, stop=stop, iterations=cell["searches"])
-    line = landscape.lowest_along(network, inputs, bad / float(bad.norm()), radii)
-    places = [falls_through(radii[: len(curve)], np.array(curve), stop) for curve in (balls, line) if start > 0]
-    inside = [place for place in places if place.censored != "right"]
-    valid = min(inside or places, key=lambda place: place.value, default=None)
-    solved = spectrum.vectors @ (spectrum.limit() * (spectrum.vectors.T @ residual.numpy().ravel()))
-    motion = network.jacobian(inputs).pull(torch.from_numpy(solved).to(residual).view_as(residual))["W"]
-    full = spectrum.lambda_min > spectrum.tolerance  # otherwise the linear model cannot fit
-    norms = {"needed": float(motion.norm()), "needed_spectral": spectral_norm(motion)}
-    row: dict[str, Any] = {name: value if full else None for name, value in norms.items()}
-    row |= {"valid": None if valid is None else valid.value, "valid_censored": valid.censored if valid else None}
-    for name, ratio in (("needed", "needed_over_valid"), ("needed_spectral", "needed_over_valid_spectral")):
-        row[ratio] = None if valid is None or row[name] is None else row[name] / valid.value
-    return row
-
-
-def _success(cell: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Train one narrow network until it succeeds or its budget is spent, and say what stopped it."""
-    import torch
-
-    import lab
-    from lab.kernels.spectrum import Spectrum
-    from lab.measures.hitting import hitting_step
-
-    task, network = build(cell)
-    jacobian, targets = network.jacobian(task.train_inputs), task.train_targets.flatten(1)
-    limit = Spectrum(lab.infinite_ntk(getattr(network, "network", network), task.train_inputs).double())
-    residual = (jacobian.outputs - targets.to(jacobian.outputs)).double().numpy()
-    pace, goal = 2 * min(cell["critical_fraction"], 0.5) / limit.lambda_max, cell["accuracy"]
-    budget = max(round(cell["patience"] * (hitting_step(limit, residual, pace, goal) or 1000)), 10)
-    kernel = jacobian.gram()
-    row = {"exit": "stuck", "budget": budget, "steps": 0, "final_mse": float((residual**2).mean()), "pace": 0.0}
-    if not bool(torch.count_nonzero(kernel)):
-        return row, {}  # no gate on any path is open: there is no gradient at all
-    rate = 2 * cell["critical_fraction"] / Spectrum(kernel).lambda_max
-    path = lab.descend(network, task, lab.Descent(budget, learning_rate=rate))
-    for snapshot in path:
-        mse = 2 * snapshot.loss / targets.numel()
-        row |= {"steps": snapshot.step, "final_mse": _exponents.finite(mse)}
-        if mse < goal:
-            break
-        left = snapshot.jacobian.outputs - targets.to(snapshot.jacobian.outputs)
-        force = float(snapshot.jacobian.pull(left)["W"].double().square().sum()) / snapshot.loss
-        row["pace"] = _exponents.finite(rate * force)
-    row["exit"] = "success" if mse < goal else "slow"
-    if path.diverged_at is not None:
-        row |= {"exit": "diverged", "final_mse": None, "pace": None}
-    elif row["exit"] == "slow" and row["pace"] * budget < STUCK:
-        row["exit"] = "stuck"
-    return row, {}
-
-
-def conclude(table: pd.DataFrame) -> Conclusion:
-    """Numbers of every readout, and a verdict on the first one."""
-    numbers: dict[str, Number] = {}
-    for place, readout in enumerate(_exponents.readouts(table)):
-        arm = table[table["readout"] == readout]
-        planted, narrow = arm[arm["part"] == "planted"], arm[arm["part"] == "success"]
-        found = (_planted_numbers(planted) if len(planted) else {}) | (_success_numbers(narrow) if len(narrow) else {})
-        numbers |= {f"{name}.{readout}" if place else name: value for name, value in found.items()}
-    return Conclusion(numbers, verdict(numbers, table))
-
-
-def _planted_numbers(arm: pd.DataFrame) -> dict[str, Number]:
-    found: dict[str, Number] = {}
-    done, seeds = arm[arm["exit"] != "diverged"], int(arm["seed"].nunique())
-    found["planted_gradient"] = Number(float(arm["planted_gradient"].max()), None, seeds)
-    widest = arm[arm["width"] == arm["width"].max()]
-    for name in ("planted_loss", "descent_loss"):
-        found[name] = Number.geometric(widest.loc[widest["exit"] != "diverged", name])
-    for width, rows in arm.groupby("width"):
-        kept = done[done["width"] == width]
-        found |= {f"{name}.{width}": Number.geometric(kept[name]) for name in LEVELS}
-        found |= {f"barrier.{name}.{width}": Number.mean(kept[f"barrier_{name}"]) for name in LINES}
-        seen = rows.dropna(subset=["valid"])
-        found[f"valid.{width}"] = _exponents.threshold(seen["valid"], seen["valid_censored"])
-    for name in ("distance_ratio", "needed"):
-        found[f"exponent.{name}"] = _exponents.number(_exponents.fit(arm, name))
-    found["exponent.valid"] = _exponents.threshold_degree(arm.dropna(subset=["valid"]), "valid", "valid_censored")
-    found["needed_is_valid_from"] = _exponents.crossing(arm, "needed_over_valid", 1.0)
-    return found
-
-
-def _success_numbers(arm: pd.DataFrame) -> dict[str, Number]:
-    from lab.measures.thresholds import success_place
-
-    shares = arm.groupby("width")["exit"].value_counts(normalize=True).unstack(fill_value=0.0)
-    trials = arm.groupby("width").size()
-    found = {
-        f"{name}.{width}": Number(float(shares[name].get(width, 0.0)) if name in shares else 0.0, None, int(count))
-        for name in EXITS
-        for width, count in trials.items()
-    }
-    won = (arm["exit"] == "success").groupby(arm["width"]).sum()
-    place = success_place(won.index, won, trials)
-    found["width_for_90_percent"] = Number(place.value, place.interval, int(trials.max()), place.reason)
-    return found
-
-
-def verdict(numbers: dict[str, Number], table: pd.DataFrame) -> str:
-    """What the numbers say of the planted point, of why width helps, and of training narrow networks."""
-    main = table[table["readout"] == _exponents.readouts(table)[0]]
-    planted = main.loc[main["part"] == "planted", "width"]
-    sentences = [_far(numbers, int(planted.max())), _why(numbers)] if len(planted) else []
-    sentences += [_narrow_words(numbers)] if "width_for_90_percent" in numbers else []
-    return " ".join(sentences)
-
-
-def _far(numbers: dict[str, Number], width: int) -> str:
-    gradient, exponent = numbers["planted_gradient"].value, numbers["exponent.distance_ratio"]
-    exact = "exactly 0" if gradient == 0 else f"at most {gradient:.2g}, not 0"
-    growth = f", growing as {power(exponent)}" if side(exponent, 0.0) == "above" else ""
-    return (
-        f"At width {width} a worse minimum (gradient {exact}) lies "
-        f"{told(numbers[f'distance_ratio.{width}'])} times as far away as where descent ends{growth}."
-    )
-
-
-def _why(numbers: dict[str, Number]) -> str:
-    place = numbers["needed_is_valid_from"]
-    where = f"at width {told(place)}" if place.value is not None else f"at no width found ({place.reason})"
-    return f"The motion needed to fit the data falls below the radius in which the kernel stays good {where}."
-
-
-def _narrow_words(numbers: dict[str, Number]) -> str:
-    place = numbers["width_for_90_percent"]
-    shares = {int(name.split(".")[1]): n.value for name, n in numbers.items() if re.fullmatch(r"stuck\.\d+", name)}
-    stuck = [width for width, share in shares.items() if share]
-    ends = "none get stuck"
-    if stuck:
-        first, last = stuck[0], stuck[-1]
-        later = "none beyond" if last < max(shares) else f"{100 * shares[last]:.0f} % at"
-        ends = f"{100 * shares[first]:.0f} % get stuck at width {first}, {later} width {last}"
-    where = f"from width {told(place)} on" if place.value is not None else f"at no width found ({place.reason})"
-    return f"Nine of ten networks succeed {where}: {ends}."
-
-
-def draw(results: Any, conclusion: Conclusion) -> dict[str, Figure]:
-    """The intuition (needed against valid), the distances, the lines, and how narrow networks end."""
-    table = results.table
-    planted, narrow = table[table["part"] == "planted"], table[table["part"] == "success"]
-    figures = {"success": _draw_success(narrow, conclusion)} if len(narrow) else {}
-    if len(planted):
-        figures |= {
-            "intuition": _draw_pair(
-                planted,
-                INTUITION,
-                "Why does width help? Motion needed, and motion that the kernel stands",
-            )
-        }
-        figures |= {"distance": _draw_pair(planted, DISTANCES, "How far away is a worse minimum?")}
-        figures |= {"lines": _draw_lines(results, planted)}
-    return figures
-
-
-INTUITION = {
+COLORS = ("#009E73", "#E69F00", "#D55E00", "#6b6b6b")  # of the exits
+NEEDED = {
     "needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"),
     "valid": (r"kernel good within, $\|\cdot\|_2$", "#D55E00"),
 }
@@ -419,72 +92,282 @@ DISTANCES = {
     "planted_distance": ("to the planted minimum", "#D55E00"),
     "descent_distance": ("to where descent ends", "#0072B2"),
 }
+STUCK = 0.1  # a stuck run would take less than this share off its loss in another whole budget
 
 
-def _draw_pair(table: pd.DataFrame, lines: dict[str, tuple[str, str]], title: str) -> Figure:
-    from lab.figures import style
+@dataclass(frozen=True)
+class Settings(kit.paths.PathSettings):
+    """Settings of the minima: those of `PathSettings`, how far to look, and the narrow networks."""
 
-    arms = _exponents.readouts(table)
-    figure, axes = style.panels(len(arms), size=(5.6, 4.6), sharey=True)
-    for ax, readout in zip(axes[0], arms, strict=True):
-        for name, (what, color) in lines.items():
-            _exponents.draw(ax, table[table["readout"] == readout], name, color, what)
-        ax.set_title(f"readout: {_exponents.READS[readout]}")
-        style.legend_below(ax)
-    axes[0, 0].set_ylabel("distance from W₀")
-    style.headline(figure, title)
-    return figure
+    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    centred: Annotated[bool, kit.doc("Narrow networks have outputs f(θ) − f(θ₀); a planted point belongs to f.")] = True
+    success_widths: Annotated[
+        tuple[kit.Count, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Widths of the narrow networks.")
+    ] = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
+    success_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Initializations of each of them.")] = 20
+    success_readouts: Annotated[
+        tuple[kit.networks.Readout, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Their losses.")
+    ] = ("last",)
+    success_accuracy: Annotated[kit.Positive, kit.doc("Mean square error that counts as success.")] = 1e-2
+    success_patience: Annotated[kit.Positive, kit.doc("Their budget in units of the wide linear model's time.")] = 100.0
+    points: Annotated[int, Ge(3), kit.doc("Points on each line, its ends included.")] = 41
+    radii: Annotated[
+        tuple[kit.Positive, ...], kit.Distinct(), kit.doc("τ of the balls; the spectral radius is τ/√m.")
+    ] = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
 
-def _draw_lines(results: Any, planted: pd.DataFrame) -> Figure:
-    from lab.figures import style
+PRESETS = {
+    "fast": Settings(widths=(16, 32, 64), seeds=3, samples=6, success_widths=(2, 4, 8, 16), success_seeds=5),
+    "default": Settings(),
+    "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024), seeds=10, samples=24, success_seeds=100),
+}
 
-    arms, widths = _exponents.readouts(planted), sorted(planted["width"].unique())
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedCell(kit.paths.PathCell):
+    """One planted point and one descent, from one initialization."""
+
+    part: Literal["planted"] = "planted"
+    centred: bool
+    points: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NarrowCell(kit.networks.CentredCell):
+    """The training of one narrow network."""
+
+    part: Literal["success"] = "success"
+    accuracy: float
+    patience: float
+
+
+Cell = PlantedCell | NarrowCell
+
+
+def cells(settings: Settings) -> list[Cell]:
+    """One planted cell for every readout, width and seed, and one cell for every narrow network."""
+    planted = settings.grid(PlantedCell, centred=[False], radii=[tuple(sorted(settings.radii))])
+    narrow = {
+        "readout": settings.success_readouts,
+        "width": settings.success_widths,
+        "seed": range(settings.success_seeds),
+        "accuracy": [settings.success_accuracy],
+        "patience": [settings.success_patience],
+    }
+    return [*planted, *kit.grid(NarrowCell, settings, **narrow)]
+
+
+def cost(cell: Cell) -> kit.Cost:
+    """Flops of a typical descent, and of the kernels and decompositions of the search."""
+    steps = round(cell.patience * (300 if cell.readout == "all" else 15))
+    if isinstance(cell, NarrowCell):
+        return kit.networks.training_cost(cell, steps, kernels=2)
+    looks = 2 * len(cell.radii) * cell.searches
+    training = kit.networks.training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
+    return training + looks * eigenvectors(cell.width)
+
+
+def measure(cell: Cell) -> kit.Measured:
+    """One planted point beside one descent, or the training of one narrow network."""
+    found, arrays = _plant(cell) if isinstance(cell, PlantedCell) else (_train(cell), {})
+    row = {**kit.pick(cell, "part", "readout", "width", "seed"), **found}
+    return {**row, "diverged": found["exit"] == kit.paths.DIVERGED}, arrays
+
+
+def _plant(cell: PlantedCell) -> kit.Measured:
+    """Losses and distances of the planted point and of the end of descent, and the three lines between them."""
+    landscape, norm = lab.measures.landscape, lab.kernels.singular.spectral_norm
+    task, network, path = kit.paths.descend(cell)
+    inputs, targets = task.train_inputs, task.train_targets.flatten(1).to(network.W)
+    bad, good, unit = landscape.planted_motion(network, inputs), path.motion(), landscape.constant_loss(targets)
+    loss, gradient = landscape.loss_and_gradient(landscape.moved(network, bad), inputs, targets)
+    shares = np.linspace(0, 1, cell.points)
+    ends = {"descent": (0 * bad, good), "planted": (0 * bad, bad), "between": (good, bad)}
+    losses = {
+        name: landscape.losses_along(network, inputs, targets, one, other, shares.tolist())
+        for name, (one, other) in ends.items()
+        if one is not None and other is not None
+    }
+    far, near = float(bad.norm()), None if good is None else float(good.norm())
+    row = {
+        "exit": path.exit,
+        "planted_gradient": float(gradient.abs().max()),
+        "planted_loss": loss / unit,
+        "descent_loss": None if good is None else 0.5 * float(path.mse[-1]) * targets.numel() / unit,
+        **{f"barrier_{name}": landscape.barrier(losses[name]) / unit if name in losses else None for name in LINES},
+        "planted_distance": far,
+        "planted_over_initial": far / norm(network.W.detach()),
+        "descent_distance": near,
+        "distance_ratio": kit.ratio(far, near),
+        **_needed(cell, network, inputs, path.linear, bad / far),
+    }
+    table = np.array([losses.get(name, [np.nan] * cell.points) for name in LINES])
+    return row, {"shares": shares, "losses": table / unit}
+
+
+def _needed(cell: PlantedCell, network: ElmanRNN, inputs: Tensor, linear: KernelRegressor, planted: Tensor) -> kit.Row:
+    """The shortest motion of the linear model that fits, and the radius up to which the kernel is good."""
+    radii = [radius / cell.width**0.5 for radius in cell.radii]
+    found = lab.measures.surroundings.valid_radius(network, inputs, linear, planted, radii, iterations=cell.searches)
+    shortest = lab.measures.landscape.shortest_fit(network, inputs, linear)
+    whole = None if shortest is None else float(shortest.norm())
+    spectral = None if shortest is None else lab.kernels.singular.spectral_norm(shortest)
+    valid = None if found is None else found.value
+    return {
+        "needed": whole,
+        "needed_spectral": spectral,
+        "valid": valid,
+        "valid_censored": None if found is None else found.censored,
+        "needed_over_valid": kit.ratio(whole, valid),
+        "needed_over_valid_spectral": kit.ratio(spectral, valid),
+    }
+
+
+def _train(cell: NarrowCell) -> kit.Row:
+    """Train one narrow network until it succeeds or its budget is spent, and find out why it ended."""
+    task, network = kit.networks.build(cell)
+    jacobian, targets = network.jacobian(task.train_inputs), task.train_targets.flatten(1)
+    assert isinstance(network, lab.ElmanRNN | lab.Scaled)
+    wide = lab.KernelRegressor(lab.infinite_ntk(network, task.train_inputs), jacobian.outputs, targets)
+    budget = lab.measures.path.patient_descent(
+        wide, cell.accuracy, critical_fraction=cell.critical_fraction, patience=cell.patience
+    ).steps
+    row: kit.Row = {"exit": "stuck", "budget": budget, "steps": 0, "final_mse": float((wide.residual**2).mean())}
+    kernel = jacobian.gram()
+    if not bool(kernel.any()):
+        return {**row, "pace": 0.0}  # no gate on any path is open: there is no gradient at all
+    rate = 2 * cell.critical_fraction / lab.kernels.spectrum.Spectrum(kernel).lambda_max
+    pace = lab.measures.path.Pace(targets, cell.accuracy, rate)
+    found = lab.arrive(network, task, lab.Descent(budget, learning_rate=rate), pace)
+    unfinished = "stuck" if pace.latest * budget < STUCK else "slow"
+    exits = {"reached": "success", "diverged": kit.paths.DIVERGED, "undecided": unfinished}
+    row |= {"exit": exits[found.exit], "steps": int(found.steps[-1])}
+    ended = found.exit == "diverged"
+    row["final_mse"] = None if ended else kit.finite(float(found.mse[-1]))
+    return {**row, "pace": None if ended else kit.finite(pace.latest)}
+
+
+def conclude(table: kit.Table) -> kit.Conclusion:
+    """Numbers of every readout, and a verdict on the first one."""
+    numbers = kit.each_readout(table, _numbers)
+    return kit.Conclusion(numbers, verdict(numbers, kit.main_readout(table)))
+
+
+def _numbers(rows: kit.Table) -> kit.Numbers:
+    planted, narrow = (rows[rows["part"] == part] for part in ("planted", "success"))
+    found = _planted_numbers(planted) if len(planted) else {}
+    return found | (_narrow_numbers(narrow) if len(narrow) else {})
+
+
+def _planted_numbers(rows: kit.Table) -> kit.Numbers:
+    done = rows[rows["exit"] != kit.paths.DIVERGED]
+    found = {GRADIENT(): kit.Number.exact(float(rows["planted_gradient"].max()), int(rows["seed"].nunique()))}
+    widest = done[done["width"] == rows["width"].max()]
+    found |= {key(): kit.Number.geometric(widest[name]) for name, key in LOSSES.items()}
+    for width in sorted(rows["width"].unique().tolist()):
+        kept = done[done["width"] == width]
+        found |= {key(width): kit.Number.geometric(kept[name]) for name, key in AT_WIDTH.items()}
+        found |= {key(width): kit.Number.mean(kept[f"barrier_{name}"]) for name, key in BARRIERS.items()}
+        found[VALID(width)] = kit.mean_threshold(rows[rows["width"] == width], "valid", "valid_censored")
+    found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
+    found[DEGREE()] = kit.threshold_degree(rows.dropna(subset=["valid"]), "valid", "valid_censored")
+    return found | {VALID_FROM(): kit.crossing(rows, "needed_over_valid", 1.0)}
+
+
+def _narrow_numbers(rows: kit.Table) -> kit.Numbers:
+    groups = [(width, rows.loc[rows["width"] == width, "exit"]) for width in sorted(rows["width"].unique().tolist())]
+    found = {
+        key(width): kit.Number.exact(float((exits == name).mean()), len(exits))
+        for name, key in EXITS.items()
+        for width, exits in groups
+    }
+    widths, trials = [width for width, _ in groups], [len(exits) for _, exits in groups]
+    place = lab.measures.thresholds.success_place(widths, [(exits == "success").sum() for _, exits in groups], trials)
+    return found | {WIDTH_90(): kit.Number.estimated(place, max(trials))}
+
+
+def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
+    """The planted point, why width helps, and how the training of narrow networks ends."""
+    planted, narrow = (sorted(table.loc[table["part"] == part, "width"].unique()) for part in ("planted", "success"))
+    return kit.sentences(
+        _far(numbers, planted[-1]) if planted else "",
+        _why(numbers[VALID_FROM()]) if planted else "",
+        _ends(numbers, narrow) if narrow else "",
+    )
+
+
+def _far(numbers: kit.Numbers, width: int) -> str:
+    gradient, exponent = numbers[GRADIENT()].value, numbers[EXPONENTS["distance_ratio"]()]
+    exact = "exactly 0" if gradient == 0 else f"at most {gradient:.2g}, not 0"
+    grows = kit.position(exponent, 0.0) == "above"
+    return (
+        f"At width {width} a worse minimum (gradient {exact}) lies "
+        f"{kit.format_number(numbers[AT_WIDTH['distance_ratio'](width)])} times as far away as where descent ends"
+        f"{f', growing as {kit.power(exponent)}' if grows else ''}."
+    )
+
+
+def _why(place: kit.Number) -> str:
+    where = f"no width found ({place.reason})" if place.value is None else f"width {kit.format_number(place)}"
+    return f"The motion needed to fit the data falls below the radius in which the kernel stays good at {where}."
+
+
+def _ends(numbers: kit.Numbers, widths: list[int]) -> str:
+    place, shares = numbers[WIDTH_90()], {width: numbers[EXITS["stuck"](width)].value or 0.0 for width in widths}
+    stuck = [width for width in widths if shares[width]]
+    ends = "none get stuck"
+    if stuck:
+        later = "none beyond" if stuck[-1] < widths[-1] else f"{100 * shares[stuck[-1]]:.0f} % at"
+        ends = f"{100 * shares[stuck[0]]:.0f} % get stuck at width {stuck[0]}, {later} width {stuck[-1]}"
+    where = (
+        f"at no width found ({place.reason})" if place.value is None else f"from width {kit.format_number(place)} on"
+    )
+    return f"Nine of ten networks succeed {where}: {ends}."
+
+
+def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
+    """The motion needed against the valid radius, the distances, the lines, and how narrow networks end."""
+    planted, narrow = (results.table[results.table["part"] == part] for part in ("planted", "success"))
+    figures: kit.Figures = {}
+    if len(narrow):
+        draw_arm = partial(_draw_ends, conclusion.numbers)
+        title, ylabel = "How training of narrow networks ends", "share of initializations"
+        arms = kit.by_readout(narrow)
+        figures["success"] = kit.figures.panel_per_arm(arms, draw_arm, title=title, ylabel=ylabel, columns=4)
+    if len(planted):
+        panels = partial(kit.figures.panel_per_arm, kit.by_readout(planted), ylabel="distance from W₀")
+        why = "Why does width help? Motion needed, and motion within which the kernel stays good"
+        figures["intuition"] = panels(kit.figures.power_laws(NEEDED), title=why)
+        figures["distance"] = panels(kit.figures.power_laws(DISTANCES), title="How far away is a worse minimum?")
+        figures["lines"] = _draw_lines(results, planted)
+    return figures
+
+
+def _draw_lines(results: kit.Results, planted: kit.Table) -> kit.Figure:
+    style, arms = lab.figures.style, kit.by_readout(planted)
     figure, axes = style.panels(len(LINES), len(arms), size=(4.0, 3.4), sharey="row")
-    for row, readout in enumerate(arms):
-        for ax, (place, what) in zip(axes[row], enumerate(LINES.values()), strict=True):
-            for width, color in zip(dict.fromkeys((widths[0], widths[-1])), ("#E69F00", "#0072B2"), strict=False):
-                rows = planted[(planted["readout"] == readout) & (planted["width"] == width)]
-                found = [
-                    results.arrays(part="planted", readout=readout, width=int(width), seed=int(seed))
-                    for seed in rows["seed"]
-                ]
-                _losses(ax, found, place, color, f"width {width}")
+    widths = sorted(planted["width"].unique())
+    for row, arm in zip(axes, arms, strict=True):
+        for width, color in zip(dict.fromkeys((widths[0], widths[-1])), ("#E69F00", "#0072B2"), strict=False):
+            found = kit.records.arrays_of(results, arm.rows[arm.rows["width"] == width], part="planted")
+            for place, ax in enumerate(row if found else ()):
+                curve = kit.curve(found[0]["shares"], [arrays["losses"][place] for arrays in found], log=True)
+                kit.figures.seeds(ax, curve, color, f"width {width}")
+        for ax, what in zip(row, LINES.values(), strict=True):
             ax.axhline(1, color=style.GREY, linestyle="--", label="best constant")
-            ax.set(yscale="log", title=what if row == 0 else None, xlabel="share of the way")
-        axes[row, 0].set_ylabel(f"loss over the best constant's\n(readout: {_exponents.READS[readout]})")
+            ax.set(yscale="log", title=what, xlabel="share of the way")
+        row[0].set_ylabel(f"loss over the best constant's\n(readout: {arm.label})")
     style.legend_below(axes[-1, 1], columns=3)
     style.headline(figure, "The loss along straight lines")
     return figure
 
 
-def _losses(ax: Axes, found: list[dict[str, np.ndarray]], place: int, color: str, label: str) -> Axes:
-    """Losses along one line: seeds as faint curves and their geometric mean."""
-    for arrays in found:
-        ax.plot(arrays["shares"], arrays["losses"][place], color=color, alpha=0.3, linewidth=0.8)
-    middle = np.exp(np.log([arrays["losses"][place] for arrays in found]).mean(0))
-    ax.plot(found[0]["shares"], middle, color=color, linewidth=2.2, label=label)
-    return ax
-
-
-def _draw_success(narrow: pd.DataFrame, conclusion: Conclusion) -> Figure:
-    from lab.figures import style
-
-    arms = _exponents.readouts(narrow)
-    figure, axes = style.panels(len(arms), size=(5.0, 4.4), sharey=True)
-    for ax, readout in zip(axes[0], arms, strict=True):
-        arm = narrow[narrow["readout"] == readout]
-        shares = arm.groupby("width")["exit"].value_counts(normalize=True).unstack(fill_value=0.0)
-        floor, places = np.zeros(len(shares)), np.arange(len(shares))
-        for name, color in EXITS.items():
-            height = shares[name].to_numpy() if name in shares else np.zeros(len(shares))
-            ax.bar(places, height, bottom=floor, color=color, label=name, width=0.8)
-            floor = floor + height
-        ax.set_xticks(places, labels=[str(width) for width in shares.index])
-        place = conclusion.numbers["width_for_90_percent" + ("" if readout == arms[0] else f".{readout}")]
-        ax.set(xlabel="width m (hidden units)", title=f"readout: {_exponents.READS[readout]}\n90 % at m = {place}")
-        ax.axhline(0.9, color="white", linestyle="--", linewidth=1)
-        style.legend_below(ax, columns=4)
-    axes[0, 0].set_ylabel("share of initializations")
-    style.headline(figure, "How training of narrow networks ends")
-    return figure
+def _draw_ends(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.Arm) -> None:
+    widths = sorted(arm.rows["width"].unique())
+    shares = {
+        name: (np.array([numbers[key(width, arm=arm.name)].value for width in widths], dtype=float), color)
+        for (name, key), color in zip(EXITS.items(), COLORS, strict=True)
+    }
+    lab.figures.estimates.stacked(ax, [str(width) for width in widths], shares)
+    ax.axhline(0.9, color="white", linestyle="--", linewidth=1)
+    ax.set_xlabel(f"width m (hidden units)\n90 % succeed at m = {numbers[WIDTH_90(arm=arm.name)]}")
