@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from comparisons.kit import fits
 from comparisons.kit.arms import Arm
-from comparisons.kit.fits import Curve, PowerLaw, ends_of
+from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
 from comparisons.kit.numbers import Number
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -167,17 +168,21 @@ def named(
     return estimates.named(ax, names, values, intervals, color=color, **options)
 
 
-def estimates(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **options: Any) -> Axes:
-    """Numbers with their intervals against x on log axes, without those that have no value, and a power law.
+def degree(
+    ax: Axes, x: Sequence[float], numbers: Sequence[Number], slope: Number, color: str, what: str, **options: Any
+) -> Axes:
+    """Numbers with intervals against x on log axes, without those that have no value, and the power law of a degree.
 
-    ``options`` are those of `lab.figures.estimates.estimates`.
+    The legend has ``what`` and the degree; ``options`` are those of `lab.figures.estimates.estimates`.
     """
     from lab.figures import estimates
 
     values, intervals = ends_of(numbers)
     shown = np.isfinite(values)
     places = np.asarray(x, dtype=np.float64)[shown]
-    return estimates.estimates(ax, places, values[shown], intervals[shown], color=color, label=label, **options)
+    label = f"{what}\n{'no degree' if slope.value is None else f'degree {slope}'}".replace("-", "−")
+    shape: dict[str, Any] = {"color": color, "label": label, "line": line_through(x, numbers, slope), **options}
+    return estimates.estimates(ax, places, values[shown], intervals[shown], **shape)
 
 
 def mark(ax: Axes, number: Number, color: str, label: str) -> Axes:
@@ -194,4 +199,21 @@ def points(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, 
     bars = np.nan_to_num(np.abs(intervals.T - values))[:, shown]
     shape: dict[str, Any] = {"fmt": "o-", "capsize": 3, "markersize": 4, **line}
     ax.errorbar(np.asarray(x)[shown], values[shown], yerr=bars, color=color, label=label, **shape)
+    return ax
+
+
+def times(
+    ax: Axes, rows: pd.DataFrame, columns: tuple[str, str], number: Number, color: str, shift: float = 1.0, **line: Any
+) -> Axes:
+    """Times against width: seeds, with open triangles where a time never came, and the medians of `fits.median_time`.
+
+    ``columns`` hold the times and their censoring marks; ``line`` are options of ``Axes.plot`` for the medians.
+    """
+    from lab.figures import estimates
+
+    known = rows.dropna(subset=[columns[0]])
+    seen = ~known[columns[1]].isin(("left", "right")).to_numpy()
+    estimates.censored(ax, known["width"].to_numpy(), known[columns[0]].to_numpy(), seen, color=color, shift=shift)
+    medians = {int(width): value for width, value in number.details.get("medians", {}).items() if value is not None}
+    ax.plot(list(medians), list(medians.values()), color=color, **line)
     return ax

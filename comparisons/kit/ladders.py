@@ -91,6 +91,13 @@ class LadderCell(Cell):
         """Whether the ladder is one for the gap."""
         return self.notion == LAZY
 
+    def sequences(self, test: int, separation: float) -> SequenceTask:
+        """Digits, or random sequences with first steps at least ``separation`` apart, drawn by data seed and seed."""
+        seed = self.data_seed + self.seed
+        if self.task == "digits":
+            return lab.tasks.digits(train=self.samples, test=test, seed=seed)
+        return lab.tasks.separable(self.samples, test, self.length, self.features, separation, seed)
+
     def network(self, task: SequenceTask, width: int) -> ElmanRNN:
         """The network of one width, on torch's default device."""
         import torch

@@ -7,7 +7,7 @@ has the columns width and censored (see `comparisons.kit.ladders`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +137,27 @@ class Ladders:
         if not self.lazy:
             return self.success_slope(np.log(x))
         return lab.measures.thresholds.censored_slope(x, read_thresholds(self.rows["width"], self.rows["censored"]))
+
+    def ratio(self, column: str, one: str, other: str) -> Number:
+        """Width of the ladders with one value of a column over that with another, paired by seed.
+
+        For training the ratio of the two m₉₀, with a jackknife over the seeds that have both; otherwise the geometric
+        mean of the ratios of the seeds, without those in which a ladder is censored.
+        """
+        rows = self.rows[self.rows[column].isin([one, other])]
+        both = rows.groupby("seed")[column].transform("nunique") == 2
+        pair = self.where(both.reindex(self.rows.index, fill_value=False))
+        lost = pair.censored.groupby(pair.rows["seed"]).any()
+        if lost.empty:
+            return Number.none("no seed has both")
+        if lost.mean() > CENSORED:
+            return Number.none(f"censored in {int(lost.sum())} of {len(lost)} seeds", len(lost))
+        if not self.lazy:
+            return Number.estimated(pair.success_slope(1.0 * (pair.rows[column] == one)).exp(), len(lost))
+        known = pair.rows[~pair.rows["seed"].map(lost)].pivot(index="seed", columns=column, values="width")
+        ratio = Number.geometric(known[one] / known[other])
+        gone = f"left out: seeds {', '.join(map(str, lost.index[lost]))} (censored)" if lost.any() else None
+        return replace(ratio, reason=ratio.reason or gone)
 
     def success_slope(self, z: pd.Series[float]) -> Estimate:
         """Slope in z, one value for each row, of the log of the width that trains (see `lab.measures.thresholds`)."""

@@ -231,6 +231,35 @@ def errors(ax: Axes, runs: Sequence[tuple[NDArray[np.int64], Array, float]], *, 
     return ax
 
 
+def departures(
+    ax: Axes,
+    paths: Sequence[tuple[Array, Array]],
+    lines: Sequence[tuple[Array, Array]],
+    names: tuple[str, str, str, str],
+) -> Axes:
+    """Errors against the distance from a start on log axes: along descents, and dashed on straight lines elsewhere.
+
+    Parameters
+    ----------
+    paths, lines
+        Distances and errors, both (k,), of each descent and of each line; what has distance 0 is not shown.
+    names
+        In the legend: of descents, of their ends, of lines, of their ends.
+    """
+    for place, (path, line) in enumerate(zip(paths, lines, strict=True)):
+        told = (None,) * 4 if place else names
+        away = path[0] > 0
+        ax.plot(path[0][away], path[1][away], color=QUANTITIES[0], alpha=0.8, label=told[0])
+        ax.plot(path[0][-1], path[1][-1], "o", color=QUANTITIES[0], label=told[1])
+        ax.plot(*line, "--", color=GREY, alpha=0.8, label=told[2])
+        ax.plot(line[0][-1], line[1][-1], "s", color=QUANTITIES[1], label=told[3])
+    ax.axhline(1, color=GREY, linewidth=0.8)
+    ax.set(xscale="log", yscale="log")
+    if paths:
+        legend_below(ax).get_legend().set_bbox_to_anchor((0.5, -0.2), ax.transAxes)  # below tall tick labels
+    return ax
+
+
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
     """Names beside the right ends of curves, (x, y, text, color), moved apart where they would overlap.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
+
+import numpy as np
 
 Interval = tuple[float, float]
 
@@ -19,5 +20,5 @@ class Estimate:
 
     def exp(self) -> Self:
         """The same for exp(x), of an estimate of x."""
-        ends = None if self.interval is None else (math.exp(self.interval[0]), math.exp(self.interval[1]))
-        return type(self)(None if self.value is None else math.exp(self.value), ends, self.reason)
+        ends = None if self.interval is None else (float(np.exp(self.interval[0])), float(np.exp(self.interval[1])))
+        return type(self)(None if self.value is None else float(np.exp(self.value)), ends, self.reason)

@@ -60,6 +60,10 @@ def projections(inputs: Array, generator: np.random.Generator) -> Array:
     return np.asarray((steps - steps.mean(0)) / (spread + (spread == 0)))
 
 
+#: Every model, by name.
+MODELS: dict[str, Model] = {"random": random_labels, "parity": parity, "additive": additive, "neuron": neuron}
+
+
 def relabelled(task: SequenceTask, function: Callable[[Array], ArrayLike], name: str) -> SequenceTask:
     """The sequences of a task with a function's values as targets, of mean 0 and variance 1 over the training set.
 
