@@ -16,6 +16,8 @@ from lab.errors import refuse
 from lab.tasks.task import SequenceTask, split
 
 Array = NDArray[np.float64]
+_ROUNDING = 1e-13  # a spread below this share of the values is one of rounding
+
 Model = Callable[[Array, np.random.Generator], Array]  #: from sequences (N, L, p) to targets (N,)
 
 
@@ -57,7 +59,8 @@ def projections(inputs: Array, generator: np.random.Generator) -> Array:
     """
     steps = inputs @ generator.standard_normal(inputs.shape[2])
     spread = steps.std(0)
-    return np.asarray((steps - steps.mean(0)) / (spread + (spread == 0)))
+    equal = spread <= _ROUNDING * np.abs(steps).max(0)
+    return np.where(equal, 0.0, (steps - steps.mean(0)) / np.where(equal, 1.0, spread))
 
 
 #: Every model, by name.
