@@ -20,6 +20,7 @@ from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
 from lab.measures.gap import disagreement, tracking_gap, with_divergences
+from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
 from lab.networks.network import Network
@@ -101,6 +102,19 @@ class SideBySide:
             )
         gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
         return with_divergences(gap, self.network.steps, self.network.diverged_at, self.linearized.diverged_at)
+
+    @property
+    def kernel_time(self) -> Array:
+        """Kernel time τ at the recorded steps, (T,); see `lab.measures.hitting.kernel_time`.
+
+        Raises `LabError` under an optimizer of torch.optim, which has no rate.
+        """
+        if self.learning_rate is None:
+            refuse("kernel_time", "a descent by an optimizer", "one with a rate", "give it a critical fraction")
+        samples, batch = len(self.task.train_inputs), self.descent.batch_size
+        share = 1.0 if batch is None or batch >= samples else batch / samples
+        clock = {"share": share, "momentum": self.descent.momentum}
+        return np.asarray(kernel_time(1, self.learning_rate, self.lambda_max, **clock) * self.network.steps)
 
     def disagreement(self) -> float | None:
         """Largest |linearized − kernel| over steps, samples and splits, in units of the gap; None without a kernel."""

@@ -166,9 +166,13 @@ def mean_threshold(rows: pd.DataFrame, column: str, marks: str) -> Number:
 
 
 def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "width") -> Number:
-    """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out."""
+    """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out.
+
+    Rows without a value are left out.
+    """
     from lab.measures.thresholds import censored_slope
 
+    rows = rows.dropna(subset=[column])
     seeds, sides = int(rows["seed"].nunique()), rows[marks].fillna("")
     share = (sides != "").groupby(rows[x]).mean()
     kept = rows[rows[x].map(share) <= CENSORED]

@@ -133,19 +133,32 @@ def _module(task: SequenceTask, cell: NetworkCell, network: str) -> nn.Module:
 def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
     """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of some tangent kernels.
 
-    Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
+    Memory is that of `kernel_cost`.
     """
     task, width = tasks.size_of(cell), cell.width
-    outputs = task.length - 1 if cell.readout == "all" else 1
-    sizes = (task.samples, task.length, width)
     reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
-    step = training_step(*sizes) + linearized_step(task.samples, task.length, reach)
-    kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
+    step = training_step(task.samples, task.length, width) + linearized_step(task.samples, task.length, reach)
+    found = kernel_cost(cell, kernels, copies)
+    work = steps * step + found + eigenvectors(task.samples * _outputs(cell))
+    work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
+    return work.holding(found.bytes)
+
+
+def kernel_cost(cell: NetworkCell, kernels: int, copies: int = 4) -> Cost:
+    """Cost of some tangent kernels of an Elman network.
+
+    Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
+    """
+    task, width, outputs = tasks.size_of(cell), cell.width, _outputs(cell)
     item = 4 if cell.dtype == "float32" else 8
     deltas = (task.samples + task.test) * outputs * task.length * width
-    work = steps * step + kernels * kernel + eigenvectors(task.samples * outputs)
-    work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
-    return work.holding(item * (copies * width**2 + 2 * deltas))
+    kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
+    return (kernels * kernel).holding(item * (copies * width**2 + 2 * deltas))
+
+
+def _outputs(cell: NetworkCell) -> int:
+    """Outputs per sample."""
+    return tasks.size_of(cell).length - 1 if cell.readout == "all" else 1
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def steps_to(times: ArrayLike, pace: float) -> NDArray[np.int64]:
     return np.ceil(np.asarray(times, dtype=np.float64) / pace * _EXACT).astype(np.int64)
 
 
-def looks(end: float, pace: float, *, spacing: float, growth: float, also: Iterable[float] = ()) -> NDArray[np.int64]:
+def looks(end: float, pace: float, *, spacing: float, growth: float, also: Iterable[float] = ()) -> tuple[int, ...]:
     """Steps to record until a time: evenly spaced at first, geometrically once that is coarser, and the last one.
 
     Parameters
@@ -34,12 +34,12 @@ def looks(end: float, pace: float, *, spacing: float, growth: float, also: Itera
 
     Returns
     -------
-    NDArray
-        Distinct ascending steps; the last one is the first step at or after ``end``, and at least 1.
+    tuple
+        Distinct ascending steps, as a `lab.Descent` records them; the last one is the first step at or after ``end``, and at least 1.
     """
     early = np.arange(0, min(end, spacing / (growth - 1)) + spacing / 2, spacing)
     factors = math.log(end / max(early[-1], spacing)) / math.log(growth)
     late = early[-1] * growth ** np.arange(1, max(factors, 0) + 1)
     steps = steps_to(np.concatenate([early, late, [time for time in also if time < end]]), pace)
     last = max(int(steps_to(end, pace)), 1)
-    return np.union1d(steps[steps <= last], last)
+    return tuple(np.union1d(steps[steps <= last], last).tolist())

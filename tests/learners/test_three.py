@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import lab
+from lab.errors import LabError
 from lab.jacobians.dual import DualJacobian
 from lab.learners.linearized import LinearizedNetwork, taylor_trajectory, train_linearized
 from tests.references import Allocations, dense_jacobian
@@ -382,3 +383,20 @@ def test_the_linear_model_around_any_weights_in_weight_space_and_in_closed_form(
     alone = lab.tasks.Task(task.train_inputs, task.train_targets, name="alone")
     assert taylor_trajectory(small_network(task), alone, descent, result.learning_rate).test is None
     assert lab.KernelRegressor.at(small_network(task), alone).test_kernel is None
+
+
+@pytest.mark.parametrize(("batch", "share"), [(None, 1.0), (2, 0.25), (99, 1.0)])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_kernel_time_is_critical_steps_of_the_full_batch(batch, share, momentum):
+    task = lab.tasks.digits(train=8, test=4)
+    descent = lab.Descent(8, 0.5, momentum=momentum, batch_size=batch, record="all")
+    result = lab.side_by_side(lab.ElmanRNN.like(task, 16), task, descent)
+    expected = 0.5 * share * (1 + momentum) / (1 - momentum) * np.arange(9)  # η is c·2(1 + β)/λ_max
+    np.testing.assert_allclose(result.kernel_time, expected, rtol=1e-12)
+
+
+def test_an_optimizer_has_no_kernel_time():
+    task = lab.tasks.digits(train=8, test=4)
+    descent = lab.Descent(2, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e-3))
+    with pytest.raises(LabError, match="kernel_time"):
+        _ = lab.side_by_side(lab.ElmanRNN.like(task, 16), task, descent).kernel_time
