@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,16 +7,17 @@ import pytest
 
 import lab
 from comparisons import early_sgd
-from comparisons._settings import build
+from comparisons.kit import networks
 from lab.errors import LabError
+from tests.comparisons.tables import numbers_of
 from tests.tolerances import EXACT
 
 SMALL = early_sgd.Settings(widths=(48,), seeds=1, samples=8, kernel_time=6.0, dtype="float64")
 
 
 def cell(batch="1", momentum=0.0, **changes):
-    found = next(c for c in early_sgd.cells(SMALL) if (c["batch"], c["momentum"]) == (batch, momentum))
-    return {**found, **changes}
+    found = next(c for c in early_sgd.cells(SMALL) if (c.batch, c.momentum) == (batch, momentum))
+    return replace(found, **changes)
 
 
 ARMS = [(batch, momentum) for batch in ("1", "4", "full") for momentum in (0.0, 0.9)]
@@ -37,7 +39,7 @@ def test_every_arm_runs_to_the_same_kernel_time(batch, momentum):
 @pytest.mark.parametrize(("batch", "momentum"), ARMS)
 def test_a_network_that_is_linear_in_what_it_trains_never_leaves(batch, momentum):
     """B alone is trained: both learners are one model, if they get the same batches."""
-    row, arrays = early_sgd.measure(cell(batch, momentum, trained=["B"]))
+    row, arrays = early_sgd.measure(cell(batch, momentum, trained=("B",)))
     assert arrays["gap_test"].max() < EXACT
     assert (row["leaves_0.05"], row["censored_0.05"]) == (pytest.approx(6.0), "right")
     assert row["mse_0.1"] is None
@@ -48,7 +50,7 @@ def test_a_network_that_is_linear_in_what_it_trains_never_leaves(batch, momentum
 def test_the_gap_is_that_of_the_linear_network_in_weight_space(batch):
     asked = cell(batch, 0.9)
     row, arrays = early_sgd.measure(asked)
-    task, network = build(asked)
+    task, network = networks.build(asked)
     per_step = 0.5 * (1 if batch == "full" else int(batch) / 8)
     steps = np.rint(arrays["kernel_time"] / per_step).astype(int)
     size = None if batch == "full" else int(batch)
@@ -67,20 +69,16 @@ def test_a_diverged_run_is_empty():
     assert row["gap_at_1"] is row["leaves_0.1"] is row["censored_0.1"] is row["mse_0.1"] is None
 
 
-def test_looks_are_fine_early_and_end_with_the_run():
-    looks = np.array(early_sgd._looks({"kernel_time": 50.0, "critical_fraction": 0.5}, 1 / 24))
-    times = looks * 0.5 / 24
-    assert times[0] == 0
+def test_looks_are_in_kernel_time_and_end_with_the_run():
+    looks = np.array(cell("1", kernel_time=50.0).looks())
+    times = looks * 0.5 / 8
     assert times[-1] == pytest.approx(50)
-    assert np.diff(times[times <= 5]).max() <= 0.1 + 0.5 / 24
-    assert (np.diff(times) / times[1:]).min() > 0
+    assert np.diff(times[times <= 5]).max() <= 0.1 + 0.5 / 8
     assert len(looks) < 200
 
 
-def test_cells_are_json():
-    cells = early_sgd.cells(early_sgd.PRESETS["default"])
-    assert json.loads(json.dumps(cells)) == cells
-    assert len(cells) == 2 * 3 * 4 * 5
+def test_the_default_preset_has_every_arm():
+    assert len(early_sgd.cells(early_sgd.PRESETS["default"])) == 2 * 3 * 4 * 5
     assert early_sgd.cost(cell("1")).flops > early_sgd.cost(cell("4")).flops / 2 > 0
 
 
@@ -92,6 +90,7 @@ def test_cells_are_json():
         ({"batches": ("0",)}, "batches"),
         ({"batches": ("-1",)}, "batches"),
         ({"batches": ("all",)}, "batches"),
+        ({"batches": ("04",)}, "batches"),
         ({"batches": ("1", "1")}, "batches"),
         ({"batches": ()}, "batches"),
         ({"momenta": (1.0,)}, "momenta"),
@@ -129,15 +128,15 @@ def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, sp
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({}, "The time grows as width^"),
-        ({"growth": 0.0}, "No growth of the time with the width is visible"),
+        ({}, ": it grows."),
+        ({"growth": 0.0}, "no growth is visible at this size"),
         ({"gap": -0.5}, "compatible with the theory"),
         ({"gap": -1.0}, "faster than the theory"),
         ({"gap": 0.0}, "no trend is visible"),
         ({"noise": 2.0}, "the noise adds to it"),
         ({"noise": 0.5}, "the noise takes from it"),
         ({"noise": 1.0}, "no difference is visible"),
-        ({"level": 1000.0}, "in no median run (none of 5 came)"),
+        ({"level": 1000.0}, "unknown (none of 5 came)"),
     ],
 )
 def test_the_verdict_follows_the_numbers(options, text):
@@ -145,7 +144,7 @@ def test_the_verdict_follows_the_numbers(options, text):
 
 
 def test_keys_are_those_that_the_question_names():
-    numbers = early_sgd.conclude(made_up()).numbers
+    numbers = numbers_of(early_sgd.conclude(made_up()))
     for end in ("1", "4", "full", "1.momentum_0.9", "4.momentum_0.9", "full.momentum_0.9"):
         names = ["time_to_leave", "time_to_leave.0.05", "exponent.time_to_leave", "exponent.time_to_leave.0.05"]
         names += ["mse_when_leaving", *(f"gap_at_tau.{tau}" for tau in (1, 10, 50))]
@@ -160,13 +159,13 @@ def test_keys_are_those_that_the_question_names():
 
 
 def test_widths_that_mostly_never_leave_enter_no_exponent():
-    numbers = early_sgd.conclude(made_up(level=10.0)).numbers  # 10, 20, 40, 80
+    numbers = numbers_of(early_sgd.conclude(made_up(level=10.0)))  # 10, 20, 40, 80
     assert "512" in numbers["exponent.time_to_leave.1"].reason
     assert numbers["exponent.time_to_leave.1"].details["widths"] == [64, 128, 256]
     assert numbers["time_to_leave.1"].value is None
     assert numbers["time_to_leave.0.05.1"].value == pytest.approx(40, rel=0.05)
     assert numbers["mse_when_leaving.1"].value is None
-    assert "fewer than three" in early_sgd.conclude(made_up(level=30.0)).numbers["exponent.time_to_leave.1"].reason
+    assert "fewer than three" in numbers_of(early_sgd.conclude(made_up(level=30.0)))["exponent.time_to_leave.1"].reason
 
 
 def test_missing_and_diverged_rows_are_left_out():
@@ -174,21 +173,21 @@ def test_missing_and_diverged_rows_are_left_out():
     diverged = (table["batch"] == "1") & (table["width"] == 512)
     table.loc[diverged, [name for name in table if name.startswith(("leaves", "gap", "mse"))]] = np.nan
     conclusion = early_sgd.conclude(table)
-    assert conclusion.numbers["time_to_leave.1"].reason == "every run at the largest width diverged"
-    assert conclusion.numbers["exponent.time_to_leave.1"].value == pytest.approx(1, abs=0.05)
-    assert conclusion.numbers["gap_over_full.10.1"].value is None
+    assert numbers_of(conclusion)["time_to_leave.1"].reason == "every run at the largest width diverged"
+    assert numbers_of(conclusion)["exponent.time_to_leave.1"].value == pytest.approx(1, abs=0.05)
+    assert numbers_of(conclusion)["gap_over_full.10.1"].value is None
     assert "every run at the largest width diverged" in conclusion.verdict
     few = early_sgd.conclude(made_up()[lambda rows: (rows["batch"] != "full") & (rows["width"] == 64)])
-    assert few.numbers["gap_over_full.10.1"].value is None
+    assert numbers_of(few)["gap_over_full.10.1"].value is None
     assert few.verdict
 
 
 def test_times_that_the_runs_did_not_see_say_so():
     table = made_up().assign(gap_at_50=np.nan)
-    found = early_sgd.conclude(table).numbers
-    assert "no run got to kernel time 50" in found["exponent.gap_at_tau.50"].reason
-    assert "no run got to kernel time 50" in found["gap_at_tau.50.4"].reason
-    assert early_sgd.conclude(made_up(seeds=2)).numbers["exponent.gap_at_tau.10"].interval is None
+    found = numbers_of(early_sgd.conclude(table))
+    assert "no run reached this kernel time" in found["exponent.gap_at_tau.50"].reason
+    assert "no run reached this kernel time" in found["gap_at_tau.50.4"].reason
+    assert numbers_of(early_sgd.conclude(made_up(seeds=2)))["exponent.gap_at_tau.10"].interval is None
 
 
 def test_a_table_read_from_a_file_gives_the_same_numbers(tmp_path):
