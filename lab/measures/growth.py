@@ -11,7 +11,7 @@ from lab.errors import refuse
 
 Array = NDArray[np.float64]
 
-_FEWEST = 3  # places: two are on both curves
+FEWEST = 3  #: places of a fit: two are on both curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +24,22 @@ class Growth:
         Degrees p of C·x^p, shape (seeds,).
     rate
         Rates a of C·e^(a x), shape (seeds,), in units of 1/x.
+    power_intercept, rate_intercept
+        log C of either law, shape (seeds,).
     aic_difference
         AIC of the power law minus AIC of the exponential, shape (seeds,): above 0 the exponential fits better.
     """
 
     power: Array
     rate: Array
+    power_intercept: Array
+    rate_intercept: Array
     aic_difference: Array
+
+    def line(self, *, log: bool) -> tuple[float, float]:
+        """Mean slope and mean intercept over seeds of the log of the values: on log x with ``log``, else on x."""
+        slopes, intercepts = (self.power, self.power_intercept) if log else (self.rate, self.rate_intercept)
+        return float(slopes.mean()), float(intercepts.mean())
 
 
 def fit_growth(places: ArrayLike, values: ArrayLike) -> Growth:
@@ -57,18 +66,53 @@ def fit_growth(places: ArrayLike, values: ArrayLike) -> Growth:
     """
     x, table = np.asarray(places, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
     positive = all((np.isfinite(each) & (each > 0)).all() for each in (x, table))
-    if x.ndim != 1 or len(np.unique(x)) < _FEWEST or table.shape[1:] != x.shape or not positive:
+    if x.ndim != 1 or len(np.unique(x)) < FEWEST or table.shape[1:] != x.shape or not positive:
         came = f"shapes {x.shape} and {table.shape}" if positive else "numbers that are not positive and finite"
-        allowed = f"{_FEWEST} or more distinct places (k,), values (seeds, k), all positive"
+        allowed = f"{FEWEST} or more distinct places (k,), values (seeds, k), all positive"
         refuse("values", came, allowed, "leave out what is missing for all seeds")
-    power, left_by_power = _line(np.log(x), np.log(table))
-    rate, left_by_rate = _line(x, np.log(table))
+    power, power_intercept, left_by_power = _line(np.log(x), np.log(table))
+    rate, rate_intercept, left_by_rate = _line(x, np.log(table))
     tiny = np.finfo(np.float64).tiny
-    return Growth(power, rate, len(x) * np.log((left_by_power + tiny) / (left_by_rate + tiny)))
+    aic = len(x) * np.log((left_by_power + tiny) / (left_by_rate + tiny))
+    return Growth(power, rate, power_intercept, rate_intercept, aic)
 
 
-def _line(x: Array, y: Array) -> tuple[Array, Array]:
-    """Slopes and sums of squared residuals of the rows of y (seeds, k) on x (k,)."""
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A quantity where every seed has it, and both laws fitted there.
+
+    Attributes
+    ----------
+    places, values
+        Shapes (k,) and (seeds, k): what entered.
+    left_out
+        Places at which some seed has no value.
+    fit
+        None for fewer than three places.
+    """
+
+    places: Array
+    values: Array
+    left_out: Array
+    fit: Growth | None
+
+
+def fit_where_known(places: ArrayLike, values: ArrayLike) -> Grown:
+    """`fit_growth` on the places at which every seed has a value; what is NaN is missing.
+
+    Parameters
+    ----------
+    places, values
+        Shapes (k,) and (seeds, k).
+    """
+    x, table = np.asarray(places, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    known = ~np.isnan(table).any(0)
+    kept = np.ascontiguousarray(table[:, known])  # the order in memory decides the last bit of a sum
+    return Grown(x[known], kept, x[~known], fit_growth(x[known], kept) if known.sum() >= FEWEST else None)
+
+
+def _line(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Slopes, intercepts and sums of squared residuals of the rows of y (seeds, k) on x (k,)."""
     centred, rows = x - x.mean(), y - y.mean(1, keepdims=True)
     slopes = rows @ centred / (centred @ centred)
-    return slopes, ((rows - slopes[:, None] * centred) ** 2).sum(1)
+    return slopes, y.mean(1) - slopes * x.mean(), ((rows - slopes[:, None] * centred) ** 2).sum(1)

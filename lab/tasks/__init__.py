@@ -3,6 +3,7 @@
 from lab.tasks import models
 from lab.tasks.digits import digits
 from lab.tasks.files import archive, from_file
+from lab.tasks.neuron import neuron_of_sequence
 from lab.tasks.sequences import pairs, separable, single_index, teacher
 from lab.tasks.series import templates
 from lab.tasks.task import SequenceTask, Task, as_task
@@ -15,6 +16,7 @@ __all__ = [
     "digits",
     "from_file",
     "models",
+    "neuron_of_sequence",
     "pairs",
     "separable",
     "single_index",

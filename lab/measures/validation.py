@@ -1,0 +1,147 @@
+"""Test errors of learners that choose one thing by validation: a ridge penalty, or when to stop.
+
+The test split of a task holds both kinds of samples: the first ``validation`` of them choose, the others test. All
+errors are mean squares over samples and outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from lab.errors import check_integer
+from lab.kernels.infinite import infinite_ntk
+from lab.learners.descent import Descent
+from lab.learners.features import RandomFeatures, hidden_features
+from lab.learners.kernel import KernelRegressor
+from lab.learners.network import descend
+from lab.measures.motion import norm
+from lab.networks.elman import ElmanRNN
+from lab.networks.network import Network
+from lab.tasks.task import Task
+
+Array = NDArray[np.float64]
+
+PENALTIES = np.logspace(-9, 0, 19)  #: of ridge regression, in units of the kernel's largest eigenvalue
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A network at the recorded step where its validation error was smallest; all None if it diverged at any step.
+
+    Attributes
+    ----------
+    error
+        Test error.
+    step
+        Gradient step.
+    motion
+        ‖θ − θ₀‖/‖θ₀‖ over the trained weights.
+    train_error
+        Mean square error on the training set; None also where it is not finite.
+    curve
+        Recorded steps, validation errors and test errors, (3, T); after a divergence those up to it.
+    """
+
+    error: float | None
+    step: int | None
+    motion: float | None
+    train_error: float | None
+    curve: Array
+
+
+def split_errors(task: Task, outputs: ArrayLike, validation: int) -> tuple[float, float]:
+    """Mean square errors of outputs (n', q) on the validation and on the test samples.
+
+    Raises
+    ------
+    LabError
+        No validation sample, or a task without a test split.
+    """
+    check_integer("validation", validation, 1)
+    squares = (np.asarray(outputs, dtype=np.float64) - task.test_split[1].numpy()).ravel() ** 2
+    chosen = validation * task.test_split[1][0].numel()
+    return float(squares[:chosen].mean()), float(squares[chosen:].mean())
+
+
+def affine_error(task: Task, validation: int) -> float:
+    """Test error of the affine predictor fitted to the training samples by least squares; for one output."""
+    train, test = (np.column_stack([inputs.flatten(1).numpy(), np.ones(len(inputs))]) for inputs in _inputs(task))
+    plane = np.linalg.lstsq(train, task.train_targets.numpy().ravel(), rcond=None)[0]
+    return split_errors(task, (test @ plane)[:, None], validation)[1]
+
+
+def features_error(network: ElmanRNN, task: Task, validation: int) -> float:
+    """Test error of a network whose output layer alone is trained, by ridge regression."""
+    train, test = (hidden_features(network, inputs) for inputs in _inputs(task))
+    learner = RandomFeatures(train, task.train_targets)
+    top = float(learner.singular_values[0]) ** 2
+    return _chosen(task, (learner.predict(test, top * share) for share in PENALTIES), validation)
+
+
+def infinite_error(network: ElmanRNN, task: Task, validation: int) -> float:
+    """Test error of ridge regression on the tangent kernel of the infinitely wide network; no weight is read."""
+    train, test = _inputs(task)
+    kernel, cross = infinite_ntk(network, train), infinite_ntk(network, test, train)
+    starts = [torch.zeros_like(targets) for targets in (task.train_targets, task.test_split[1])]
+    regressor = KernelRegressor(kernel, starts[0], task.train_targets, cross, starts[1])
+    top = regressor.spectrum.lambda_max
+    return _chosen(task, (np.asarray(regressor.ridge(top * share)[1]) for share in PENALTIES), validation)
+
+
+def linear_errors(task: Task, width: int, seed: int, validation: int) -> dict[str, float]:
+    """Test errors of what is linear in its weights, for the Elman network in the "ntk" parametrization.
+
+    Returns
+    -------
+    dict
+        "features": the output layer alone is trained, at this width and seed. "features_infinite": the same at infinite
+        width. "kernel": the tangent kernel of W, A and B at infinite width.
+    """
+    frozen, wide = (
+        partial(ElmanRNN.like, task, parametrization="ntk", **choices)
+        for choices in ({"width": width, "seed": seed}, {"width": 1, "device": "meta"})
+    )
+    return {
+        "features": features_error(frozen(trained=("B",)), task, validation),
+        "features_infinite": infinite_error(wide(trained=("B",)), task, validation),
+        "kernel": infinite_error(wide(trained=("W", "A", "B")), task, validation),
+    }
+
+
+def stop_early(network: Network, task: Task, descent: Descent, validation: int) -> Stopped:
+    """Descend with a copy of the network, and stop where the validation error is smallest.
+
+    Parameters
+    ----------
+    network, task, descent
+        As for `lab.descend`; the recorded steps are those at which it may stop.
+    """
+    start, curve, best = network.copy().trained, [], None
+    path = descend(network, task, descent)
+    for snapshot in path:
+        with torch.no_grad():
+            chosen, tested = split_errors(task, snapshot.network(task.test_split[0]), validation)
+        curve.append((snapshot.step, chosen, tested))
+        if best is None or chosen < best[0]:
+            moved = {name: value - start[name] for name, value in snapshot.network.trained.items()}
+            best = chosen, tested, snapshot.step, norm(moved) / norm(start), snapshot.loss
+    found = np.array(curve, dtype=np.float64).T
+    if best is None or path.diverged_at is not None:
+        return Stopped(None, None, None, None, found)
+    left = 2 * best[4] / task.train_targets.numel()
+    return Stopped(*best[1:4], left if np.isfinite(left) else None, found)
+
+
+def _inputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    return task.train_inputs, task.test_split[0]
+
+
+def _chosen(task: Task, candidates: Iterable[ArrayLike], validation: int) -> float:
+    """Test error of the candidate with the smallest validation error."""
+    return min((split_errors(task, outputs, validation) for outputs in candidates), key=lambda errors: errors[0])[1]
