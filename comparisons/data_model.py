@@ -50,22 +50,32 @@ LADDERS = {
 }
 WIDTHS = {notion: kit.Quantity(notion, "width", meaning=f"For each model: {what}.") for notion, what in LADDERS.items()}
 RATIOS = kit.family("width_ratio", meanings=LADDERS, template="Over that of random labels, paired by seed: {}.")
-COMPLEXITY = kit.Quantity(
-    "complexity",
-    meaning="n⁻¹ (y − f₀)ᵀ (K∞/m)⁻¹ (y − f₀) with f₀ = 0: m/n times the square of the least motion that fits the "
-    "targets in the linear model. Directions with eigenvalues below the floor are never learnt, and are left out.",
-)
 SPECTRUM = kit.family(
     meanings={"eigenvalue_floor": "below it eigenvalues count as 0", "lambda_min": "the smallest eigenvalue"},
     template="Of K∞/m, the same for all models of a seed: {}.",
 )
-ERRORS = kit.family(
-    meanings={"test_error": "network", "test_error_linearized": "linearized network"},
-    template="Test mse of the {} at a fixed width, in units of the variance of the test targets.",
+LEARNT = kit.family(
+    meanings={
+        "complexity": "n⁻¹ (y − f₀)ᵀ (K∞/m)⁻¹ (y − f₀) with f₀ = 0: m/n times the square of the least motion that fits "
+        "in the linear model. Directions with eigenvalues below the floor are never learnt, and are left out.",
+        "test_error": "Test mse of the network at a fixed width, in units of the variance of the test targets.",
+        "test_error_linearized": "The same of the linearized network.",
+    }
 )
-DRAWN = {"train": ("trains", "#0072B2"), "equal_time": ("in equal time", "#56B4E9"), "lazy": ("stays lazy", "#D55E00")}
+COMPLEXITY = LEARNT["complexity"]
+PANELS = {  # quantities with their labels and colours
+    "width needed, over that of random labels": [
+        (RATIOS["train"], "trains", "#0072B2"),
+        (RATIOS["equal_time"], "in equal time", "#56B4E9"),
+        (RATIOS["lazy"], "stays lazy", "#D55E00"),
+    ],
+    r"complexity  $n^{-1}y^T(K_\infty/m)^{-1}y$": [(COMPLEXITY, "complexity", "#009E73")],
+    "test mse (1: a constant)": [
+        (LEARNT["test_error"], "network", "#0072B2"),
+        (LEARNT["test_error_linearized"], "linearized", "#D55E00"),
+    ],
+}
 
-Drawn = tuple[kit.Quantity, str | None, str]  # with its label and colour
 Models = Annotated[tuple[Annotated[str, kit.OneOf(*MODELS)], ...], kit.Distinct(), kit.CHOOSES]
 
 
@@ -158,8 +168,11 @@ def _learn(cell: Cell, task: SequenceTask) -> kit.Measured:
     shifted = lab.learners.centring.centred_task(network, task)
     result = lab.side_by_side(network, shifted, lab.Descent(round(cell.budget * steps), cell.critical_fraction))
     goal, unit = shifted.test_split[1].numpy(), float(task.test_split[1].numpy().var()) or 1.0
-    learners = zip(ERRORS, (result.network, result.linearized), strict=True)
-    errors = {key: kit.finite(float(((each.test_outputs[-1] - goal) ** 2).mean()) / unit) for key, each in learners}
+    learners = {"test_error": result.network, "test_error_linearized": result.linearized}
+    errors = {
+        name: kit.finite(float(((learner.test_outputs[-1] - goal) ** 2).mean()) / unit)
+        for name, learner in learners.items()
+    }
     row: kit.Row = {"complexity": alignment.complexity(spectrum, residual), "linear_steps": steps, **errors}
     row |= {"eigenvalue_floor": spectrum.tolerance, "lambda_min": spectrum.lambda_min}
     row |= {"diverged": result.network.diverged_at is not None, "reason": None}
@@ -173,8 +186,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     learnt = table[table["notion"] == "model"]
     for model in dict.fromkeys(table["model"]):
         rows = learnt[learnt["model"] == model]
-        known = {"complexity": COMPLEXITY, **({} if model == RANDOM else ERRORS)} if len(rows) else {}
-        numbers |= {key(model): kit.Number.mean(rows[name]) for name, key in known.items()}
+        known = {"complexity": COMPLEXITY} if model == RANDOM else LEARNT  # of random labels nothing can be learnt
+        numbers |= {key(model): kit.Number.mean(rows[name]) for name, key in known.items() if len(rows)}
         for notion, found in ladders.items():
             own = found.where((found.rows["model"] == model) & (found.rows["notion"] == notion))
             if len(own.rows):
@@ -224,32 +237,20 @@ def _clauses(ratios: Mapping[str, kit.Number]) -> list[str]:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Ratios of widths and complexities of all models; and where in the spectrum their targets lie."""
     numbers = conclusion.numbers
-    errors = zip(ERRORS.values(), ("network", "linearized"), ("#0072B2", "#D55E00"), strict=True)
-    quantities: list[tuple[str, list[Drawn]]] = [
-        ("width needed, over that of random labels", [(RATIOS[notion], *DRAWN[notion]) for notion in LADDERS]),
-        (r"complexity  $n^{-1}y^T(K_\infty/m)^{-1}y$", [(COMPLEXITY, None, "#009E73")]),
-        ("test mse (1: a constant)", list(errors)),
-    ]
-    spectrum = "How early in the kernel's spectrum do the targets lie?"
-    return {
-        "widths": kit.figures.panels(
-            quantities, lambda ax, each: _draw(ax, *each, numbers), title=question, sharey=True
-        ),
-        "spectrum": kit.figures.panels([results], _draw_spectrum, title=spectrum, size=(6.0, 4.2)),
-    }
+    widths = kit.figures.panels(PANELS, lambda ax, each: _draw(ax, each, numbers), title=question, sharey=True)
+    title = "How early in the kernel's spectrum do the targets lie?"
+    spectrum = kit.figures.panels([results], _draw_spectrum, title=title, size=(6.0, 4.2))
+    return {"widths": widths, "spectrum": spectrum}
 
 
-def _draw(ax: kit.Axes, title: str, drawn: list[Drawn], numbers: Mapping[kit.Key, kit.Number]) -> None:
-    """Some quantities of every model, which stand in one row."""
-    style, models = lab.figures.style, [model for model in NAMES if COMPLEXITY(model) in numbers]
-    for place, (key, label, color) in enumerate(drawn):
-        found = [numbers.get(key(model), kit.Number.none("")) for model in models]
-        offset = 0.24 * (place - (len(drawn) - 1) / 2)
-        kit.figures.named(ax, [NAMES[model] for model in models], found, color, label=label, offset=offset)
-    if len(drawn) > 1:
-        ax.axvline(1, color=style.GREY, linestyle="--", linewidth=1)
-        style.legend_below(ax, columns=3)
-    if drawn[0][0] not in ERRORS.values():
+def _draw(ax: kit.Axes, title: str, numbers: Mapping[kit.Key, kit.Number]) -> None:
+    """The quantities of one panel for every model; ratios and complexities on a log axis."""
+    models, none = [model for model in NAMES if COMPLEXITY(model) in numbers], kit.Number.none("")
+    found = [([numbers.get(key(each), none) for each in models], label, color) for key, label, color in PANELS[title]]
+    kit.figures.named_groups(ax, [NAMES[model] for model in models], found)
+    if len(found) > 1:
+        ax.axvline(1, color=lab.figures.style.GREY, linestyle="--", linewidth=1)
+    if PANELS[title][0][0] != LEARNT["test_error"]:
         lab.figures.estimates.plain_log_axis(ax, (1, 2, 3, 5))
     ax.set_title(title)
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from comparisons.kit import fits
 from comparisons.kit.arms import Arm
-from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
+from comparisons.kit.fits import Curve, Group, PowerLaw, ends_of, line_through
 from comparisons.kit.numbers import Number
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def panels(
     draw: Callable[[Axes, Item], object],
     *,
     title: str,
-    size: tuple[float, float] = (4.6, 3.9),
+    size: tuple[float, float] = (4.8, 4.5),
     sharey: bool = False,
 ) -> Figure:
     """A figure with one panel for each item, side by side; ``draw`` draws one item into its axes."""
@@ -110,18 +109,16 @@ def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: A
     return curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
 
 
-def named_curves(
-    ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: float = 0.0, styles: Sequence[Any] | None = None
-) -> Axes:
+def named_curves(ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: float = 0.0) -> Axes:
     """Curves (name, curve, color) with their bands on a logarithmic vertical axis, each named at its right end.
 
-    ``floor`` is that of `lab.figures.curves.label_curves`; ``styles`` are dashes, solid lines if not given.
+    A curve that ends below ``floor`` is named where it falls below (`lab.figures.curves.label_curves`).
     """
     from lab.figures.curves import label_curves
 
     ax.set_yscale("log")
-    for (_, curve, color), dash in zip(curves, styles or ["-"] * len(curves), strict=True):
-        band(ax, curve, color, linestyle=dash, linewidth=1.8)
+    for _, curve, color in curves:
+        band(ax, curve, color, linewidth=1.8)
     return label_curves(ax, [(curve.x, curve.middle, name, color) for name, curve, color in curves], floor)
 
 
@@ -140,13 +137,12 @@ def through(axes: Sequence[Axes], number: Number, text: str, height: float = 0.5
         estimates.through(axes, number.value, number.interval, text=text, height=height, beside=beside)
 
 
-def grouped(
-    ax: Axes, groups: Mapping[str, NDArray[np.float64]], numbers: Sequence[Number], color: str, **options: Any
-) -> Axes:
-    """Seeds (seeds,) of each group, and a number for each with its interval; see `lab.figures.estimates.grouped`."""
+def grouped(ax: Axes, groups: Mapping[str, Group], color: str, **options: Any) -> Axes:
+    """Seeds of each group, and their average with its interval; see `lab.figures.estimates.grouped`."""
     from lab.figures import estimates
 
-    return estimates.grouped(ax, groups, *ends_of(numbers), color=color, **options)
+    seeds = {name: group.values for name, group in groups.items()}
+    return estimates.grouped(ax, seeds, *ends_of([group.average for group in groups.values()]), color=color, **options)
 
 
 def seeds(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
@@ -166,6 +162,20 @@ def named(
 
     values, intervals = ends_of(numbers)
     return estimates.named(ax, names, values, intervals, color=color, **options)
+
+
+def named_groups(
+    ax: Axes, names: Sequence[str], quantities: Sequence[tuple[Sequence[Number], str | None, str]]
+) -> Axes:
+    """Several quantities (numbers, label, colour) of named things, side by side in each row; a legend for two or more.
+
+    Numbers are in the order of the names; those without a value are left out.
+    """
+    from lab.figures import style
+
+    for place, (numbers, label, color) in enumerate(quantities):
+        named(ax, names, numbers, color, label=label, offset=0.24 * (place - (len(quantities) - 1) / 2))
+    return style.legend_below(ax, columns=3) if len(quantities) > 1 else ax
 
 
 def degree(
