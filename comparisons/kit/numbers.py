@@ -80,6 +80,21 @@ class Number:
         return cls(value, None, 0) if math.isfinite(value) else cls(None, None, 0, "it is not finite")
 
     @classmethod
+    def share(cls, holds: Iterable[Any]) -> Self:
+        """Share of the seeds for which something is true (n,), without an interval."""
+        sample = _floats(holds)
+        return cls(sum(sample) / len(sample) if sample else None, None, len(sample))
+
+    @classmethod
+    def median(cls, values: Iterable[Any]) -> Self:
+        """Median over seeds (n,) with the extremes in the details; no value where some seed has none."""
+        sample = _floats(values)
+        lost = sum(not math.isfinite(value) for value in sample)
+        if lost or not sample:
+            return cls(None, None, len(sample), f"{lost} of {len(sample)} seeds diverged")
+        return cls(float(np.median(sample)), None, len(sample), None, {"lowest": min(sample), "highest": max(sample)})
+
+    @classmethod
     def none(cls, reason: str, seeds: int = 0) -> Self:
         """No value, and why."""
         return cls(None, None, seeds, reason)

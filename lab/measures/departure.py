@@ -20,21 +20,23 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Departure:
-    """One descent away from W₀, and the straight line from W₀ to another draw W₀′. Losses are ½ Σ (f − y)².
+    """One descent away from W₀, and the straight line from W₀ to another draw W₀′.
+
+    Errors are those on the training set over that of predicting 0: Σ (f − y)²/Σ y².
 
     Attributes
     ----------
-    distance, loss
-        ‖W_t − W₀‖_F/‖W₀′ − W₀‖_F and the training loss at the recorded steps, shape (T,).
-    line_loss
-        Training loss at W₀ + s·(W₀′ − W₀) for each share s, shape (k,); A and B stay.
+    distance, error
+        ‖W_t − W₀‖_F/‖W₀′ − W₀‖_F and the error at the recorded steps, shape (T,).
+    line_error
+        Error at W₀ + s·(W₀′ − W₀) for each share s, shape (k,); A and B stay.
     diverged_at
         Step at which the descent diverged; None if it did not.
     """
 
     distance: Array
-    loss: Array
-    line_loss: Array
+    error: Array
+    line_error: Array
     diverged_at: int | None
 
 
@@ -62,9 +64,9 @@ def departure(network: ElmanRNN, task: Task, descent: Descent, seed: int, shares
     path = descend(network, task, descent)
     seen = [(float((_recurrent(each.network) - start).norm()) / unit, each.loss) for each in path]
     distance, loss = np.array(seen, dtype=np.float64).T
-    on_line = network.copy()
-    line_loss = [_loss_at(on_line, start + share * to_other, task) for share in shares]
-    return Departure(distance, loss, np.array(line_loss, dtype=np.float64), path.diverged_at)
+    on_line, zero = network.copy(), 0.5 * float(task.train_targets.square().sum())
+    line = [_loss_at(on_line, start + share * to_other, task) for share in shares]
+    return Departure(distance, loss / zero, np.array(line, dtype=np.float64) / zero, path.diverged_at)
 
 
 def other_draw(network: ElmanRNN, seed: int) -> Tensor:

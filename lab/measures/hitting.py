@@ -109,6 +109,17 @@ def hitting_step(spectrum: Spectrum, residual: Array, learning_rate: float, mse:
     return high
 
 
+def hitting_time(spectrum: Spectrum, residual: Array, learning_rate: float, share: float) -> float | None:
+    """Kernel time in which the linear model's mean square residual falls below a share of the first; None if never.
+
+    Rates above 1/λ_max are replaced by it, which keeps every mode from alternating. Below it the kernel time hardly
+    depends on the rate. Parameters as for `linear_mse`.
+    """
+    rate = min(learning_rate, 1 / spectrum.lambda_max)
+    steps = hitting_step(spectrum, residual, rate, share * float((residual**2).mean()))
+    return None if steps is None else kernel_time(steps, rate, spectrum.lambda_max)
+
+
 def limit_spectrum(task: SequenceTask) -> tuple[Spectrum, Array]:
     """Spectrum of K∞/m on the training set, and the first residual r₀ = −y of centred outputs (N,).
 

@@ -7,7 +7,6 @@ along the way, so that a product of a hundred factors neither overflows nor unde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -44,23 +43,22 @@ class Rates(NamedTuple):
     states: Array
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(NamedTuple):
     """Logarithms of norms and distances along one network, for n sequences of L steps in pairs.
 
     Attributes
     ----------
     backward
         log ‖B D_L W … D_{L−k+1} W‖₂ for k = 1…L−1 factors, shape (L−1, n); see `backward_log_norms`.
-    states, first_input
-        log ‖h_t‖ with the inputs as they are, and with zeros for all inputs after the first step, shape (L, n).
+    first_input, states
+        log ‖h_t‖ with zeros for all inputs after the first step, and with the inputs as they are, shape (L, n).
     directions, distances
         log ‖h_t/‖h_t‖ − h'_t/‖h'_t‖‖ and log ‖h_t − h'_t‖ of samples 2i and 2i+1, shape (L, n/2).
     """
 
     backward: Array
-    states: Array
     first_input: Array
+    states: Array
     directions: Array
     distances: Array
 
@@ -82,8 +80,8 @@ def follow_signals(network: ElmanRNN, inputs: Tensor) -> Signals:
     unrolled = network.unroll(inputs)
     return Signals(
         backward=backward_log_norms(unrolled),
-        states=forward_log_norms(unrolled),
         first_input=forward_log_norms(network.unroll(first)),
+        states=forward_log_norms(unrolled),
         directions=direction_distances(unrolled),
         distances=state_distances(unrolled),
     )

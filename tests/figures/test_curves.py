@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from lab.figures import curves
+from lab.figures import curves, style
 
 
 def axes():
@@ -33,3 +33,36 @@ def test_bundles_have_one_name_and_one_colour_each():
     assert level.get_ydata() == [3.0, 3.0]
     one = curves.bundles(axes(), {"n = 8": [(x, x)]})
     assert one.lines[0].get_color() == drawn[0].get_color(), "the same in every panel"
+
+
+def test_curves_are_named_at_their_ends_or_where_they_leave():
+    x = np.arange(1.0, 5.0)
+    falling, steeper = np.array([1.0, 0.1, 0.01, 0.001]), np.array([1.0, 0.01, 1e-4, 1e-6])
+    ax = axes()
+    ax.set_yscale("log")
+    shown = [
+        (x, np.ones(4), "flat", "k"),
+        (x, falling, "falls", "b"),
+        (x, steeper, "steep", "r"),
+        (x, x * np.nan, "no", "g"),
+    ]
+    curves.label_curves(ax, shown, floor=0.05)
+    places = {text.get_text().strip(): (text.xy, text.get_ha()) for text in ax.texts}
+    assert places["falls"] == ((3.0, 0.01), "left")
+    assert places["steep"] == ((2.0, 0.01), "right")
+    assert places["flat"][0][0] > 1, "beside the axes"
+    assert "no" not in places
+
+
+def test_departures_are_paths_and_lines_without_the_start():
+    path, line = (np.array([0.0, 0.1, 0.2]), np.array([3.0, 2.0, 1.0])), (np.array([0.5, 1.0]), np.array([3.0, 4.0]))
+    ax = curves.departures(axes(), [path, path], [line, line], ("path", "end", "line", "other"))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["path", "end", "line", "other"]
+    assert ax.lines[0].get_xdata().tolist() == [0.1, 0.2]
+    assert [ax.lines[k].get_xdata().tolist() for k in (1, 3)] == [[0.2], [1.0]]
+
+
+def test_diverging_colours_have_black_in_the_middle():
+    assert style.diverging(0) == "#000000"
+    assert len({style.diverging(place) for place in (-1, -0.5, 0, 0.5, 1)}) == 5
+    assert style.diverging(3) == style.diverging(1)

@@ -145,3 +145,53 @@ def test_a_dead_network_has_no_growth_rate():
     assert np.isneginf(stability.forward_log_norms(unrolled)).all()
     assert np.isnan(stability.growth_rate(stability.backward_log_norms(unrolled))).all()
     assert stability.product_norms(unrolled, (2,)).tolist() == [0.0]
+
+
+def test_signals_are_followed_on_the_inputs_and_on_the_first_ones_alone():
+    net, X = network(30), task().train_inputs
+    signals, unrolled, alone = stability.follow_signals(net, X), net.unroll(X), X.clone()
+    alone[:, 1:] = 0
+    assert relative(np.exp(signals.states), states(net, X).norm(dim=2).detach()) < EXACT
+    assert relative(np.exp(signals.first_input), states(net, alone).norm(dim=2).detach()) < EXACT
+    assert np.array_equal(signals.backward, stability.backward_log_norms(unrolled))
+    late = [np.polyfit(np.arange(3), column, 1)[0] for column in signals.states[3:].T]
+    assert relative(signals.rates().states, np.array(late)) < EXACT
+    directions, distances = signals.kept()
+    assert relative(directions, signals.directions[-1] - signals.directions[0]) < EXACT
+    assert relative(distances, signals.distances[-1] - signals.distances[0]) < EXACT
+
+
+def test_rates_at_infinite_width_are_those_of_wide_networks():
+    variances, X = np.array([1.0, 2.0, 4.0]), task(8).train_inputs
+    limits = stability.limit_rates(variances, 8)
+    assert limits.backward == pytest.approx(0.5 * np.log(variances / 2))
+    for c, limit in zip(variances, limits.states, strict=True):
+        rates = [stability.follow_signals(network(1024, c, seed), X).rates().states.mean() for seed in range(8)]
+        error = np.std(rates, ddof=1) / math.sqrt(len(rates))
+        assert abs(np.mean(rates) - limit) < SIGMAS * error < 0.1
+
+
+def arc_cosine_distances(one, other, c):
+    """√(2 − 2ρ_t) by E⟨h_t, h'_t⟩ = √(vv')(sin θ + (π − θ) cos θ)/(2π), V_t = c E⟨h_{t−1}, h'_{t−1}⟩ + 2⟨x_t, x'_t⟩."""
+    second, found = np.zeros((2, 2)), []
+    for x in np.stack([one, other], axis=1):
+        V = c * second + 2 * x @ x.T
+        sizes = np.sqrt(np.outer(np.diag(V), np.diag(V)))
+        angle = np.arccos(np.clip(V / sizes, -1, 1))
+        second = sizes * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+        found.append(math.sqrt(2 - 2 * second[0, 1] / math.sqrt(second[0, 0] * second[1, 1])))
+    return found
+
+
+@pytest.mark.parametrize("c", [1.0, 2.0, 4.0])
+def test_distances_at_infinite_width_are_those_of_the_arc_cosine_recursion(c):
+    X = task(8).train_inputs
+    pairs = np.log([arc_cosine_distances(*X[start : start + 2].numpy(), c) for start in (0, 2)])
+    limit = stability.limit_direction_distances(network(4, c), X, [1, 3, 8])
+    assert limit == pytest.approx(np.exp(pairs.mean(0))[[0, 2, 7]], rel=1e-9)
+
+
+def test_a_limit_that_rounding_hides_is_no_number():
+    distances = stability.limit_direction_distances(network(4, 0.5), task(60).train_inputs, [1, 60])
+    assert distances[0] == pytest.approx(0.3, rel=0.2)
+    assert np.isnan(distances[1])

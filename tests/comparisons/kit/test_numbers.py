@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from comparisons.kit.arms import split
-from comparisons.kit.fits import curve, exponent, power_law, read_thresholds, threshold, threshold_degree
+from comparisons.kit.fits import at_each, curve, exponent, power_law, read_thresholds, threshold, threshold_degree
 from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, finite
 from comparisons.kit.wording import compare, compare_with_theory, format_number, format_value, joined, position
@@ -36,6 +36,25 @@ def test_means_and_geometric_means_have_students_intervals():
     assert Number.mean([1.0, None]).value is None
     assert Number.geometric([1.0, 0.0]).reason == "some seed has no positive value"
     assert Number.mean([]).value is None
+
+
+def test_medians_shares_and_constants_have_no_interval():
+    median = Number.median([3.0, 1.0, 7.0, 4.0])
+    assert (median.value, median.interval, median.details) == (3.5, None, {"lowest": 1.0, "highest": 7.0})
+    assert Number.median([3.0, None]).reason == "1 of 2 seeds diverged"
+    share = Number.share([True, False, False, True, True])
+    assert (share.value, share.interval, share.seeds) == (0.6, None, 5)
+    assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
+    assert Number.constant([np.nan]).value is None
+
+
+def test_numbers_at_each_value_of_a_column():
+    rows = pd.DataFrame({"arm": ["b", "b", "a", "a"], "gap": [1.0, 3.0, 5.0, 5.0], "left": [1.0, 4.0, 9.0, 1.0]})
+    quantities = family("slope", meanings={"gap": "Gap.", "left": "Left."})
+    found = at_each(rows, "arm", quantities, "all", Number.geometric)
+    assert [str(key) for key in found] == ["slope.gap.b.all", "slope.gap.a.all", "slope.left.b.all", "slope.left.a.all"]
+    assert found[quantities["left"]("b", arm="all")].value == pytest.approx(2)
+    assert at_each(rows, "arm", {"gap": quantities["gap"]})[quantities["gap"]("b")].value == 2
 
 
 def test_numbers_that_are_not_finite_are_null_with_a_reason():
