@@ -153,3 +153,13 @@ def test_passes_and_kernels_call_no_more_operations_than_priced(length):
 def test_costs_do_not_need_torch():
     code = "import sys, lab.costs; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+def test_a_convolution_step_prices_the_products_of_forward_and_backward_pass():
+    """Two 3×3 convolutions, 1 to c channels at all places and c to c at about a third of them, 3 passes, factor 8."""
+    channels, places, samples = 6, 12, 5
+    first = torch.nn.Conv2d(1, channels, 3, padding=1, dtype=torch.float64)
+    second = torch.nn.Conv2d(channels, channels, 3, padding=1, dtype=torch.float64)
+    image, smaller = torch.zeros(samples, 1, 3, 4).double(), torch.zeros(samples, channels, 2, 2).double()
+    multiply_adds = first(image).numel() * 9 + second(smaller).numel() * 9 * channels  # 12 places, then 4
+    assert costs.convolution_step(samples, channels, places).flops == pytest.approx(8 * 3 * 2 * multiply_adds)
