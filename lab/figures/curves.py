@@ -150,6 +150,34 @@ def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[A
     return legend_below(ax, columns=len(fractions))
 
 
+def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: float) -> Axes:
+    """Residuals ‖f − y‖ over their first value at every step (T,), on log axes, each with a dot at its end.
+
+    There is a line at ``goal``.
+    """
+    for path, label, color in zip(paths, labels, QUANTITIES, strict=False):
+        ax.plot(path, color=color, label=label)
+        ax.plot([len(path) - 1], path[-1:], "o", color=color, clip_on=False, zorder=4)
+    ax.axhline(goal, color=GREY, linestyle="--", linewidth=1.0)
+    ax.set(yscale="log", ylabel="residual ‖f − y‖ over its first value")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
+    return step_axis(ax, np.array([max(map(len, paths)) - 1]))
+
+
+def dashed(ax: Axes, lines: Sequence[tuple[Array, Array] | None], label: str, dash: Any) -> Axes:
+    """Curves (x, y) in the colours of `style.QUANTITIES`, all with one dash, which the legend names in grey.
+
+    None leaves its colour out.
+    """
+    for line, color in zip(lines, QUANTITIES, strict=False):
+        if line is not None:
+            ax.plot(*line, color=color, linestyle=dash)
+    ax.plot([], [], color=GREY, linestyle=dash, label=label)
+    return legend_below(ax)
+
+
 def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#E69F00") -> None:
     """A shaded range of the shared logarithmic horizontal axis of several panels, named in the last one."""
     for ax in axes:
@@ -267,6 +295,7 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     which `style.panels` makes grow with the type.
     """
     ax.margins(x=0.0)
+    ax.get_ylim()  # brings pending limits up to date: transData does not
     to_axes = ax.transData + ax.transAxes.inverted()
     wanted = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
     order = sorted(range(len(ends)), key=wanted.__getitem__)

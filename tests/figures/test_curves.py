@@ -54,6 +54,16 @@ def test_curves_are_named_at_their_ends_or_where_they_leave():
     assert "no" not in places
 
 
+def test_names_stand_at_the_heights_of_their_ends():
+    ax = axes()
+    ax.set_yscale("log")
+    for height in (1.0, 1e-2, 1e-6):
+        ax.plot([0, 1], [1.0, height])
+    curves.label_ends(ax, [(1, 1.0, "high", "k"), (1, 1e-2, "middle", "k"), (1, 1e-6, "low", "k")])
+    heights = {text.get_text(): text.xy[1] for text in ax.texts}
+    assert 0 < heights["low"] < 0.1 < 0.6 < heights["middle"] < 0.7 < 0.9 < heights["high"] < 1
+
+
 def test_departures_are_paths_and_lines_without_the_start():
     path, line = (np.array([0.0, 0.1, 0.2]), np.array([3.0, 2.0, 1.0])), (np.array([0.5, 1.0]), np.array([3.0, 4.0]))
     ax = curves.departures(axes(), [path, path], [line, line], ("path", "end", "line", "other"))
