@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from comparisons.kit.numbers import Numbers
+import numpy as np
+from numpy.typing import NDArray
+
+from comparisons.kit.numbers import Number, Numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,4 +97,23 @@ def main_readout(rows: pd.DataFrame) -> pd.DataFrame:
 def widest(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the largest width."""
     found: pd.DataFrame = rows[rows["width"] == rows["width"].max()]
+    return found
+
+
+@dataclass(frozen=True)
+class Group:
+    """Values (seeds,) of one group of rows, those that are missing left out, and their average over seeds."""
+
+    values: NDArray[np.float64]
+    average: Number
+
+
+def groups(rows: pd.DataFrame, column: str, by: str, *, log: bool = False, unit: float = 1.0) -> dict[str, Group]:
+    """One column over a unit in groups of equal ``by``, by the text of that; the geometric mean with ``log``."""
+    found = {}
+    for place in sorted(rows[by].unique()):
+        values = rows.loc[rows[by] == place, column].to_numpy(float) / unit
+        there = values[np.isfinite(values) & ((values > 0) | (not log))]
+        average = Number.geometric if log else Number.mean
+        found[f"{place:g}"] = Group(there, average(there) if len(there) else Number.none("no seed has a value"))
     return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from comparisons.kit import fits
-from comparisons.kit.arms import Arm
-from comparisons.kit.fits import Curve, Group, PowerLaw, ends_of, line_through
+from comparisons.kit.arms import Arm, Group
+from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
 from comparisons.kit.numbers import Number
 
 if TYPE_CHECKING:

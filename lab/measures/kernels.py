@@ -8,6 +8,7 @@ from torch import Tensor
 from lab.errors import LabError
 from lab.kernels.infinite import infinite_ntk
 from lab.kernels.spectrum import Spectrum
+from lab.learners.kernel import KernelRegressor
 from lab.networks.network import Network
 
 
@@ -29,6 +30,12 @@ def limit_lambda_max(network: Network, inputs: Tensor) -> float | None:
         return Spectrum(infinite_ntk(network, inputs)).lambda_max  # type: ignore[arg-type]
     except LabError:
         return None
+
+
+def gradient_scales(linear: KernelRegressor, width: int) -> tuple[float, float, float]:
+    """λ_min(K)/m, λ_max(K)/m and the `gradient_ratio` of the residual f₀ − y, for the kernel of a linear model."""
+    ratio = gradient_ratio(linear.kernel, linear.outputs - linear.targets, width)
+    return linear.spectrum.lambda_min / width, linear.spectrum.lambda_max / width, ratio
 
 
 def gradient_ratio(kernel: Tensor, residual: Tensor, width: int) -> float:

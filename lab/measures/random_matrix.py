@@ -9,11 +9,12 @@ from torch import Tensor
 
 from lab.errors import refuse
 from lab.networks.elman import ElmanRNN
+from lab.networks.network import Network
 from lab.networks.scaled import Scaled
 
 
 @torch.no_grad()
-def singular_values_over_edge(network: ElmanRNN | Scaled) -> Tensor:
+def singular_values_over_edge(network: Network) -> Tensor:
     """Singular values of W over the edge 2σ√m of an m × m matrix with independent entries of deviation σ.
 
     At initialization they lie in [0, 1] up to fluctuations of order m^(−2/3), as m grows. Values well above 1 belong to
