@@ -1,19 +1,16 @@
 """How near to its initialization must a network stay for the gradient bounds to hold, and how fast does the loss fall?
 
-Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for all W with ‖W − W₀‖₂ ≤ τ/√m. Theorem 3 bounds ‖∇f‖²/(m f) from
-both sides *for every choice of targets*. Since ‖∇f‖² = rᵀKr and f = ½‖r‖², this means that 2λ_min(K)/m and 2λ_max(K)/m
-stay in a band, where K is the tangent kernel on the training set at the weights W. So λ_min is measured along gradient
-descent, and on spheres of spectral radius τ/√m around W₀ (`lab.measures.surroundings`) in four directions: Gaussian,
-along the motion of descent itself, in the worst direction that a search finds, and towards the stationary point that
-`comparisons.minima` plants, where K = 0.
-
-Outputs are not centred: the theorems are about the network's own f₀. Descent stops at the first recorded step with a
-mean square error below ``accuracy``. Its budget is ``patience`` times the steps of the linear model.
+Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for ‖W − W₀‖₂ ≤ τ/√m. Theorem 3 bounds ‖∇f‖²/(m f) from both sides
+*for every choice of targets*. Since ‖∇f‖² = rᵀKr and f = ½‖r‖², this means that 2λ_min(K)/m and 2λ_max(K)/m stay in a
+band, where K is the tangent kernel on the training set at the weights W. So λ_min is measured along gradient descent,
+and on spheres of spectral radius τ/√m in four directions (`lab.measures.surroundings`). Towards the stationary point
+that `comparisons.minima` plants, K ends at 0. Outputs are not centred: the theorems are about the network's own f₀.
+Descent stops at the first recorded step with a mean square error below ``accuracy``, after at most ``patience`` times
+the steps of the linear model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -36,28 +33,23 @@ DIRECTIONS = {
     "planted": "towards the planted point",
 }
 FREE = {name: DIRECTIONS[name] for name in ("gaussian", "gd", "adversarial")}  # in which flips are counted
-PARTS = {
-    "total": "f(W) − f₀ − J₀(W − W₀)",
-    "kinks": "its part from gates that flip",
-    "multilinear": "its part with frozen gates",
-}
+PARTS = {"total": "f(W) − f₀ − J₀(W − W₀)", "kinks": "its part of flipped gates", "multilinear": "its frozen-gate part"}
 _FALL = "Smallest τ at which λ_min(K) < λ_min(K₀)/4 {}."
 _SLOPE = "Slope on log(width) of the log of {}."
 _FLIPS = _SLOPE.format("the share of gates that differ at τ = flip_radius {}; −½ if W′ does not depend on the gates")
 _MISSED = "Slope on log τ ≤ 0 of the log of the RMS of {}, along the motion of descent; 2, or 1½ to 2 for flips."
-AT_WIDTH = kit.family(
-    meanings={
-        "ratio_min": "Smallest 2λ_min(K)/m along the path of descent: the lower constant of Theorem 3.",
-        "ratio_max": "Largest 2λ_max(K)/m along the path: its upper constant.",
-        "ratio_kept": "Smallest λ_min(K) along the path over λ_min(K₀).",
-        "path_ratio_min": "Smallest ‖∇f‖²/(m f) along the path, for the residual of descent itself.",
-        "path_ratio_max": "Largest ‖∇f‖²/(m f) along the path; it depends mostly on where the residual points.",
-        "motion": "√m·‖W_T − W₀‖₂ at the end of descent, in the units of τ.",
-        "motion_over_valid": "motion over radius_of_validity.",
-        "rate_over_prediction": "−d log mse/dt in the last decade over 2ηλ_min(K₀), the linear rate of Theorem 3.",
-        "rate_over_linear": "The same rate over that of the network's own linearization in the same decade.",
-    }
-)
+_AT_WIDTH = {
+    "ratio_min": "Smallest 2λ_min(K)/m along the path of descent: the lower constant of Theorem 3.",
+    "ratio_max": "Largest 2λ_max(K)/m along the path: its upper constant.",
+    "ratio_kept": "Smallest λ_min(K) along the path over λ_min(K₀).",
+    "path_ratio_min": "Smallest ‖∇f‖²/(m f) along the path, for the residual of descent itself.",
+    "path_ratio_max": "Largest ‖∇f‖²/(m f) along the path; it depends mostly on where the residual points.",
+    "motion": "√m·‖W_T − W₀‖₂ at the end of descent, in the units of τ.",
+    "motion_over_valid": "motion over radius_of_validity.",
+    "rate_over_prediction": "−d log mse/dt in the last decade over 2ηλ_min(K₀), the linear rate of Theorem 3.",
+    "rate_over_linear": "The same rate over that of the network's own linearization in the same decade.",
+}
+AT_WIDTH = kit.family(meanings=_AT_WIDTH)
 RADII = kit.family("radius", template=_FALL, meanings=DIRECTIONS)
 RADII["of_validity"] = kit.Quantity("radius_of_validity", meaning=_FALL.format("in the worst of the four directions"))
 CONSTANTS = {name: f"{name}; 0 in the theory" for name in ("ratio_min", "ratio_max", "motion")}
@@ -82,7 +74,6 @@ ENDS = {"radius_of_validity": ("valid in the worst direction", "#D55E00"), "moti
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
 SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$"
 TAU = r"$\tau=\sqrt{m}\,\|W-W_0\|_2$"
-UNKNOWN = "has no trend that can be judged: an interval needs three seeds or more"
 SMALL = 1.0  # τ up to which the slopes of the remainder are fitted
 
 
@@ -91,16 +82,14 @@ class Settings(kit.paths.PathSettings):
     """Settings of the gradient bounds: those of `PathSettings`, and how far to look."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    radii: Annotated[
-        tuple[kit.Positive, ...], kit.Distinct(2), kit.doc("τ of the spheres, ascending; the spectral radius is τ/√m.")
-    ] = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+    radii: kit.paths.Radii = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
     flip_radius: Annotated[kit.Positive, kit.doc("τ at which flipped gates are counted.")] = 1.0
 
     def check(self) -> None:
-        """Refuse radii that do not ascend."""
+        """Refuse radii that do not ascend, and a single one."""
         super().check()
-        if list(self.radii) != sorted(self.radii):
-            refuse("radii", str(self.radii), "ascending numbers", "sort them")
+        if len(self.radii) < 2 or list(self.radii) != sorted(self.radii):
+            refuse("radii", str(self.radii), "two or more ascending numbers", "sort them")
 
 
 PRESETS = {
@@ -157,18 +146,16 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 def _numbers(rows: kit.Table) -> kit.Numbers:
     """Numbers of one readout. A run that diverged enters only those of the spheres."""
-    found: kit.Numbers = {}
-    done = rows[rows["exit"] != kit.paths.DIVERGED]
-    for width in sorted(rows["width"].unique().tolist()):
-        here, kept = rows[rows["width"] == width], done[done["width"] == width]
-        found |= {key(width): kit.Number.geometric(kept[name]) for name, key in AT_WIDTH.items()}
-        for name, key in RADII.items():
-            found[key(width)] = kit.mean_threshold(here, f"radius_{name}", f"censored_{name}")
+    found = kit.paths.at_widths(rows, AT_WIDTH)
+    found |= kit.paths.radii_at_widths(
+        rows, {(f"radius_{name}", f"censored_{name}"): key for name, key in RADII.items()}
+    )
     found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
     known = rows.dropna(subset=["radius_of_validity"])
     found[DEGREE()] = kit.threshold_degree(known, "radius_of_validity", "censored_of_validity")
     found |= {key(): kit.exponent(rows, f"flips_{name}") for name, key in FLIPS.items()}
     found[OWN_FLIPS()] = found[FLIPS["gd"]()]
+    done = kit.paths.done(rows)
     widest = done[done["width"] == rows["width"].max()]
     found |= {key(): kit.Number.mean(widest[f"slope_{name}"]) for name, key in MISSED.items()}
     found[WITHIN()] = kit.crossing(done, "motion_over_valid", 1.0)
@@ -184,9 +171,10 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
     valid, trend = numbers[RADII["of_validity"](width)], numbers[EXPONENTS["ratio_min"]()]
     where = kit.compare(ratio, 1.0, below="inside", above="outside", around="about there", unknown="somewhere")
     ends = "" if motion.value is None else f", and descent ends {where}, at {kit.format_number(motion)}/√width"
+    few = "has no trend that can be judged: an interval needs three seeds or more"
     law = f"as {kit.power(trend)}, unlike in Theorem 3"
     around = f"has no visible trend in the width (exponent {kit.format_number(trend)})"
-    change = kit.compare(trend, 0.0, below=f"falls {law}", above=f"rises {law}", around=around, unknown=UNKNOWN)
+    change = kit.compare(trend, 0.0, below=f"falls {law}", above=f"rises {law}", around=around, unknown=few)
     return kit.sentences(
         f"At width {width} the radius in which the bound of Theorem 3 holds is unknown ({valid.reason})."
         if valid.value is None
@@ -201,27 +189,27 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """λ_min on the spheres, radius and motion, the band along the path, flips and remainders, and rates."""
-    arms, numbers = kit.by_readout(results.table), conclusion.numbers
+    arms = kit.by_readout(results.table)
     panels = partial(kit.figures.panel_per_arm, arms, size=(5.6, 4.8))
     spheres, band = "The smallest kernel eigenvalue around an initialization", "Theorem 3's two constants along descent"
     return {
-        "spheres": panels(partial(_draw_spheres, results, numbers), title=spheres, ylabel=SHARE, columns=2),
+        "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
         "radius": panels(kit.figures.power_laws(ENDS), title=question, ylabel=TAU),
         "band": panels(kit.figures.power_laws(BAND), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
         "flips": _draw_flips(results, arms[0]),
-        "rate": _draw_rates(results, numbers, arms),
+        "rate": _draw_rates(results, conclusion, arms),
     }
 
 
-def _draw_spheres(results: kit.Results, numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.Arm) -> None:
-    rows = kit.widest(arm.rows)
+def _draw_spheres(results: kit.Results, conclusion: kit.Conclusion, ax: kit.Axes, arm: kit.Arm) -> None:
+    rows, numbers = kit.widest(arm.rows), conclusion.numbers
     found, width = kit.records.arrays_of(results, rows), int(rows["width"].iloc[0])
     for place, (name, what) in enumerate(DIRECTIONS.items()):
         curve = kit.curve(found[0]["radii"], [arrays["shares"][place] for arrays in found])
         kit.figures.seeds(ax, curve, COLORS[name], what, marker="o", markersize=4)
     kit.figures.mark(ax, numbers[AT_WIDTH["motion"](width, arm=arm.name)], COLORS["gd"], "descent ends")
     kit.figures.mark(ax, numbers[RADII["of_validity"](width, arm=arm.name)], COLORS["adversarial"], "valid up to here")
-    ax.axhline(lab.measures.surroundings.QUARTER, color=lab.figures.style.GREY, linestyle="--", label="a quarter")
+    ax.axhline(lab.measures.landscape.QUARTER, color=lab.figures.style.GREY, linestyle="--", label="a quarter")
     ax.set(xscale="log", ylim=(0, 1.6), xlabel=f"{TAU}, at width {width}")
 
 
@@ -244,7 +232,7 @@ def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
     return figure
 
 
-def _draw_rates(results: kit.Results, numbers: Mapping[kit.Key, kit.Number], arms: list[kit.Arm]) -> kit.Figure:
+def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit.Arm]) -> kit.Figure:
     style, curves = lab.figures.style, lab.figures.curves
     figure, axes = style.panels(len(arms) + 1, size=(4.8, 4.4))
     widths, last = sorted(results.table["width"].unique().tolist()), axes[0, -1]
@@ -257,7 +245,7 @@ def _draw_rates(results: kit.Results, numbers: Mapping[kit.Key, kit.Number], arm
         curves.errors(ax, runs, color=COLORS["gd"], bound=r"$\exp(-2\eta\lambda_{\min}(K_0)\,t)$")
         ax.set(title=f"readout: {arm.label}, width {widths[-1]}", ylabel="mean square error on the training set")
         for name, (what, line) in RATES.items():
-            measured = [numbers[AT_WIDTH[name](width, arm=arm.name)] for width in widths]
+            measured = [conclusion.numbers[AT_WIDTH[name](width, arm=arm.name)] for width in widths]
             kit.figures.points(last, widths, measured, color, f"{arm.label}: {what}", fmt=line)
     curves.width_axis(last, np.array(widths, dtype=float)).axhline(1, color=style.GREY, linestyle="--")
     last.set(yscale="linear", ylim=(0, None), title="rate in the last decade", ylabel="rate, measured over predicted")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from comparisons.kit import networks
-from comparisons.kit.settings import Count, Positive, doc
+from comparisons.kit.fits import mean_threshold
+from comparisons.kit.keys import Quantity
+from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.settings import Count, Distinct, Positive, doc
 from lab.errors import refuse
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lab.learners.arrival import Exit
     from lab.measures.path import KernelPath
     from lab.networks.elman import ElmanRNN
     from lab.tasks.task import SequenceTask
+
+Radii = Annotated[tuple[Positive, ...], Distinct(), doc("τ of the balls; the spectral radius is τ/√m.")]
 
 DIVERGED: Exit = "diverged"  #: in the column ``exit``
 
@@ -55,3 +63,29 @@ def descend(cell: PathCell) -> tuple[SequenceTask, ElmanRNN, KernelPath]:
     assert isinstance(network, lab.ElmanRNN)
     pace = {"critical_fraction": cell.critical_fraction, "patience": cell.patience}
     return task, network, lab.measures.path.patient_path(network, task, cell.accuracy, **pace)
+
+
+def done(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of runs that did not diverge."""
+    found: pd.DataFrame = rows[rows["exit"] != DIVERGED]
+    return found
+
+
+def at_widths(
+    rows: pd.DataFrame, keys: Mapping[str, Quantity], average: Callable[[pd.Series], Number] = Number.geometric
+) -> Numbers:
+    """Averages of columns at each width over the runs that did not diverge; ``keys`` by column."""
+    return {
+        key(width): average(done(rows[rows["width"] == width])[column])
+        for width in sorted(rows["width"].unique().tolist())
+        for column, key in keys.items()
+    }
+
+
+def radii_at_widths(rows: pd.DataFrame, keys: Mapping[tuple[str, str], Quantity]) -> Numbers:
+    """Mean thresholds at each width; ``keys`` by their column and its column of censoring marks."""
+    return {
+        key(width): mean_threshold(rows[rows["width"] == width], *columns)
+        for width in sorted(rows["width"].unique().tolist())
+        for columns, key in keys.items()
+    }

@@ -80,8 +80,9 @@ def choosing(kind: type[Settings]) -> tuple[str, ...]:
 
 
 def help_of(hint: object) -> str:
-    """The help text in an annotation; empty without one."""
-    return next((str(getattr(each, "documentation", "")) for each in constraints(hint)[1] if _documents(each)), "")
+    """The help text in an annotation, the outermost one if there are several; empty without one."""
+    found = [str(getattr(each, "documentation", "")) for each in constraints(hint)[1] if _documents(each)]
+    return found[-1] if found else ""
 
 
 def _documents(metadata: object) -> bool:

@@ -195,12 +195,12 @@ def through(
         first.plot(interval, [below] * 2, color=GREY, linewidth=2.5, transform=first.get_xaxis_transform())
 
 
-def stacked(ax: Axes, names: Sequence[str], shares: Mapping[str, tuple[Array, str]]) -> Axes:
-    """Shares (k,) of several kinds, each with its colour, as bars on top of each other: one bar for each name."""
+def stacked(ax: Axes, names: Sequence[str], shares: Mapping[str, Sequence[float]], colors: Sequence[str]) -> Axes:
+    """Shares (k,) of several kinds as bars on top of each other: one bar for each name, one colour for each kind."""
     floor, places = np.zeros(len(names)), np.arange(len(names))
-    for kind, (heights, color) in shares.items():
+    for (kind, heights), color in zip(shares.items(), colors, strict=True):
         ax.bar(places, heights, bottom=floor, color=color, label=kind, width=0.8)
-        floor = floor + heights
+        floor = floor + np.asarray(heights)
     ax.set_xticks(places, labels=list(names))
     return ax
 

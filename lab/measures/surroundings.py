@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.kernels.singular import spectral_norm
-from lab.learners.kernel import KernelRegressor
 from lab.measures.exponents import fit_exponent
 from lab.measures.landscape import (
     ADVERSARIAL,
+    QUARTER,
     gaussian_direction,
     lowest_by_direction,
     moved,
@@ -32,7 +32,6 @@ from lab.networks.elman import ElmanRNN
 
 Array = NDArray[np.float64]
 
-QUARTER = 0.25  #: of λ_min(K₀): with that much left, descent still converges linearly at a quarter of the rate
 GAUSSIAN, DESCENT, PLANTED = "gaussian", "gd", "planted"
 DIRECTIONS = (GAUSSIAN, DESCENT, ADVERSARIAL, PLANTED)  #: in the order of `Surroundings.shares`
 PARTS = ("total", "kinks", "multilinear")  #: in the order of `Surroundings.remainders`
@@ -143,45 +142,6 @@ def look_around(
         _flips(network, inputs, points),
         falls_of_each(taus, dict(zip(DIRECTIONS, shares, strict=True)), level),
     )
-
-
-def valid_radius(
-    network: ElmanRNN,
-    inputs: Tensor,
-    linear: KernelRegressor,
-    direction: Tensor,
-    radii: Sequence[float],
-    *,
-    level: float = QUARTER,
-    iterations: int = 4,
-) -> Threshold | None:
-    """Spectral radius ‖W − W₀‖₂ up to which λ_min(K) stays above a share of λ_min(K₀).
-
-    Parameters
-    ----------
-    network, inputs
-        At W₀, and shape (n, L, p).
-    linear
-        The linear model around W₀ on these inputs.
-    direction
-        A motion of spectral norm 1, (m, m): the place is the smaller of that along it and that of the worst motion
-        that a search finds.
-    radii
-        Spectral radii, ascending.
-    level, iterations
-        The share, and gradients in each search.
-
-    Returns
-    -------
-    Threshold
-        None if λ_min(K₀) is not positive.
-    """
-    lowest, wanted = linear.spectrum.lambda_min, level * linear.spectrum.lambda_min
-    if lowest <= 0:
-        return None
-    lines = {PLANTED: direction}
-    curves = lowest_by_direction(network, inputs, lines, radii, stop=wanted, iterations=iterations)
-    return earliest(falls_of_each(radii, curves, wanted).values())
 
 
 def _directions(network: ElmanRNN, inputs: Tensor, motion: Tensor | None, seed: int) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from lab.measures.landscape.points import (
 from lab.measures.landscape.remainders import Remainder, gate_frozen, remainder, remainders_along
 from lab.measures.landscape.spheres import (
     ADVERSARIAL,
+    QUARTER,
     eigenvalue_gradient,
     extremes,
     gaussian_direction,
@@ -26,6 +27,7 @@ from lab.measures.landscape.spheres import (
 
 __all__ = [
     "ADVERSARIAL",
+    "QUARTER",
     "Remainder",
     "barrier",
     "constant_loss",

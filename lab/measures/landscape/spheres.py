@@ -14,6 +14,7 @@ from lab.errors import check_integer, check_number
 from lab.measures.landscape.points import moved
 from lab.networks.elman import ElmanRNN
 
+QUARTER = 0.25  #: of λ_min(K₀): with that much left, descent still converges linearly at a quarter of the rate
 ADVERSARIAL = "adversarial"  #: name of the worst direction that a search finds
 _RANK = 1e-6  # singular values below this share of the largest are no direction
 
