@@ -27,9 +27,7 @@ question = "Does the linear picture explain stochastic gradient descent in its e
 asked_by = "R3"
 version = 1
 
-TIME = (
-    "Kernel time at which the test gap first exceeds {:g}, at the largest width: Kaplan–Meier; none if most never do."
-)
+TIME = "Kernel time at which the test gap first exceeds {:g} at the largest width; Kaplan–Meier, none if most never do."
 DEGREE = "Degree in the width of the time to a gap of {:g}, by censored regression over widths at which 80 % leave."
 LEAVING = {
     0.1: kit.Quantity("time_to_leave", meaning=TIME.format(0.1)),
@@ -50,7 +48,6 @@ COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}", f"mse_{level:g}")
 GAPS = {tau: f"gap_at_{tau}" for tau in (1, 10, 50)}
 MAIN, WATCHED = 0.1, 10  # level and kernel time that the verdict and the figures are about
 THEORY = -0.5  # exponent of the bound on the gap
-SHOWN_FROM = 0.49  # kernel time at which the figure begins: about one step of full batches
 NEARLY = 1 + 1e-9  # of a kernel time: records are whole steps
 STRAYED = "How far SGD has strayed from the linear model on the same batches (dashed: it has left)"
 SAME = ("readout", "momentum", "width", "seed")
@@ -202,17 +199,15 @@ def _gaps(rows: kit.Table, full: kit.Table, name: str) -> list[kit.Number]:
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """How long the picture holds for each batch size, how that grows with the width, and what small batches add."""
     main, width = arms[0], max(int(arm.rows["width"].max()) for arm in arms)
-    times, left = (
-        kit.joined([f"{phrase(numbers[quantity(arm.value)])} with {arm.label}" for arm in arms])
-        for phrase, quantity in ((kit.format_number, LEAVING[MAIN]), (kit.percent, MSE))
-    )
-    first = (
-        f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the initial residual is {times}."
-    )
-    parts = [first, f"The training error that is left then is {left}."]
+    times = [f"{kit.format_number(numbers[LEAVING[MAIN](arm.value)])} with {arm.label}" for arm in arms]
+    errors = {arm.label: numbers[MSE(arm.value)] for arm in arms}
+    left = [f"{kit.percent(error)} with {label}" for label, error in errors.items() if error.value is not None]
+    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the initial residual is "
+    parts = [f"{first}{kit.joined(times)}.", f"Of the training error, {kit.joined(left)} is left then." if left else ""]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
     grows = kit.compare(degree, 0.0, above="it grows", below="it falls", around="no growth is visible at this size")
-    parts.append(f"The time goes as {kit.power(degree)}: {grows}.")
+    growth = f"The time goes as {kit.power(degree)}: {grows}."
+    parts.append(growth if degree.value is not None else f"The time has no exponent here: {degree.reason}.")
     if gap.value is not None:
         theory = kit.compare_with_theory(gap, THEORY)
         parts.append(f"The gap up to kernel time {WATCHED} goes as {kit.power(gap)}: {theory}.")
@@ -241,7 +236,7 @@ def _draw_gap(ax: kit.Axes, arm: kit.Arm, results: kit.Results) -> None:
     for (width, rows), color in zip(widths, lab.figures.style.shades(len(widths)), strict=True):
         runs = kit.records.arrays_of(results, rows[~rows["diverged"].astype(bool)], "batch", *SAME)
         if runs:
-            shown = runs[0]["kernel_time"] >= SHOWN_FROM
+            shown = runs[0]["kernel_time"] >= 0.49  # about one step of full batches
             gaps = [np.maximum.accumulate(run["gap_test"])[shown] for run in runs]
             kit.figures.band(ax, kit.curve(runs[0]["kernel_time"][shown], gaps, log=True), color, f"m = {width}")
     ax.set(xscale="log", yscale="log", xlabel="kernel time τ")
