@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -32,6 +33,7 @@ NETWORKS = lab.measures.selection.catalogue.NETWORKS
 _OTHERS = ("#D55E00", "#000000", "#000000", "#009E73", "#6b6b6b", "#CC79A7")
 COLORS = dict(zip(LEARNERS, (*["#0072B2"] * len(NETWORKS), *_OTHERS), strict=True))
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
+Quantities = Mapping[str, kit.Quantity]
 COUNTABLE = 5  # mistakes, on average over seeds
 
 ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
@@ -41,11 +43,8 @@ DIFFERENCES = kit.family(
     "Verdicts read joint_interval, which holds for all networks and sets at once (Bonferroni).",
     meanings={name: label for name, label in LEARNERS.items() if name != "kernel"},
 )
-GAINS = kit.family(
-    "gain",
-    template="Error of the linearization minus that of a network, paired by seed: {}. Above 0 the network is better.",
-    meanings={name: LEARNERS[name] for name in NETWORKS},
-)
+GAIN = "Error of the linearization minus that of a network, paired by seed: {}. Above 0 the network is better."
+GAINS = kit.family("gain", template=GAIN, meanings={name: LEARNERS[name] for name in NETWORKS})
 EXPONENTS = kit.family(
     "learning_exponent",
     template="Slope of log(error) on log(n) on the first set: {}. Only where every n has 5 mistakes or more on average "
@@ -57,24 +56,20 @@ GROUPS = {
     "Infinite width and learners without it": ("kernel", "kernel_ridge", "features", "ridge", "neighbours"),
 }
 SAMPLES = kit.Quantity("samples", meaning="The largest n of the set.")
+SETS = ("digits", "ItalyPowerDemand", "GunPoint", "JapaneseVowels")
 SETS_HELP = "digits, UCR/UEA sets (extra [data]), or files of series with classes; learning curves are of the first."
+Size = Annotated[int, Ge(20)]
+Sizes = Annotated[tuple[Size, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Training samples n of the first set.")]
 
 
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the comparison with practice."""
 
-    sets: Annotated[tuple[str, ...], kit.Distinct(), kit.CHOOSES, kit.doc(SETS_HELP)] = (
-        "digits",
-        "ItalyPowerDemand",
-        "GunPoint",
-        "JapaneseVowels",
-    )
-    samples: Annotated[
-        tuple[Annotated[int, Ge(20)], ...], kit.Distinct(), kit.CHOOSES, kit.doc("Training samples n of the first set.")
-    ] = (24, 48, 96, 192)
-    others: Annotated[int, Ge(20), kit.CHOOSES, kit.doc("n of the other sets, or half of a smaller set.")] = 48
-    test: Annotated[int, Ge(20), kit.doc("Test samples at most.")] = 300
+    sets: Annotated[tuple[str, ...], kit.Distinct(), kit.CHOOSES, kit.doc(SETS_HELP)] = SETS
+    samples: Sizes = (24, 48, 96, 192)
+    others: Annotated[Size, kit.CHOOSES, kit.doc("n of the other sets, or half of a smaller set.")] = 48
+    test: Annotated[Size, kit.doc("Test samples at most.")] = 300
     longest: Annotated[int, Ge(2), kit.doc("Time steps at most; longer series are averaged.")] = 50
     width: Annotated[kit.Count, kit.doc("Hidden units m.")] = 256
     kernel_time: Annotated[kit.Positive, kit.doc("Last stopping time τ = c·steps·(1 + β)/(1 − β).")] = 1000.0
@@ -223,28 +218,25 @@ def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
     slopes = {name: numbers.get(EXPONENTS[name]()) for name in ("network", "kernel")}
     laws = [f"{kit.power(slope, 'n')} for the {name}" for name, slope in slopes.items() if slope and slope.interval]
     return kit.sentences(
-        _judge(numbers, kernel, DIFFERENCES, sets, below="better", above="worse"),
-        _judge(numbers, "their own linearizations", GAINS, sets, below="worse", above="better"),
+        _judge(numbers, kernel, DIFFERENCES, sets, {"below": "better", "above": "worse"}),
+        _judge(numbers, "their own linearizations", GAINS, sets, {"below": "worse", "above": "better"}),
         f"With n samples, errors go as {kit.joined(laws)}." if len(laws) == len(slopes) else "",
         left_out,
     )
 
 
-def _judge(
-    numbers: kit.Numbers, theory: str, keys: Mapping[str, kit.Quantity], sets: Sequence[str], below: str, above: str
-) -> str:
+def _judge(numbers: kit.Numbers, theory: str, keys: Quantities, sets: Sequence[str], phrases: Mapping[str, str]) -> str:
     """Networks and sets, grouped by what the joint intervals of their numbers show; three of a group are named."""
     found: dict[str, list[str]] = {"better": [], "worse": []}
     for learner, name in itertools.product(NETWORKS, sets):
         if number := numbers.get(keys[learner](name)):
             joint = replace(number, interval=number.details.get("joint_interval"))
-            phrase = kit.compare(joint, 0.0, below=below, above=above, unknown="without an interval")
+            phrase = kit.compare(joint, 0.0, **phrases, unknown="without an interval")
             found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
     named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
-    parts = [
-        f"{phrase} on {kit.joined(cases) or 'no set'}" for phrase, cases in named.items() if cases or phrase == "better"
-    ]
-    return f"Compared with {theory}, networks are {'; '.join(parts)}." if any(found.values()) else ""
+    parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
+    start = "" if found["better"] else "better on no set; "
+    return f"Compared with {theory}, networks are {start}{'; '.join(parts)}." if parts else ""
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -253,7 +245,9 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     sets = [arm for arm in kit.split(table, "set") if SAMPLES(arm.value) in numbers and arm.rows["error"].notna().any()]
     if not sets:
         return {}
-    figures = {"errors": _draw_errors(sets, numbers)}
+    size = (3.4 if len(sets) > 1 else 5.6, 4.2)
+    errors = kit.figures.panels(sets, partial(_draw_errors, numbers), title=question, size=size, sharey=True)
+    figures = {"errors": errors}
     if sets[0].rows["samples"].nunique() > 1:
         figures["learning"] = kit.figures.panel_per_arm(
             [kit.Arm(sets[0].rows, learners, "", title) for title, learners in GROUPS.items()],
@@ -267,21 +261,15 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     return figures
 
 
-def _draw_errors(sets: Sequence[kit.Arm], numbers: Mapping[kit.Key, kit.Number]) -> kit.Figure:
-    style = lab.figures.style
-    figure, axes = style.panels(len(sets), size=(3.4 if len(sets) > 1 else 5.6, 4.2), sharey=True)
-    for ax, arm in zip(axes[0], sets, strict=True):
-        n, classes = numbers[SAMPLES(arm.value)].value, int(arm.rows["classes"].iloc[0])
-        errors = {learner: numbers.get(key(arm.value)) for learner, key in ERRORS.items()}
-        there = {learner: error for learner, error in errors.items() if error}
-        seeds = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
-        single, colors = [seeds[[name]].dropna() for name in there], [COLORS[name] for name in there]
-        kit.figures.named(ax, [LEARNERS[name] for name in there], list(there.values()), colors, seeds=single)
-        lab.figures.curves.reference(ax, 1 - 1 / classes, "chance ")
-        ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel="test error (share of mistakes)")
-        ax.set_xlim(0, 1.08 * (1 - 1 / classes))
-    style.headline(figure, question)
-    return figure
+def _draw_errors(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.Arm) -> None:
+    n, classes = numbers[SAMPLES(arm.value)].value, int(arm.rows["classes"].iloc[0])
+    errors = {learner: numbers[key(arm.value)] for learner, key in ERRORS.items() if key(arm.value) in numbers}
+    seeds = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
+    single, colors = [seeds[[learner]].dropna() for learner in errors], [COLORS[learner] for learner in errors]
+    kit.figures.named(ax, [LEARNERS[name] for name in errors], list(errors.values()), colors, seeds=single)
+    lab.figures.curves.reference(ax, 1 - 1 / classes, "chance ")
+    ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel="test error (share of mistakes)")
+    ax.set_xlim(0, 1.08 * (1 - 1 / classes))
 
 
 def _draw_curves(ax: kit.Axes, panel: kit.Arm) -> None:

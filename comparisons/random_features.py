@@ -47,22 +47,18 @@ LEARNERS = {
     "network_wb": "network, W and B, small α",
     "network": "network, W, A and B, small α",
 }
-NETWORKS = {"network": ("W", "A", "B"), "network_wb": ("W", "B"), "network_w": ("W",)}
+NETWORKS = ("network", "network_wb", "network_w")
 COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}  # the others are networks
 TARGETS = {"neuron": "one neuron", "wave": "wave of shifted ReLUs, its kinks ∝ 1/√d apart"}
 POINTS = 40  # numbers of features, log-spaced, at which a cell keeps its error
 
 LEAST = "r*·max|u|, u by least squares with r* features"
 WIDE = "R·max|u| for all features, u as small as ridge regression makes it at that error (verdicts judge by it)"
-SLOPE = (
-    "Slope on {{}} of the log of {}. Dimensions that some seed does not reach are left out; fewer than 3 left: none."
-)
+SLOPE = "Slope on {{}} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
 ON = {"d": "d", "log_d": "log d"}
-FEATURES = kit.Quantity(
-    "features",
-    meaning="r* at dimension d, geometric mean over seeds. None where some seed needs more features than were tried.",
-)
+MOST = "r* at dimension d, geometric mean over seeds. None where some seed needs more features than were tried."
+FEATURES = kit.Quantity("features", meaning=MOST)
 SLOPES = {
     "product": kit.family("log_coefficient_slope", template=SLOPE.format(LEAST), meanings=ON),
     "wide_product": kit.family("wide_coefficient_slope", template=SLOPE.format(WIDE), meanings=ON),
@@ -72,34 +68,22 @@ BETTER = {
     "wide_product": kit.Quantity("wide_aic_difference", meaning=AIC.format(WIDE)),
 }
 ERRORS = kit.family("error", template="Test error, geometric mean: {}.", meanings=LEARNERS)
-RATIOS = kit.family(
-    "error_ratio",
-    template="error.network over the test error of another learner, paired by seed, geometric mean: {}.",
-    meanings={name: label for name, label in LEARNERS.items() if name != "network"},
-)
-MOTIONS = kit.family(
-    "motion",
-    template="‖θ − θ₀‖/‖θ₀‖ over the trained weights when training stops: {}.",
-    meanings={name: LEARNERS[name] for name in NETWORKS},
-)
+RATIO = "error.network over the test error of another learner, paired by seed, geometric mean: {}."
+RATIOS = kit.family("error_ratio", template=RATIO, meanings={n: LEARNERS[n] for n in LEARNERS if n != "network"})
+MOTION = "‖θ − θ₀‖/‖θ₀‖ over the trained weights when training stops: {}."
+MOTIONS = kit.family("motion", template=MOTION, meanings={name: LEARNERS[name] for name in NETWORKS})
+Dimensions = Annotated[tuple[Annotated[int, Ge(2)], ...], kit.Distinct(), kit.CHOOSES, kit.doc("Input dimensions d.")]
+Tolerances = Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors to reach, the main one first.")]
 
 
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the random-features comparison."""
 
-    dimensions: Annotated[
-        tuple[Annotated[int, Ge(2)], ...],
-        kit.Distinct(),
-        kit.CHOOSES,
-        kit.doc("Input dimensions d; the last part's: largest."),
-    ] = (2, 3, 4, 5, 6, 8, 12, 16)
+    dimensions: Dimensions = (2, 3, 4, 5, 6, 8, 12, 16)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of features, networks and samples.")] = 5
     features: Annotated[kit.Count, kit.doc("R, the largest number of random features tried.")] = 1024
-    tolerances: Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors, the main one first.")] = (
-        0.2,
-        0.1,
-    )
+    tolerances: Tolerances = (0.2, 0.1)
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0
     bias_spread: Annotated[float, Ge(0), kit.doc("Standard deviation of the features' biases; 0 for none.")] = 1.0
     wave_spacing: Annotated[kit.Positive, kit.doc("Kinks of the wave are this over √d apart.")] = 4.0
@@ -108,9 +92,7 @@ class Settings(kit.Settings):
     test: Annotated[int, Ge(2), kit.doc("Test samples.")] = 2000
     width: Annotated[kit.Count, kit.doc("Hidden units m of the networks.")] = 128
     alpha: Annotated[kit.Positive, kit.doc("Their scale α; the smaller, the further features move.")] = 0.03
-    critical_fraction: Annotated[
-        kit.Positive, kit.doc("c in η = 2c/λ_max(K₀). Small, since at small α the kernel grows and the edge falls.")
-    ] = 0.1
+    critical_fraction: Annotated[kit.Positive, kit.doc("c in η = 2c/λ_max(K₀); at small α the kernel grows.")] = 0.1
     steps: Annotated[kit.Count, kit.doc("Gradient steps.")] = 2000
 
     def check(self) -> None:
@@ -198,82 +180,53 @@ def _fit(cell: Population) -> kit.Measured:
     row |= {"affine_error": affine, "error_at_limit": float(fit.errors[-1] / affine), "diverged": False}
     for case in hardness.cases(cell.target, cell.tolerances):
         price = hardness.price(fit, case)
-        row |= {_column(name, case): getattr(price, name, None) for name in ("features", *SLOPES)}
-        if price is None:
-            reasons.append(f"{_column('features', case)}: right censored at {cell.features}")
+        row |= {case.column(name): getattr(price, name, None) for name in ("features", *SLOPES)}
+        reasons += [] if price else [f"{case.column('features')}: right censored at {cell.features}"]
     counts = np.unique(np.geomspace(1, cell.features, POINTS).round().astype(int))
     return {**row, "reasons": "; ".join(reasons)}, {"counts": counts, "errors": fit.errors[counts - 1] / affine}
 
 
-def _column(quantity: str, case: Case) -> str:
-    """The column of a quantity of a case; `_cases` reads the cases back."""
-    return f"{quantity}_{case.name}"
-
-
 def _learn(cell: Sampled) -> kit.Measured:
-    import torch
-
-    validation, n = lab.measures.validation, cell.samples
+    validation, n, descent = lab.measures.validation, cell.samples, lab.Descent(cell.steps, cell.critical_fraction)
     task = lab.tasks.neuron_of_sequence(n, n + cell.test, **kit.pick(cell, "length", "dimension", "bias", "seed"))
-    errors: dict[str, float | None] = {**validation.linear_errors(task, cell.width, cell.seed, n)}
-    descent = lab.Descent(cell.steps, cell.critical_fraction)
-    columns: kit.Row = {}
-    curves: kit.Arrays = {}
-    for name, trained in NETWORKS.items():
-        style, alpha = ("paper", 1.0) if name == "network_w" else ("ntk", cell.alpha)
-        choices = {"trained": trained, "parametrization": style, "seed": cell.seed, "dtype": torch.float32}
-        start = lab.Scaled(lab.ElmanRNN.like(task, cell.width, **choices), alpha)
-        found = validation.stop_early(start, task, descent, n)
-        errors[name], curves[name] = found.error, found.curve
-        columns |= {f"stopped_at_{name}": found.step, f"motion_{name}": found.motion}
-        columns |= {f"train_error_{name}": found.train_error}
-    affine = validation.affine_error(task, n)
-    scaled = {f"error_{name}": kit.ratio(error, affine) for name, error in errors.items()}
-    reasons = "; ".join(f"{name}: diverged" for name, error in scaled.items() if error is None)
-    row: kit.Row = {**kit.pick(cell, "part", "target", "dimension", "seed"), **scaled, **columns}
-    return {**row, "affine_error": affine, "diverged": bool(reasons), "reasons": reasons}, curves
+    affine, linear = validation.affine_error(task, n), validation.linear_errors(task, cell.width, cell.seed, n)
+    networks = validation.network_errors(task, cell.width, cell.alpha, cell.seed, descent, n)
+    errors = {**linear, **{name: found.error for name, found in networks.items()}}
+    row: kit.Row = {f"error_{name}": kit.ratio(error, affine) for name, error in errors.items()}
+    reasons = "; ".join(f"error_{name}: diverged" for name, error in errors.items() if error is None)
+    for name, found in networks.items():
+        row |= {f"stopped_at_{name}": found.step, f"motion_{name}": found.motion}
+        row |= {f"train_error_{name}": found.train_error}
+    row |= {"affine_error": affine, "diverged": bool(reasons), "reasons": reasons}
+    start = kit.pick(cell, "part", "target", "dimension", "seed")
+    return {**start, **row}, {name: found.curve for name, found in networks.items()}
 
 
-def _cases(table: kit.Table) -> list[Case]:
-    """The cases of a table, the main one first, from its columns: nothing else in it has the tolerances."""
-    hardness, start = lab.measures.hardness, "features_neuron_"
-    percents = [name.removeprefix(start).replace("p", ".") for name in map(str, table) if name.startswith(start)]
-    others = [case for case in (hardness.THEOREM, hardness.wave(1.0)) if _column("features", case) in table]
-    return [*(hardness.neuron(float(percent) / 100) for percent in percents), *others]
-
-
-def _grow(rows: kit.Table, column: str) -> Grown:
-    grid = kit.by_seed(rows, column, "dimension")
+def _grow(rows: kit.Table, case: Case, quantity: str) -> Grown:
+    grid = kit.by_seed(rows[rows["target"] == case.target], case.column(quantity), "dimension")
     return lab.measures.growth.fit_where_known(grid.columns, grid)
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Features and slopes of every case, errors of every learner, and a verdict on all three parts of the question."""
     numbers: kit.Numbers = {}
-    cases, fits = _cases(table), table[table["part"] == "population"]
+    fits, cases = table[table["part"] == "population"], lab.measures.hardness.read_cases(table, "features")
     for place, case in enumerate(cases):
         arm, rows = case.name if place else "", fits[fits["target"] == case.target]
         for d, own in rows.groupby(rows["dimension"].astype(int)):
-            counts = own[_column("features", case)]
+            counts = own[case.column("features")]
             marks = ["right" if gone else None for gone in counts.isna()]
             numbers[FEATURES(d, arm=arm)] = kit.threshold(kit.read_thresholds(counts.fillna(own["limit"]), marks))
-        for name, slopes in SLOPES.items():
-            keys = (slopes["d"], slopes["log_d"], BETTER[name])
-            numbers |= {key(arm=arm): found for key, found in zip(keys, _laws(rows, _column(name, case)), strict=True)}
+        for name, keys in SLOPES.items():
+            grown, found = _grow(fits, case, name), [kit.Number.none("")] * 3
+            if grown.fit is not None:
+                details = {"dimensions": grown.places.astype(int).tolist()}
+                samples = grown.fit.rate, grown.fit.power, grown.fit.aic_difference
+                found = [replace(kit.Number.mean(sample), details=details) for sample in samples]
+            for key, number in zip((*keys.values(), BETTER[name]), found, strict=True):
+                numbers[key(arm=arm)] = replace(number, reason=grown.reason)
     numbers |= _errors(table[table["part"] == "samples"])
     return kit.Conclusion(numbers, verdict(numbers, cases, sorted(fits["dimension"].unique())))
-
-
-def _laws(rows: kit.Table, column: str) -> list[kit.Number]:
-    """Slopes on d and on log d, and the AIC difference."""
-    grown = _grow(rows, column)
-    if grown.fit is None:
-        kept = ", ".join(f"{d:g}" for d in grown.places) or "none"
-        return [kit.Number.none(f"fewer than three dimensions in reach of every seed: {kept}")] * 3
-    gone = ", ".join(f"{d:g}" for d in grown.left_out)
-    reason, details = f"left out: {gone}" if gone else None, {"dimensions": grown.places.astype(int).tolist()}
-    samples = (grown.fit.rate, grown.fit.power, grown.fit.aic_difference)
-    return [replace(kit.Number.mean(sample), reason=reason, details=details) for sample in samples]
 
 
 def _errors(rows: kit.Table) -> kit.Numbers:
@@ -302,37 +255,28 @@ def verdict(numbers: kit.Numbers, cases: Sequence[Case], dimensions: Sequence[in
             sentences.append(f"The theorem's accuracy is out of reach from d = {beyond[0]} on.")
         if case.target == "wave":
             sentences.append(f"For a wave of shifted ReLUs it grows {_law(numbers, case.name)}.")
-    return kit.sentences(*sentences, _compare(numbers))
+    network = numbers[ERRORS["network"]()]
+    if network.value is None:
+        return kit.sentences(*sentences, f"The network that moves its features has no test error: {network.reason}.")
+    kernel, features = _compare(numbers, "kernel"), _compare(numbers, "features_infinite")
+    ratios = f"{kernel} that of the tangent kernel, and {features} that of infinitely many features"
+    return kit.sentences(*sentences, f"The test error of a network that moves its features is {ratios}.")
 
 
 def _law(numbers: kit.Numbers, arm: str) -> str:
     """Which of two laws the AIC difference of the smaller product shows."""
     aic = numbers[BETTER["wide_product"](arm=arm)]
     rate, slope = (numbers[key(arm=arm)] for key in SLOPES["wide_product"].values())
-    if aic.value is None:
-        return f"by an unknown law ({aic.reason})"
     power, exponential = f"as {kit.power(slope, 'd')}", f"exponentially, with rate {kit.format_number(rate)} per input"
-    return kit.compare(
-        aic,
-        0.0,
-        below=f"{power}, not exponentially",
-        above=exponential,
-        around=f"{power} or {exponential}: which of them is not visible at this size",
-        unknown=f"{power} or {exponential}: which of them needs three seeds",
-    )
+    either = f"{power} or {exponential}: which of them "
+    unknown = f"{either}needs three seeds" if aic.value is not None else f"by an unknown law ({aic.reason})"
+    around = f"{either}is not visible at this size"
+    return kit.compare(aic, 0.0, below=f"{power}, not exponentially", above=exponential, around=around, unknown=unknown)
 
 
-def _compare(numbers: kit.Numbers) -> str:
-    network = numbers[ERRORS["network"]()]
-    if network.value is None:
-        return f"The network that moves its features has no test error: {network.reason}."
-    parts = []
-    for name, what in (("kernel", "the tangent kernel's"), ("features_infinite", "that of infinitely many features")):
-        ratio = numbers[RATIOS[name]()]
-        parts.append(
-            f"{kit.format_number(ratio)} times {what} ({kit.compare(ratio, 1.0, below='better', above='worse')})"
-        )
-    return f"The test error of a network that moves its features is {kit.joined(parts)}."
+def _compare(numbers: kit.Numbers, learner: str) -> str:
+    ratio = numbers[RATIOS[learner]()]
+    return f"{kit.format_number(ratio)} times ({kit.compare(ratio, 1.0, below='better', above='worse')})"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -350,20 +294,24 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
             columns=4,
             named="{}",
         )
-    return figures if samples.empty else {**figures, "learners": _draw_learners(samples, conclusion.numbers)}
+    if len(samples):
+        title = f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples"
+        drawn = partial(_draw_learners, conclusion.numbers)
+        figures["learners"] = kit.figures.panels([samples], drawn, title=title, size=(7.4, 4.4))
+    return figures
 
 
 def _draw_growth(fits: kit.Table) -> kit.Figure:
     rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
-    shown = {label: [_series(fits, name, case) for case in _cases(fits)] for name, label in rows.items()}
-    title = "What random features pay for one neuron, as the dimension grows"
-    ticks = np.unique(fits["dimension"])
+    cases = lab.measures.hardness.read_cases(fits, "features")
+    shown = {label: [_series(fits, name, case) for case in cases] for name, label in rows.items()}
+    title, ticks = "What random features pay for one neuron, as the dimension grows", np.unique(fits["dimension"])
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 
-def _series(fits: kit.Table, name: str, case: Case) -> Series:
+def _series(fits: kit.Table, quantity: str, case: Case) -> Series:
     """A quantity of a case as it is drawn; the legend names the first dimension out of reach."""
-    grown = _grow(fits[fits["target"] == case.target], _column(name, case))
+    grown = _grow(fits, case, quantity)
     curve, beyond = kit.curve(grown.places, grown.values, log=True), grown.left_out
     label = case.label + (f" (out of reach at d = {beyond[0]:g})" if len(beyond) else "")
     lines = [grown.fit.line(log=log) if grown.fit else None for log in (False, True)]
@@ -380,16 +328,11 @@ def _draw_errors(results: kit.Results, ax: kit.Axes, panel: kit.Arm) -> None:
     lab.figures.curves.reference(ax, 1, "best affine predictor ", horizontal=True)
 
 
-def _draw_learners(samples: kit.Table, numbers: Mapping[kit.Key, kit.Number]) -> kit.Figure:
-    style = lab.figures.style
+def _draw_learners(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, samples: kit.Table) -> None:
     found = {name: numbers[key()] for name, key in ERRORS.items() if numbers[key()].value is not None}
-    figure, axes = style.panels(1, size=(7.4, 4.4))
-    ax, colors = axes[0, 0], [COLORS.get(name, style.NETWORK.color) for name in found]
-    seeds = [samples[f"error_{name}"].astype(float).dropna() for name in found]
-    names = [LEARNERS[name] for name in found]
-    kit.figures.named(ax, names, list(found.values()), colors, seeds=seeds, show_values=True)
+    colors = [COLORS.get(name, lab.figures.style.NETWORK.color) for name in found]
+    shown = {"seeds": [samples[f"error_{name}"].astype(float).dropna() for name in found], "show_values": True}
+    kit.figures.named(ax, [LEARNERS[name] for name in found], list(found.values()), colors, **shown)
     lab.figures.estimates.plain_log_axis(ax)
     lab.figures.curves.reference(ax, 1, " best affine\n predictor", beside="right")
     ax.set_xlabel("test error (in units of the best affine predictor's)")
-    style.headline(figure, f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples")
-    return figure

@@ -96,6 +96,15 @@ class Grown:
     left_out: Array
     fit: Growth | None
 
+    @property
+    def reason(self) -> str | None:
+        """Why there is no fit, or what was left out of it."""
+        if self.fit is None:
+            kept = ", ".join(f"{place:g}" for place in self.places) or "none"
+            return f"fewer than {FEWEST} places at which every seed has a value: {kept}"
+        gone = ", ".join(f"{place:g}" for place in self.left_out)
+        return f"left out: {gone}" if gone else None
+
 
 def fit_where_known(places: ArrayLike, values: ArrayLike) -> Grown:
     """`fit_growth` on the places at which every seed has a value; what is NaN is missing.

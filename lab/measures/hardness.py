@@ -12,7 +12,7 @@ Yehudai, Shamir, "On the Power and Limitations of Random Features", NeurIPS 2019
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,10 @@ class Case:
     target: str
     tolerance: float | None
 
+    def column(self, quantity: str) -> str:
+        """The column of a quantity of this case in a table; `read_cases` reads it back."""
+        return f"{quantity}_{self.name}"
+
     def error(self, dimension: int, affine_error: float) -> float:
         """The error to reach for a target of unit weights."""
         return THEOREM_ERROR / dimension**4 if self.tolerance is None else self.tolerance * affine_error
@@ -71,6 +75,18 @@ def cases(target: str, tolerances: Sequence[float]) -> list[Case]:
     """The cases of a target: a neuron to each tolerance and as in the theorem, or the wave to the first tolerance."""
     check_choice("target", target, ("neuron", "wave"))
     return [wave(tolerances[0])] if target == "wave" else [*map(neuron, tolerances), THEOREM]
+
+
+def read_cases(columns: Iterable[object], quantity: str) -> list[Case]:
+    """The cases whose column of a quantity is among some columns: neurons in their order, the theorem, the wave.
+
+    The tolerance of a wave is not in its name; it is 1 here.
+    """
+    there = list(map(str, columns))
+    start = f"{quantity}_neuron_"
+    percents = [name.removeprefix(start).replace("p", ".") for name in there if name.startswith(start)]
+    others = [case for case in (THEOREM, wave(1.0)) if case.column(quantity) in there]
+    return [*(neuron(float(percent) / 100) for percent in percents), *others]
 
 
 def target(name: str, dimension: int, *, bias: float = 0.0, spacing: float = 4.0) -> Target:

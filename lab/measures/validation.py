@@ -23,6 +23,7 @@ from lab.learners.network import descend
 from lab.measures.motion import norm
 from lab.networks.elman import ElmanRNN
 from lab.networks.network import Network
+from lab.networks.scaled import Scaled
 from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
@@ -136,6 +137,27 @@ def stop_early(network: Network, task: Task, descent: Descent, validation: int) 
         return Stopped(None, None, None, None, found)
     left = 2 * best[4] / task.train_targets.numel()
     return Stopped(*best[1:4], left if np.isfinite(left) else None, found)
+
+
+def network_errors(
+    task: Task, width: int, alpha: float, seed: int, descent: Descent, validation: int
+) -> dict[str, Stopped]:
+    """Elman networks of this width in float32, centred at initialization, stopped early.
+
+    Returns
+    -------
+    dict
+        "network": W, A and B are trained, in the "ntk" parametrization at scale α; the smaller α, the further features
+        move. "network_wb": W and B alike; it sees each input only through fixed random features A x_t and cannot turn
+        them. "network_w": W alone, at α = 1 in the paper's parametrization.
+    """
+    kinds = {"network": ("WAB", "ntk", alpha), "network_wb": ("WB", "ntk", alpha), "network_w": ("W", "paper", 1.0)}
+    found = {}
+    for name, (trained, style, scale) in kinds.items():
+        choices = {"trained": tuple(trained), "parametrization": style, "seed": seed, "dtype": torch.float32}
+        start = Scaled(ElmanRNN.like(task, width, **choices), scale)
+        found[name] = stop_early(start, task, descent, validation)
+    return found
 
 
 def _inputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:

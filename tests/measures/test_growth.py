@@ -23,5 +23,8 @@ def test_places_that_some_seed_lacks_are_left_out():
     assert (found.places.tolist(), found.left_out.tolist()) == ([2, 4, 6], [3])
     assert np.array_equal(found.values, VALUES[:, [0, 2, 3]])
     assert found.fit.power == pytest.approx(fit_growth(PLACES[[0, 2, 3]], VALUES[:, [0, 2, 3]]).power)
+    assert found.reason == "left out: 3"
+    assert fit_where_known(PLACES, VALUES).reason is None
     table[0, 0] = np.nan
+    assert "has a value: 4, 6" in fit_where_known(PLACES, table).reason
     assert fit_where_known(PLACES, table).fit is None

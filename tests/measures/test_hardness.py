@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.hardness import THEOREM, cases, neuron, price, target, wave
+from lab.measures.hardness import THEOREM, cases, neuron, price, read_cases, target, wave
 from lab.measures.population import PopulationFit, random_neurons, single_neuron
 
 
@@ -18,6 +18,14 @@ def test_the_cases_of_both_targets():
     assert "12.5 %" in neuron(0.125).label
     with pytest.raises(LabError, match="target"):
         cases("parity", (0.2,))
+
+
+@pytest.mark.parametrize("tolerance", [0.2, 0.125, 1 / 3, 1e-7, 0.9])
+def test_cases_are_read_back_from_the_columns_that_they_write(tolerance):
+    written = [neuron(tolerance), neuron(0.5), THEOREM, wave(1.0)]
+    columns = ["part", *(case.column(name) for case in reversed(written) for name in ("product", "features"))]
+    found = read_cases(columns, "features")
+    assert [(case.name, case.label) for case in found] == [(written[k].name, written[k].label) for k in (1, 0, 2, 3)]
 
 
 def test_a_relative_case_costs_the_first_fit_below_the_tolerance():

@@ -13,6 +13,7 @@ from lab.measures.validation import (
     features_error,
     infinite_error,
     linear_errors,
+    network_errors,
     split_errors,
     stop_early,
 )
@@ -88,6 +89,20 @@ def test_a_network_stops_where_its_validation_error_is_smallest(task):
     pairs = [(last.network.trained[name].detach(), weight.detach()) for name, weight in start.trained.items()]
     moved = sum(float((now - then).square().sum()) for now, then in pairs)
     assert found.motion == pytest.approx((moved / sum(float(then.square().sum()) for _, then in pairs)) ** 0.5)
+
+
+def test_the_three_networks_are_stopped_alike(task):
+    descent = lab.Descent(30, 0.2)
+    found = network_errors(task, 12, 0.1, 0, descent, N)
+    assert list(found) == ["network", "network_wb", "network_w"]
+    single = {"seed": 0, "dtype": torch.float32}
+    starts = {
+        "network": lab.Scaled(network(task, ("W", "A", "B"), dtype=torch.float32), 0.1),
+        "network_wb": lab.Scaled(network(task, ("W", "B"), dtype=torch.float32), 0.1),
+        "network_w": lab.Scaled(lab.ElmanRNN.like(task, 12, trained=("W",), parametrization="paper", **single), 1.0),
+    }
+    for name, start in starts.items():
+        assert np.array_equal(found[name].curve, stop_early(start, task, descent, N).curve)
 
 
 def test_a_network_that_diverges_has_no_error(task):
