@@ -1,18 +1,20 @@
 """At which variance of the recurrent weights does a signal neither explode nor vanish, and do inputs stay apart?
 
 The recurrent matrix has variance c/m, and only it: W = √(c/2)·W₀ with the same draws W₀ for every c, while A keeps the
-paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone. With
-a new input at every step a state may keep its size although the network forgets the past: the distance within a pair
-shows what is kept of the first step.
+paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
+
+At infinite width a signal grows by ½ log(c/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (c/2)^k. That
+levels off for c < 2 although the past is lost: the distance within a pair shows what is kept of the first step. The
+theory asks that the norm of the worst direction at c = 2 be polynomial in the length, for L well below √m.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -22,9 +24,6 @@ from comparisons import kit
 from lab.costs import ELEMENTWISE, recurrent_pass
 from lab.errors import refuse
 
-if TYPE_CHECKING:
-    from lab.measures.stability import Signals
-
 question = "At which variance of the recurrent weights do signals neither explode nor vanish, and inputs stay apart?"
 asked_by = "R1"
 version = 1
@@ -32,12 +31,9 @@ version = 1
 RATES = kit.family(
     template="Growth in nats per step at weight variance c/m, {}.",
     meanings={
-        "growth_rate": "backwards: slope of log ‖B D_L W … D_{L−k+1} W‖ on k (Back_{L−k→L} of Allen-Zhu, Li, Song, "
-        "2019, section 4); infinite width: ½ log(c/2)",
-        "forward_growth": "forwards, zeros for all inputs after the first: slope of log ‖h_l‖ on l; infinite width: "
-        "½ log(c/2), off by the same amount for every c, since ReLU is homogeneous",
-        "state_growth": "with input at every step: slope of log ‖h_l‖ over the second half of the steps; infinite "
-        "width: E‖h_l‖² = Σ_{k<l} (c/2)^k, which levels off for c < 2: 0 is no sign that the past is kept",
+        "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",
+        "forward_growth": "forwards: log ‖h_l‖ against l, where all inputs after the first step are zero",
+        "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 is no sign of a memory",
     },
 )
 CROSSINGS = {
@@ -45,9 +41,7 @@ CROSSINGS = {
     "forward_growth": kit.Quantity("critical_c_forward", meaning="c at which forward_growth passes 0, per seed."),
 }
 WORST = "Slope of log ‖D_L W … D_{L−k+1} W‖₂, the worst direction, on log k at c = 2"
-PRODUCT = kit.Quantity(
-    "exponent", "product_norm", meaning=f"{WORST}. The theory asks for a polynomial in the length for L well below √m."
-)
+PRODUCT = kit.Quantity("exponent", "product_norm", meaning=f"{WORST}. The theory bounds it by a polynomial.")
 LATE = kit.Quantity("late_exponent", "product_norm", meaning=f"{WORST}, from about L/2 to L − 1 factors.")
 SHARES = kit.family(
     template="{} of a pair at the last step over that at the first, geometric mean over pairs and seeds.",
@@ -123,43 +117,36 @@ def cells(settings: Settings) -> list[Cell]:
 def cost(cell: Cell) -> kit.Cost:
     """Two passes forwards, one backwards and one for the differences, and their limit; at c = 2 also the norms."""
     states = cell.samples * cell.length * cell.width
-    passes = 4 * recurrent_pass(cell.samples, cell.length, cell.width, cell.features)
-    limit = kit.Cost(ELEMENTWISE * states, operations=400 * cell.length)
     products = sum(product_columns(cell.length)) if cell.variance == CRITICAL else 0
-    return passes + limit + kit.Cost(4.0 * cell.width**2 * LANCZOS * products, 8.0 * (3 * cell.width**2 + 6 * states))
+    flops = ELEMENTWISE * states + 4.0 * cell.width**2 * LANCZOS * products
+    rest = kit.Cost(flops, 8.0 * (3 * cell.width**2 + 6 * states), operations=400 * cell.length)
+    return 4 * recurrent_pass(cell.samples, cell.length, cell.width, cell.features) + rest
 
 
 def measure(cell: Cell) -> kit.Measured:
     """Follow signals through one network, and through infinitely wide ones."""
-    import torch
-
     stability, columns = lab.measures.stability, product_columns(cell.length)
     task = lab.tasks.pairs(cell.samples, cell.separation, cell.length, cell.features, seed=cell.data_seed)
-    scales, device = lab.Parametrization(sigma_w=math.sqrt(cell.variance)), torch.get_default_device()
-    network = lab.ElmanRNN(cell.width, cell.features, parametrization=scales, seed=cell.seed, device=device)
+    network = stability.network_of_variance(cell.width, cell.features, cell.variance, cell.seed)
     signals = stability.follow_signals(network, task.train_inputs)
     steps = np.array([1, *list(columns)[1:], cell.length])
     limit = stability.limit_direction_distances(network, task.train_inputs, steps.tolist())
     arrays = {name: logs.mean(1) for name, logs in zip(PANELS, signals, strict=True)}
-    row = _row(cell, signals, float(limit[-1] / limit[0]))
-    if cell.variance == CRITICAL:
-        arrays["product"] = stability.product_norms(network.unroll(task.train_inputs), list(columns))
-        row |= {name: float(norm) for name, norm in zip(columns.values(), arrays["product"], strict=True)}
-    return row, arrays | {"limit": limit, "limit_steps": steps}
-
-
-def _row(cell: Cell, signals: Signals, limit: float) -> kit.Row:
     names = (*RATES, *(f"log_{name}" for name in SHARES))
     values = dict(zip(names, (float(each.mean()) for each in (*signals.rates(), *signals.kept())), strict=True))
     lost = ", ".join(name for name, value in values.items() if not math.isfinite(value))
-    return {
+    row = {
         **kit.pick(cell, "width", "variance", "seed"),
         **{name: kit.finite(value) for name, value in values.items()},
-        "separation_limit": kit.finite(limit),
+        "separation_limit": kit.finite(float(limit[-1] / limit[0])),
         "length": cell.length,
         "diverged": not np.isfinite(signals.states).all(),
         "reasons": f"{lost}: a norm is zero or not finite" if lost else "",
     }
+    if cell.variance == CRITICAL:
+        arrays["product"] = stability.product_norms(network.unroll(task.train_inputs), list(columns))
+        row |= {name: float(norm) for name, norm in zip(columns.values(), arrays["product"], strict=True)}
+    return row, arrays | {"limit": limit, "limit_steps": steps}
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
@@ -167,9 +154,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers: kit.Numbers = {}
     for arm in _by_width(table):
         rows, name = _derived(arm.rows), arm.name
-        numbers |= {
-            key(arm=name): kit.crossing(rows, f"{column}_decay", 1.0, "variance") for column, key in CROSSINGS.items()
-        }
+        for column, key in CROSSINGS.items():
+            numbers[key(arm=name)] = kit.crossing(rows, f"{column}_decay", 1.0, "variance")
         numbers |= {PRODUCT(arm=name): _product_law(rows).exponent, LATE(arm=name): _product_law(rows, 2).exponent}
         numbers |= kit.at_each(rows, "variance", RATES, name)
         numbers |= kit.at_each(rows, "variance", SHARES, name, kit.Number.geometric)
@@ -181,8 +167,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 def _by_width(table: kit.Table) -> list[kit.Arm]:
     """One arm for each width, the largest first."""
-    labels = {width: f"width {width}" for width in table["width"]}
-    return kit.split(table.sort_values("width", ascending=False, kind="stable"), "width", labels, "m{}".format)
+    return kit.split(table.sort_values("width", ascending=False, kind="stable"), "width", suffix="m{}".format)
 
 
 def _derived(rows: kit.Table) -> kit.Table:
@@ -199,27 +184,22 @@ def _product_law(rows: kit.Table, last: int = 0) -> kit.PowerLaw:
     columns = product_columns(int(rows["length"].iloc[0]))
     norms = rows[rows["variance"] == CRITICAL].reindex(columns=list(columns.values())).dropna(axis=1, how="all")
     factors = [k for k, column in columns.items() if column in norms]
-    law = kit.fit_seeds(factors[-last:], norms.iloc[:, -last:] if factors else np.empty((1, 0)), "factors")
-    return law if factors else replace(law, exponent=kit.Number.none(f"no cell at c = {CRITICAL:g}"))
+    return kit.fit_seeds(factors[-last:], norms.iloc[:, -last:], "factors")
 
 
 def verdict(numbers: kit.Numbers, width: int, length: int) -> str:
     """What the largest width says about the variance 2/m, and how its inputs and its worst direction fare there."""
-    backward, forward = (kit.format_number(numbers[key()]) for key in CROSSINGS.values())
-    beside = {"below": "below", "above": "above", "around": "compatible with", "unknown": "without an interval beside"}
-    judged = kit.compare(numbers[CROSSINGS["growth_rate"]()], CRITICAL, **beside)
+    backward, forward = (numbers[key()] for key in CROSSINGS.values())
+    beside = kit.compare(backward, CRITICAL, below="below", above="above", around="compatible with", unknown="beside")
     kept = numbers.get(SHARES["separation_kept"](CRITICAL), kit.Number.none("not measured"))
     ratios = {c: numbers[RATIO(c)] for c in (CRITICAL / 2, CRITICAL * 2) if RATIO(c) in numbers}
-    compared = [
-        f"; at c = {c:g} {kit.compare(ratio, 1.0, below='less', above='more')}, a factor of {kit.format_number(ratio)}"
-        for c, ratio in ratios.items()
-    ]
+    others = "".join(f", {kit.format_number(ratio)} times that at c = {c:g}" for c, ratio in ratios.items())
     whole, late = numbers[PRODUCT()], numbers[LATE()]
     bends = bool(whole.interval and late.interval and late.interval[0] > whole.interval[1])
     return kit.sentences(
-        f"At width {width} over {length} steps gradients keep their size at c = {backward}, {judged} the theory's 2,",
-        f"and forward signals at c = {forward}.",
-        f"The share of a first step's separation that is kept at c = 2 is {kit.percent(kept)}{''.join(compared)}.",
+        f"At width {width} over {length} steps gradients keep their size at c = {kit.format_number(backward)},",
+        f"{beside} the theory's 2, and forward signals at c = {kit.format_number(forward)}.",
+        f"The share of a first step's separation that is kept at c = 2 is {kit.percent(kept)}{others}.",
         f"The worst direction grows as {kit.power(whole, 'length')}{', and faster over the last factors' * bends}.",
     )
 
@@ -234,9 +214,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     return {
         "rates": panels(RATES, rates, title="Growth of signals per step", size=(4.2, 4.8), sharey=True),
         "norms": panels(RATES, signals, title=f"A signal over many steps, at several variances {width}"),
-        "worst_direction": panels(
-            [arms], _draw_products, title="The worst direction through many steps", size=(6.2, 4.6)
-        ),
+        "worst_direction": panels([arms], _draw_products, title="The worst direction through many steps"),
         "separation": panels(SHARES, signals, title=f"Do inputs that differ in their first step stay apart? {width}"),
     }
 
@@ -251,7 +229,9 @@ def _draw_rates(ax: kit.Axes, name: str, arms: Sequence[kit.Arm], numbers: Mappi
     ax.axvline(CRITICAL, color=style.GREY, linewidth=0.8)
     for place, arm in enumerate(arms):
         found = [numbers.get(key(c, arm=arm.name), kit.Number.none("not measured")) for c in variances]
-        kit.figures.points(ax, (1.03**place * variances).tolist(), found, style.QUANTITIES[place % 6], arm.label)
+        kit.figures.points(
+            ax, (1.03**place * variances).tolist(), found, style.QUANTITIES[place % 6], f"width {arm.label}"
+        )
     labels = {"xlabel": "c, where W has variance c/m", "ylabel": "growth of the logarithm per step"}
     lab.figures.estimates.plain_log_axis(ax).set(title=PANELS[name][0], **labels)
     style.legend_below(ax)
@@ -274,6 +254,6 @@ def _draw_signals(ax: kit.Axes, name: str, arrays: Mapping[float, list[kit.Array
 
 def _draw_products(ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
     for place, arm in enumerate(arms):
-        kit.figures.power_law(ax, _product_law(arm.rows), lab.figures.style.QUANTITIES[place % 6], arm.label)
+        kit.figures.power_law(ax, _product_law(arm.rows), lab.figures.style.QUANTITIES[place % 6], f"width {arm.label}")
     ax.set(yscale="log", xlabel="number of factors k", ylabel=r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at c = 2")
     lab.figures.style.legend_below(ax)

@@ -112,6 +112,8 @@ def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw
     from lab.measures.exponents import fit_exponent
 
     places, table = np.asarray(x, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if not len(places):
+        return PowerLaw(curve(places, table), None, Number.none("nothing was measured"), places)
     found = fit_exponent(places, table)
     good = np.isfinite(table).all(0) & (np.nan_to_num(table) > 0).all(0)
     line = None if found.value is None or found.log_intercept is None else (found.value, found.log_intercept)

@@ -6,6 +6,7 @@ along the way, so that a product of a hundred factors neither overflows nor unde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from lab.jacobians.factored import Unrolled
 from lab.kernels.infinite import infinite_nngp
 from lab.kernels.singular import largest_singular_value
 from lab.networks.elman import ElmanRNN
+from lab.networks.parametrization import Parametrization
 
 Array = NDArray[np.float64]
 
@@ -70,6 +72,15 @@ class Signals(NamedTuple):
     def kept(self) -> tuple[Array, Array]:
         """Logs of the shares of directions and of distances that each pair keeps from the first to the last step."""
         return self.directions[-1] - self.directions[0], self.distances[-1] - self.distances[0]
+
+
+def network_of_variance(width: int, features: int, variance: float, seed: int) -> ElmanRNN:
+    """The paper's network, but with entries of variance c/m in W alone, on torch's default device.
+
+    One seed gives W = √(c/2)·W₀ with the same W₀, A and B for every c.
+    """
+    scales = Parametrization(sigma_w=math.sqrt(variance))
+    return ElmanRNN(width, features, parametrization=scales, seed=seed, device=torch.get_default_device())
 
 
 @torch.no_grad()

@@ -195,3 +195,12 @@ def test_a_limit_that_rounding_hides_is_no_number():
     distances = stability.limit_direction_distances(network(4, 0.5), task(60).train_inputs, [1, 60])
     assert distances[0] == pytest.approx(0.3, rel=0.2)
     assert np.isnan(distances[1])
+
+
+def test_the_variance_is_that_of_the_recurrent_weights_alone():
+    two, eight = (stability.network_of_variance(40, 5, c, seed=3) for c in (2.0, 8.0))
+    paper = lab.ElmanRNN(40, 5, seed=3)
+    assert torch.equal(two.W, paper.W)
+    assert relative(eight.W.detach(), 2 * paper.W.detach()) < EXACT
+    assert torch.equal(eight.A, paper.A)
+    assert torch.equal(eight.B, paper.B)

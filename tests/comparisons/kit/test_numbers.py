@@ -8,7 +8,16 @@ import pytest
 import scipy.stats
 
 from comparisons.kit.arms import split
-from comparisons.kit.fits import at_each, curve, exponent, power_law, read_thresholds, threshold, threshold_degree
+from comparisons.kit.fits import (
+    at_each,
+    curve,
+    exponent,
+    fit_seeds,
+    power_law,
+    read_thresholds,
+    threshold,
+    threshold_degree,
+)
 from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, finite
 from comparisons.kit.wording import compare, compare_with_theory, format_number, format_value, joined, position
@@ -46,6 +55,13 @@ def test_medians_shares_and_constants_have_no_interval():
     assert (share.value, share.interval, share.seeds) == (0.6, None, 5)
     assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
     assert Number.constant([np.nan]).value is None
+
+
+def test_nothing_measured_is_no_power_law():
+    law = fit_seeds([], np.empty((0, 0)))
+    assert (law.line, law.exponent.value, law.exponent.seeds) == (None, None, 0)
+    assert law.exponent.reason == "nothing was measured"
+    assert law.curve.x.shape == (0,)
 
 
 def test_numbers_at_each_value_of_a_column():
