@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -187,9 +188,9 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         beside = reached[reached["alpha"] == _nearest_to_one(reached)]
         errors = _errors(arm.rows)
         found = {key: _slope(arm.rows, name) for name, key in SLOPES.items()}
-        found |= {KAPPA: kit.Number.geometric(beside["kappa"])}
-        found |= {ALPHA_LAZY: kit.crossing(reached, "gap_test", 0.1, "alpha")}
-        found |= {REACHED: kit.Number.exact(len(reached) / len(arm.rows), arm.rows["seed"].nunique())}
+        found[KAPPA] = kit.Number.geometric(beside["kappa"])
+        found[ALPHA_LAZY] = kit.crossing(reached, "gap_test", 0.1, "alpha")
+        found[REACHED] = kit.Number.exact(len(reached) / len(arm.rows), arm.rows["seed"].nunique())
         found |= {key: errors[name] for name, key in ERRORS.items()}
         numbers |= {quantity(arm.value, arm=arm.name): number for quantity, number in found.items()}
     return kit.Conclusion(numbers, verdict(numbers, arms))
@@ -235,39 +236,46 @@ def _errors(rows: kit.Table) -> dict[str, kit.Number]:
 
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """How the gap falls with α, what laziness costs in test error, and which runs never arrived."""
-    slopes = [
-        f"{kit.power(slope, 'α')} for the {arm.label} ({kit.compare_with_theory(slope, THEORY, 'the theory')})"
-        for arm in arms
-        if not arm.name and (slope := numbers[SLOPES["gap_test"](arm.value)]).value is not None
+    slopes = {arm.label: numbers[SLOPES["gap_test"](arm.value)] for arm in arms if not arm.name}
+    prices = {arm.label: numbers[ERRORS["lazy_minus_rich"](arm.value, arm=arm.name)] for arm in arms}
+    gaps = [
+        f"{kit.power(slope, 'α')} for the {label} ({kit.compare_with_theory(slope, THEORY, 'the theory')})"
+        for label, slope in slopes.items()
+        if slope.value is not None
     ]
-    prices = [
-        f"{kit.format_number(price)} for the {arm.label} ({kit.compare(price, 0.0, below='lower', above='higher')})"
-        for arm in arms
-        if (price := numbers[ERRORS["lazy_minus_rich"](arm.value, arm=arm.name)]).value is not None
+    costs = [
+        f"{kit.format_number(price)} for the {label} ({kit.compare(price, 0.0, below='lower', above='higher')})"
+        for label, price in prices.items()
+        if price.value is not None
     ]
-    gap = f"For α ≥ 3 the test gap goes as {kit.joined(slopes)}. The theory is 1/α and holds for smooth networks."
+    gap = f"For α ≥ 3 the test gap goes as {kit.joined(gaps)}. The theory is 1/α and holds for smooth networks."
     cost = "At equal training error, the test error at the largest α minus that at the smallest α that was reached is "
-    return kit.sentences(
-        gap if slopes else "The test gap has no slope in α here.",
-        f"{cost}{kit.joined(prices)}." if prices else "",
-        *map(_missing_sentence, arms),
-    )
-
-
-def _missing_sentence(arm: kit.Arm) -> str:
-    """At which α a network never arrives, and why."""
-    never = arm.rows[~(arm.rows["exit"] == "reached").groupby(arm.rows["alpha"]).transform("any")]
-    if never.empty:
-        return ""
-    alphas = kit.joined([f"{alpha:g}" for alpha in never["alpha"].unique()])
-    return f"The {arm.label} never trained that far at α = {alphas} ({never['reasons'].iloc[0]})."
+    parts = [gap if gaps else "The test gap has no slope in α here.", f"{cost}{kit.joined(costs)}." if costs else ""]
+    for arm in arms:
+        never = arm.rows[~(arm.rows["exit"] == "reached").groupby(arm.rows["alpha"]).transform("any")]
+        alphas = kit.joined([f"{alpha:g}" for alpha in never["alpha"].unique()])
+        for reason in never["reasons"].iloc[:1]:
+            parts.append(f"The {arm.label} never trained that far at α = {alphas} ({reason}).")
+    return kit.sentences(*parts)
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Gap, motion, drift and criterion against α; and the test error against α."""
-    data, title = kit.split(results.table, "data", TITLES), "What laziness costs: test error at equal training error"
-    errors = kit.figures.panels(data, _draw_errors, title=title, size=(5.0, 4.2))
-    return {"laziness": _draw_laziness(data[0]), "test_error": errors}
+    data = kit.split(results.table, "data", TITLES)
+    title = f"Lazy by scale alone: what is left of nonlinearity at output scale α ({data[0].value})"
+    drawn = partial(_draw_quantity, data[0].rows)
+    figures = {"laziness": kit.figures.panels(DRAWN, drawn, title=title, size=(5.0, 4.3), rows=2)}
+    title = "What laziness costs: test error at equal training error"
+    return figures | {"test_error": kit.figures.panels(data, _draw_errors, title=title, size=(5.0, 4.2))}
+
+
+def _draw_quantity(rows: kit.Table, ax: kit.Axes, name: str) -> None:
+    """A quantity against α on log axes, with the slope of the theory."""
+    _draw_bands(ax, rows, name)
+    lazy = rows[rows["alpha"] >= LAZY_FROM]
+    lab.figures.curves.guide(ax, lazy["alpha"].to_numpy(), lazy[name].to_numpy(float), THEORY, "theory: 1/α")
+    ax.set(yscale="log", ylabel=DRAWN[name], xlabel="output scale α")
+    lab.figures.style.legend_below(ax, columns=2)
 
 
 def _draw_errors(ax: kit.Axes, data: kit.Arm) -> None:
@@ -283,20 +291,3 @@ def _draw_bands(ax: kit.Axes, rows: kit.Table, name: str) -> None:
         curve = kit.along(net.rows, name, "alpha", log=True)
         kit.figures.band(ax, curve, color, net.label, marker="o", markersize=4)
     ax.set_xscale("log")
-
-
-def _draw_laziness(data: kit.Arm) -> kit.Figure:
-    style = lab.figures.style
-    figure, axes = style.panels(2, 2, size=(5.0, 3.9))
-    for ax, (name, label) in zip(axes.flat, DRAWN.items(), strict=True):
-        _draw_bands(ax, data.rows, name)
-        rows = data.rows[(data.rows["alpha"] >= LAZY_FROM) & (data.rows[name] > 0)]
-        if rows["alpha"].nunique() > 1:
-            level = 0.5 * rows.loc[rows["alpha"] == rows["alpha"].min(), name].min()  # below the curves
-            alphas = np.array([rows["alpha"].min(), rows["alpha"].max()])
-            ax.plot(alphas, level * alphas[0] / alphas, color=style.GREY, linestyle="--", label="theory: 1/α")
-        ax.set(yscale="log", ylabel=label, xlabel="output scale α")
-    for ax in axes[1]:
-        style.legend_below(ax, columns=2)
-    style.headline(figure, f"Lazy by scale alone: what is left of nonlinearity at output scale α ({data.value})")
-    return figure

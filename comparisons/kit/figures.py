@@ -28,13 +28,14 @@ def panels(
     title: str,
     size: tuple[float, float] = (4.8, 4.5),
     sharey: bool = False,
+    rows: int = 1,
 ) -> Figure:
-    """A figure with one panel for each item, side by side; ``draw`` draws one item into its axes."""
+    """A figure with one panel for each item, row by row; ``draw`` draws one item into its axes."""
     from lab.figures import style
 
     shown = list(items)
-    figure, axes = style.panels(len(shown), size=size, sharey=sharey)
-    for ax, item in zip(axes[0], shown, strict=True):
+    figure, axes = style.panels(-(-len(shown) // rows), rows, size=size, sharey=sharey)
+    for ax, item in zip(axes.flat, shown, strict=True):
         draw(ax, item)
     style.headline(figure, title)
     return figure

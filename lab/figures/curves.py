@@ -163,6 +163,7 @@ def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: flo
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_locator(NullLocator())
+    legend_below(ax, columns=2)
     return step_axis(ax, np.array([max(map(len, paths)) - 1]))
 
 
@@ -225,6 +226,19 @@ def law(ax: Axes, function: Callable[[Array], Array], text: str) -> Axes:
     x = np.array(ax.get_xlim())
     ax.plot(x, function(x), color=GREY, linestyle="--", linewidth=1.2, label=text)
     ax.set_xlim(*x)
+    return ax
+
+
+def guide(ax: Axes, x: Array, y: Array, slope: float, text: str) -> Axes:
+    """A dashed power law of this slope below some points (n,), from half of the lowest one at the smallest x.
+
+    Points that are not positive are left out; nothing is drawn for fewer than two different x.
+    """
+    x, y = np.asarray(x, dtype=np.float64)[y > 0], np.asarray(y, dtype=np.float64)[y > 0]
+    if len(np.unique(x)) > 1:
+        ends = np.array([x.min(), x.max()])
+        low = 0.5 * y[x == x.min()].min()
+        ax.plot(ends, low * (ends / ends[0]) ** slope, color=GREY, linestyle="--", label=text)
     return ax
 
 
