@@ -228,15 +228,20 @@ def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
 def _judge(numbers: kit.Numbers, theory: str, keys: Quantities, sets: Sequence[str], phrases: Mapping[str, str]) -> str:
     """Networks and sets, grouped by what the joint intervals of their numbers show; three of a group are named."""
     found: dict[str, list[str]] = {"better": [], "worse": []}
+    reach = 0.0
     for learner, name in itertools.product(NETWORKS, sets):
         if number := numbers.get(keys[learner](name)):
             joint = replace(number, interval=number.details.get("joint_interval"))
             phrase = kit.compare(joint, 0.0, **phrases, unknown="without an interval")
             found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
+            reach = max(reach, float(np.ptp(joint.interval or 0.0)) / 2)
     named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
     parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
-    start = "" if found["better"] else "better on no set; "
-    return f"Compared with {theory}, networks are {start}{'; '.join(parts)}." if parts else ""
+    start = (
+        f"Compared with {theory} and judged together (joint intervals of up to ±{kit.format_value(100 * reach)} %), "
+    )
+    none = "" if found["better"] else "better on no set; "
+    return f"{start}networks are {none}{'; '.join(parts)}." if parts else ""
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

@@ -141,7 +141,7 @@ def made_up(errors, sizes=(24, 48, 96), seeds=5, sets=("digits",), slope=-0.5):
         ({"network_small_scale": 0.1}, "infinite-width kernel, whose test error on digits is 20 %"),
         ({"network_small_scale": 0.1}, "networks are better on digits (network, small α); "),
         ({"network": 0.3}, "better on no set; worse on digits (network, c = 0.25)"),
-        ({}, "20 % (20 to 21), networks are better on no set; no difference is visible on digits (network, c = 0.25),"),
+        ({}, "networks are better on no set; no difference is visible on digits (network, c = 0.25),"),
         ({"linearized": 0.4}, "linearizations, networks are better on digits (network, c = 0.25), digits (network, c"),
         ({"network_large_step": 0.4}, "linearizations, networks are better on no set; worse on digits (network, c = 2"),
     ],
