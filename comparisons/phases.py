@@ -1,15 +1,14 @@
 """After a first phase of large steps the weights are no longer random: does a linearization taken there still hold?
 
-Phase one trains a network at η = 2c₁/λ_max(K₀) until its residual ‖f − y‖ is ρ times the first one. If the error rises
-above its first value on the way (a catapult), the first time after its peak counts. Phase two goes on from those
-weights W_k by a step that is small for both kernels, 2c/max(λ_max(K₀), λ_max(K_k)). Two linear models in closed form
-run beside it. They start where the network does, at f(W_k), and differ in their kernel alone: K₀ = K(W₀), as the theory
-has it, or K_k = K(W_k). Phase two ends when the mean squared error of the second one is a hundredth of what phase one
-left, or with its budget. The control is the smallest c₁: a phase one without large steps.
+Phase one trains a network at η = 2c₁/λ_max(K₀) until its residual ‖f − y‖ is ρ times the first one, after its peak if
+the error rises above its first value (a catapult). Phase two goes on from those weights W_k by a step that is small for
+both kernels, 2c/max(λ_max(K₀), λ_max(K_k)). Two linear models in closed form run beside it. They start where the
+network does, at f(W_k), and differ in their kernel alone: K₀ = K(W₀), as the theory has it, or K_k = K(W_k). It ends
+when the second one's error is a hundredth of what phase one left. The control, the smallest c₁, has no large steps.
 
-Gaps are in units of RMS(y − f(W_k)) on the training set. Theorem 3 of Allen-Zhu, Li, Song 2019 says of the loss f that
-‖∇f‖² ≥ const·m·f near W₀. For every target at once the best constant is 2λ_min(K)/m, and that of their upper bound is
-2λ_max(K)/m. Both are averaged in logs. Numbers are at the largest width, and at the middle ρ if no other is named.
+Gaps are in units of RMS(y − f(W_k)) on the training set. Allen-Zhu, Li, Song 2019 (Theorem 3) say of the loss f that
+‖∇f‖² ≥ const·m·f near W₀; for all targets at once, the best constant is 2λ_min(K)/m and that of their upper bound
+2λ_max(K)/m, averaged in logs. Numbers are at the largest width, and at the middle ρ if no other is named.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ EXPONENT = kit.Quantity("exponent", "gap_from_phase_one", meaning="Slope on log(
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models at W_k after the control.")
 F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set.")
 
-MEANS = tuple(AFTER)[:6]
-SCALES = tuple(AFTER)[6:9]  # averaged in logs
+MEANS, SCALES = tuple(AFTER)[:6], tuple(AFTER)[6:9]  # scales are averaged in logs
 AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at further ρ
 WHICH = ("readout", "width", "seed", "first", "residual")
 ENDS = ("phase_two_length", "small_step", "final_mse", "noise", "phase_one_length", "peak")
@@ -192,11 +190,10 @@ def _after(rows: kit.Table, control: kit.Table) -> dict[str, kit.Number]:
 
 def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     """What the largest c₁ with numbers says of both linear models, and of Theorem 3."""
-    firsts = sorted(table["first"].unique())
-    large = [first for first in firsts if first > 1 and numbers[AFTER["gap_from_init"](first)].value is not None]
+    firsts, gap = sorted(table["first"].unique()), AFTER["gap_from_init"]
+    large = [first for first in firsts if first > 1 and numbers[gap(first)].value is not None]
     if not large:
-        why = numbers[AFTER["gap_from_init"](firsts[-1])].reason or "no phase one was beyond the edge"
-        return f"There is no phase two after large steps: {why}."
+        return f"There is no phase two after large steps: {numbers[gap(firsts[-1])].reason or 'none was tried'}."
     found = {name: numbers[key(large[-1])] for name, key in AFTER.items()}
     renewed, frozen = kit.percent(found["gap_from_phase_one"]), kit.percent(found["gap_from_init"])
     control, kept = numbers[CONTROL("phase_one")], found["lambda_min_kept"]
@@ -244,7 +241,6 @@ def _draw_phases(results: kit.Results, rows: kit.Table) -> kit.Figure:
     one.set(title="phase one: large steps", xlabel="gradient step of phase one")
     two.set(title="phase two: small steps", xlabel="kernel time of phase two, ηtλ_max(K_k)/2")
     two.set(ylabel="test gap, in units of RMS(y − f(W_k))", ylim=(0, None))
-    style.legend_below(one, 2)
     style.headline(figure, f"One network (seed {rows['seed'].iloc[0]}, width {rows['width'].iloc[0]}) in both phases")
     return figure
 
