@@ -237,11 +237,9 @@ def _judge(numbers: kit.Numbers, theory: str, keys: Quantities, sets: Sequence[s
             reach = max(reach, float(np.ptp(joint.interval or 0.0)) / 2)
     named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
     parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
-    start = (
-        f"Compared with {theory} and judged together (joint intervals of up to ±{kit.format_value(100 * reach)} %), "
-    )
     none = "" if found["better"] else "better on no set; "
-    return f"{start}networks are {none}{'; '.join(parts)}." if parts else ""
+    judged = f"All are judged together, by intervals of up to ±{kit.format_value(100 * reach)} %."
+    return f"Compared with {theory}, networks are {none}{'; '.join(parts)}. {judged}" if parts else ""
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
