@@ -7,7 +7,7 @@ import lab
 from lab.kernels.singular import spectral_norm
 from lab.measures.exponents import fit_exponent, mean_interval
 from lab.measures.gap import disagreement, taylor_disagreement, tracking_gap, with_divergences
-from lab.measures.kernels import gradient_ratio
+from lab.measures.kernels import gradient_ratio, gradient_scales
 from lab.measures.motion import MOTIONS, distance, open_gates
 from tests.references import draw
 from tests.tolerances import EXACT, relative
@@ -177,3 +177,14 @@ def test_the_gradient_ratio_is_autograds():
     assert found == pytest.approx(expected, rel=EXACT)
     values = np.linalg.eigvalsh(kernel.reshape(4, 4).numpy())
     assert 2 * values[0] / 16 <= found <= 2 * values[-1] / 16
+
+
+def test_gradient_scales_are_the_extremes_over_the_width_and_the_ratio_between_them():
+    task = lab.tasks.separable(samples=6, test=2, length=3, features=4)
+    network = lab.Scaled(lab.ElmanRNN.like(task, 24), 1.0)
+    low, high, ratio = gradient_scales(lab.KernelRegressor.at(network, task), 24)
+    values = np.linalg.eigvalsh(lab.empirical_ntk(network, task.train_inputs).reshape(6, 6).numpy())
+    assert (low, high) == pytest.approx((values[0] / 24, values[-1] / 24), rel=1e-8)
+    loss = 0.5 * (network(task.train_inputs) - task.train_targets).square().sum()
+    (gradient,) = torch.autograd.grad(loss, network.network.W)
+    assert ratio == pytest.approx(float(gradient.square().sum() / (24 * loss.detach())), rel=EXACT)
