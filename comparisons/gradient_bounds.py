@@ -194,8 +194,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     spheres, band = "The smallest kernel eigenvalue around an initialization", "Theorem 3's two constants along descent"
     return {
         "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
-        "radius": panels(kit.figures.power_laws(ENDS), title=question, ylabel=TAU),
-        "band": panels(kit.figures.power_laws(BAND), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
+        "radius": panels(kit.figures.power_laws(ENDS, kit.power_law), title=question, ylabel=TAU),
+        "band": panels(kit.figures.power_laws(BAND, kit.power_law), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
         "flips": _draw_flips(results, arms[0]),
         "rate": _draw_rates(results, conclusion, arms),
     }
@@ -217,7 +217,9 @@ def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
     style, found = lab.figures.style, kit.records.arrays_of(results, kit.widest(arm.rows))
     figure, axes = style.panels(2, size=(5.2, 4.6))
     flips, missed = axes[0]
-    kit.figures.power_laws({f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS})(flips, arm)
+    kit.figures.power_laws({f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS}, kit.power_law)(
+        flips, arm
+    )
     flips.set(ylabel="share of gates that differ", title="at one fixed τ, against width")
     radii = found[0]["radii"]
     near = radii <= 8 * SMALL

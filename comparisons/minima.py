@@ -223,8 +223,12 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
         figures["success"] = panels(kit.by_readout(narrow), draw_arm, title=title, ylabel="share of initializations")
     if len(planted):
         panels = partial(panels, kit.by_readout(planted), ylabel="distance from W₀")
-        figures["intuition"] = panels(kit.figures.power_laws(NEEDED), title="Why width helps: motion needed, and room")
-        figures["distance"] = panels(kit.figures.power_laws(DISTANCES), title="How far away is a worse minimum?")
+        figures["intuition"] = panels(
+            kit.figures.power_laws(NEEDED, kit.power_law), title="Why width helps: motion needed, and room"
+        )
+        figures["distance"] = panels(
+            kit.figures.power_laws(DISTANCES, kit.power_law), title="How far away is a worse minimum?"
+        )
         figures["lines"] = _draw_lines(results, planted)
     return figures
 

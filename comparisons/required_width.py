@@ -265,7 +265,8 @@ def _draw_widths(ax: kit.Axes, panel: kit.Arm, numbers: Mapping[kit.Key, kit.Num
         found = [numbers[WIDTHS[notion][name](value)] for value in settings[argument.field]]
         (what, color), last = DRAWN[notion], argument.readout == "last"
         what = what if last else f"{what}, loss over all steps"
-        kit.figures.degree(ax, x, found, degree, color, what, filled=last, shift=1.02 ** (2 * place - 1))
+        shape = {"filled": last, "shift": 1.02 ** (2 * place - 1), "line": kit.line_through(x, found, degree)}
+        kit.figures.degree(ax, x, found, degree, color, what, **shape)
         ticks += x
     lab.figures.curves.ticks_at(ax, ticks)
     if panel.value == "samples":

@@ -21,6 +21,7 @@ from comparisons.kit.fits import (
     curve,
     exponent,
     fit_seeds,
+    line_through,
     mean_threshold,
     median_time,
     paired_ratio,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from comparisons.kit import fits
 from comparisons.kit.arms import Arm, Group
-from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
+from comparisons.kit.fits import Curve, PowerLaw, ends_of
 from comparisons.kit.numbers import Number
 
 if TYPE_CHECKING:
@@ -93,12 +92,17 @@ def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float 
     return curves.width_axis(ax, law.x)  # every width, also one that was left out
 
 
-def power_laws(columns: Mapping[str, tuple[str, str]]) -> Callable[[Axes, Arm], None]:
-    """What draws the power laws in the width of some columns for `panel_per_arm`: legend text and colour by column."""
+def power_laws(
+    columns: Mapping[str, tuple[str, str]], fit: Callable[[pd.DataFrame, str], PowerLaw]
+) -> Callable[[Axes, Arm], None]:
+    """A function that draws power laws of some columns, for `panel_per_arm`.
+
+    ``columns`` give legend text and colour; ``fit`` makes the power law of a column of an arm's rows.
+    """
 
     def draw(ax: Axes, arm: Arm) -> None:
         for column, (what, color) in columns.items():
-            power_law(ax, fits.power_law(arm.rows, column), color, what)
+            power_law(ax, fit(arm.rows, column), color, what)
 
     return draw
 
@@ -182,9 +186,9 @@ def named_groups(
 def degree(
     ax: Axes, x: Sequence[float], numbers: Sequence[Number], slope: Number, color: str, what: str, **options: Any
 ) -> Axes:
-    """Numbers with intervals against x on log axes, without those that have no value, and the power law of a degree.
+    """Numbers with intervals against x on log axes, without those that have no value; the legend has the degree.
 
-    The legend has ``what`` and the degree; ``options`` are those of `lab.figures.estimates.estimates`.
+    ``options`` are those of `lab.figures.estimates.estimates`, the line of the power law among them.
     """
     from lab.figures import estimates
 
@@ -192,8 +196,7 @@ def degree(
     shown = np.isfinite(values)
     places = np.asarray(x, dtype=np.float64)[shown]
     label = f"{what}\n{'no degree' if slope.value is None else f'degree {slope}'}".replace("-", "−")
-    shape: dict[str, Any] = {"color": color, "label": label, "line": line_through(x, numbers, slope), **options}
-    return estimates.estimates(ax, places, values[shown], intervals[shown], **shape)
+    return estimates.estimates(ax, places, values[shown], intervals[shown], color=color, label=label, **options)
 
 
 def mark(ax: Axes, number: Number, color: str, label: str) -> Axes:
