@@ -7,6 +7,7 @@ An annotation names a type and, in `typing.Annotated`, constraints of `annotated
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import operator
 import types
@@ -206,7 +207,7 @@ def hints_of(kind: type[Any]) -> dict[str, Any]:
 
 
 def _hint_of(kind: type[Any], name: str) -> Any:
-    declared = [base for base in kind.__mro__ if name in base.__dict__.get("__annotations__", {})]
+    declared = [base for base in kind.__mro__ if name in inspect.get_annotations(base)]
     found = [typing.get_type_hints(base, include_extras=True)[name] for base in declared]
     return next((hint for hint in found if _is_constrained(hint)), found[0])
 
