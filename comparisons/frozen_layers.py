@@ -3,8 +3,8 @@
 Arms train one, two or all of the three matrices, each with its own critical rate and to one kernel time τ, so that
 equal τ means equal progress along each arm's own fastest direction. Their outputs are centred, f(θ) − f(θ₀).
 
-In a second experiment W leaves its random start without centring, since the error of the random network itself is of
-interest. The loss along that path stands beside the one on the straight line from W₀ to another random draw W₀′.
+A second experiment follows W away from its random start without centring, since the error of the random network itself
+is of interest, and compares that with the straight line from W₀ to another random draw W₀′.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from comparisons import kit
 from lab.errors import refuse
 
 if TYPE_CHECKING:
-    from lab.kernels.spectrum import Spectrum
     from lab.networks.network import Network
     from lab.tasks.task import SequenceTask
 
@@ -68,7 +67,6 @@ AXES = ("readout", "width", "seed", "labels", "arm")  # what tells cells apart
 KINDS: tuple[Labels, ...] = ("task", "random")
 AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share, "gap": kit.Number.mean}  # others: geometric
 OTHER_DRAW = 2**31  # what is added to a seed for an independent draw
-PLACES = np.geomspace(1e-3, 1.0, 13)  # on the line from W₀ to W₀′
 PATHS = ("descent from step 1 on, each seed", "trained", "straight to another random draw", "another random draw")
 
 
@@ -133,44 +131,37 @@ def measure(cell: Cell) -> kit.Measured:
 
 def _train_arm(cell: Cell, task: SequenceTask, network: Network) -> kit.Measured:
     assert isinstance(network, (lab.ElmanRNN, lab.Scaled))
-    hitting, spectrum_of = lab.measures.hitting, lab.kernels.spectrum.Spectrum
+    hitting, inputs = lab.measures.hitting, task.train_inputs
     result = lab.side_by_side(network, task, lab.Descent(cell.steps, cell.critical_fraction))
-    spectrum = spectrum_of(lab.empirical_ntk(network, task.train_inputs))
-    limit = spectrum_of(lab.infinite_ntk(network, task.train_inputs).double())
-    losses = {name: trajectory.loss / result.network.loss[0] for name, trajectory in result.learners.items()}
+    kernels = {"": lab.empirical_ntk(network, inputs), "_limit": lab.infinite_ntk(network, inputs).double()}
+    spectra = {mark: lab.kernels.spectrum.Spectrum(kernel) for mark, kernel in kernels.items()}
     residual, rate = result.linearized.train[0] - task.train_targets.flatten(1).numpy(), result.learning_rate
     assert rate is not None  # it is None under an optimizer of torch alone
-    predicted = float(hitting.linear_motion(spectrum, residual, rate, np.array([cell.steps]))[0])
+    predicted = float(hitting.linear_motion(spectra[""], residual, rate, np.array([cell.steps]))[0])
+    loss, linear = (each.loss / result.network.loss[0] for each in (result.network, result.linearized))
     row: kit.Row = {
-        "loss": kit.finite(float(losses["network"][-1])),
-        "loss_linearized": kit.finite(float(losses["linearized"][-1])),
-        "reached": bool(losses["network"][-1] < cell.target),
+        "loss": kit.finite(float(loss[-1])),
+        "loss_linearized": kit.finite(float(linear[-1])),
+        "reached": bool(loss[-1] < cell.target),
         "gap_test": kit.finite(float(result.gap("test").max())),
-        "linear_time": hitting.hitting_time(spectrum, residual, rate, cell.target),
+        "linear_time": hitting.hitting_time(spectra[""], residual, rate, cell.target),
         "motion_over_prediction": kit.ratio(result.motion.weight_motion, predicted),
-        **_kernel_columns(spectrum, cell.width, ""),
-        **_kernel_columns(limit, cell.width, "_limit"),
-        "learning_rate": rate,
-        "diverged": kit.records.diverged(result),
     }
-    kept = {"network": losses["network"], "linearized": losses["linearized"]}
-    return row, {"time": result.network.steps * cell.critical_fraction, **kept}
-
-
-def _kernel_columns(spectrum: Spectrum, width: int, mark: str) -> kit.Row:
-    values = (float(spectrum.values.sum()), spectrum.lambda_min, spectrum.lambda_max)
-    names = ("trace", "lambda_min", "lambda_max")
-    return {f"{name}{mark}": value / width for name, value in zip(names, values, strict=True)}
+    for mark, each in spectra.items():
+        values = {"trace": float(each.values.sum()), "lambda_min": each.lambda_min, "lambda_max": each.lambda_max}
+        row |= {f"{name}{mark}": value / cell.width for name, value in values.items()}
+    row |= {"learning_rate": rate, "diverged": kit.records.diverged(result)}
+    return row, {"time": result.network.steps * cell.critical_fraction, "network": loss, "linearized": linear}
 
 
 def _leave_start(cell: Cell, task: SequenceTask, network: Network) -> kit.Measured:
     assert isinstance(network, lab.ElmanRNN)
-    descent, seed = lab.Descent(cell.steps, cell.critical_fraction), cell.seed + OTHER_DRAW
-    found = lab.measures.departure.departure(network, task, descent, seed, PLACES.tolist())
+    descent, places = lab.Descent(cell.steps, cell.critical_fraction), np.geomspace(1e-3, 1.0, 13)
+    found = lab.measures.departure.departure(network, task, descent, cell.seed + OTHER_DRAW, places)
     row: kit.Row = {"loss_init": found.error[0], "loss_random": found.line_error[-1], "loss_end": None, NEAR: None}
     if found.diverged_at is None:
         row |= {"loss_end": found.error[-1], NEAR: found.distance[-1]}
-    line = {"line_distance": PLACES, "line_mse": found.line_error}
+    line = {"line_distance": found.line_distance, "line_mse": found.line_error}
     return {**row, "diverged": found.diverged_at is not None}, {"distance": found.distance, "mse": found.error, **line}
 
 
@@ -185,9 +176,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
                 rows = kit.widest(trained).rename(columns={"gap_test": "gap"})
                 numbers |= kit.at_each(rows, "arm", {name: key}, arm.name, AVERAGES.get(name, kit.Number.geometric))
             if len(starts):
-                last = kit.widest(starts)
-                numbers |= {key(arm=arm.name): kit.Number.geometric(last[name]) for name, key in START.items()}
-                numbers[EXPONENT(arm=arm.name)] = kit.exponent(starts, NEAR)
+                found = {key(): kit.Number.geometric(kit.widest(starts)[name]) for name, key in START.items()}
+                numbers |= arm.keyed(found | {EXPONENT(): kit.exponent(starts, NEAR)})
     return kit.Conclusion(numbers, verdict(numbers, int(table["width"].max())))
 
 
@@ -225,8 +215,8 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Losses of the arms; what each block of the kernel carries; near in distance and far in loss."""
     panels, width = kit.figures.panels, f"(width {results.table['width'].max()})"
-    main = kit.main_readout(results.table)
-    arms = kit.split(kit.widest(main[~main["diverged"].astype(bool)]), "labels")
+    rows = kit.widest(kit.main_readout(results.table))
+    arms = kit.split(rows[~rows["diverged"].astype(bool)], "labels")
     losses, starts = partial(_draw_losses, results=results), partial(_draw_start, results=results)
     kernel, names = partial(_draw_kernel, numbers=conclusion.numbers), ("trace_share", "lambda_min")
     return {

@@ -3,9 +3,9 @@
 The recurrent matrix has variance c/m, and only it: W = √(c/2)·W₀ with the same draws W₀ for every c, while A keeps the
 paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
 
-At infinite width a signal grows by ½ log(c/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (c/2)^k. That
-levels off for c < 2 although the past is lost: the distance within a pair shows what is kept of the first step. The
-theory asks that the norm of the worst direction at c = 2 be polynomial in the length, for L well below √m.
+At infinite width a signal grows by ½ log(c/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (c/2)^k, which
+levels off for c < 2 although the past is lost. The distance within a pair shows what is kept of the first step. The
+norm of the worst direction at c = 2 should be polynomial in the length for L well below √m.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value
 LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width; none if lost in rounding.")
 
 CRITICAL = 2.0  # the theory's c, which is the paper's
-LANCZOS = 25  # products with MᵀM that a spectral norm takes, about
 SHOWN = 3e-3  # smaller shares of a separation are outside the picture
 PANELS = {
     "growth_rate": ("backward product", r"$\|B\,D_L W \cdots D_{L-k+1} W\|$ over that at k = 1"),
@@ -118,7 +117,7 @@ def cost(cell: Cell) -> kit.Cost:
     """Two passes forwards, one backwards and one for the differences, and their limit; at c = 2 also the norms."""
     states = cell.samples * cell.length * cell.width
     products = sum(product_columns(cell.length)) if cell.variance == CRITICAL else 0
-    flops = ELEMENTWISE * states + 4.0 * cell.width**2 * LANCZOS * products
+    flops = ELEMENTWISE * states + 25 * 4.0 * cell.width**2 * products  # a spectral norm takes about 25 products MᵀMv
     rest = kit.Cost(flops, 8.0 * (3 * cell.width**2 + 6 * states), operations=400 * cell.length)
     return 4 * recurrent_pass(cell.samples, cell.length, cell.width, cell.features) + rest
 
@@ -221,7 +220,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 
 def _draw_rates(ax: kit.Axes, name: str, arms: Sequence[kit.Arm], numbers: Mapping[kit.Key, kit.Number]) -> None:
     style, key = lab.figures.style, RATES[name]
-    variances = np.unique([c for arm in arms for c in arm.rows["variance"]])
+    variances = sorted({c for arm in arms for c in arm.rows["variance"]})
     fine = np.geomspace(variances[0], variances[-1], 200)
     theory = lab.measures.stability.limit_rates(fine, int(arms[0].rows["length"].max()))
     ax.plot(fine, theory[list(RATES).index(name)], "--", color=style.GREY, label="infinite width")
@@ -229,11 +228,10 @@ def _draw_rates(ax: kit.Axes, name: str, arms: Sequence[kit.Arm], numbers: Mappi
     ax.axvline(CRITICAL, color=style.GREY, linewidth=0.8)
     for place, arm in enumerate(arms):
         found = [numbers.get(key(c, arm=arm.name), kit.Number.none("not measured")) for c in variances]
-        kit.figures.points(
-            ax, (1.03**place * variances).tolist(), found, style.QUANTITIES[place % 6], f"width {arm.label}"
-        )
-    labels = {"xlabel": "c, where W has variance c/m", "ylabel": "growth of the logarithm per step"}
-    lab.figures.estimates.plain_log_axis(ax).set(title=PANELS[name][0], **labels)
+        color, places = style.QUANTITIES[place % 6], [1.03**place * c for c in variances]
+        kit.figures.points(ax, places, found, color, f"width {arm.label}")
+    lab.figures.curves.ticks_at(lab.figures.estimates.plain_log_axis(ax), variances)
+    ax.set(title=PANELS[name][0], xlabel="c, where W has variance c/m", ylabel="growth in nats per step")
     style.legend_below(ax)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from lab.learners.descent import Descent
@@ -28,20 +27,21 @@ class Departure:
     ----------
     distance, error
         ‖W_t − W₀‖_F/‖W₀′ − W₀‖_F and the error at the recorded steps, shape (T,).
-    line_error
-        Error at W₀ + s·(W₀′ − W₀) for each share s, shape (k,); A and B stay.
+    line_distance, line_error
+        The shares s, and the errors at W₀ + s·(W₀′ − W₀), shape (k,); A and B stay.
     diverged_at
         Step at which the descent diverged; None if it did not.
     """
 
     distance: Array
     error: Array
+    line_distance: Array
     line_error: Array
     diverged_at: int | None
 
 
 @torch.no_grad()
-def departure(network: ElmanRNN, task: Task, descent: Descent, seed: int, shares: Sequence[float]) -> Departure:
+def departure(network: ElmanRNN, task: Task, descent: Descent, seed: int, shares: ArrayLike) -> Departure:
     """Descend with a copy of the network, and walk from its recurrent weights to another draw of them.
 
     Parameters
@@ -65,8 +65,9 @@ def departure(network: ElmanRNN, task: Task, descent: Descent, seed: int, shares
     seen = [(float((_recurrent(each.network) - start).norm()) / unit, each.loss) for each in path]
     distance, loss = np.array(seen, dtype=np.float64).T
     on_line, zero = network.copy(), 0.5 * float(task.train_targets.square().sum())
-    line = [_loss_at(on_line, start + share * to_other, task) for share in shares]
-    return Departure(distance, loss / zero, np.array(line, dtype=np.float64) / zero, path.diverged_at)
+    places = np.asarray(shares, dtype=np.float64)
+    line = np.array([_loss_at(on_line, start + share * to_other, task) for share in places.tolist()])
+    return Departure(distance, loss / zero, places, line / zero, path.diverged_at)
 
 
 def other_draw(network: ElmanRNN, seed: int) -> Tensor:

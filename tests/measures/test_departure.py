@@ -37,6 +37,7 @@ def test_descent_starts_at_distance_zero_and_ends_where_plain_descent_does():
 def test_the_line_ends_at_the_other_draw_with_the_same_a_and_b():
     net, other = network(), network(seed=7)
     found = departure(net, TASK, DESCENT, 7, SHARES)
+    assert found.line_distance.tolist() == SHARES
     for share, value in zip(SHARES, found.line_error, strict=True):
         between = net.copy()
         with torch.no_grad():
