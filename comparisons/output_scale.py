@@ -172,8 +172,8 @@ def _build(cell: Cell) -> tuple[SequenceTask, Scaled]:
     else:
         task = lab.tasks.single_index(samples, cell.test, length, seed=cell.data_seed)
     if cell.network == "cnn":
-        choices = {"readout": "last", "activation": "relu", "seed": cell.seed}
-        module = lab.networks.zoo.like(task, "strided", cell.channels, **choices)
+        like = partial(lab.networks.zoo.like, task, "strided", cell.channels, readout="last", activation="relu")
+        module = like(seed=cell.seed)
         return task, lab.Scaled(lab.as_network(module.to(device)), cell.alpha)
     choices = {"activation": cell.network, "parametrization": "ntk", "trained": cell.trained, "seed": cell.seed}
     return task, lab.Scaled(lab.ElmanRNN.like(task, cell.width, device=device, **choices), cell.alpha)

@@ -194,14 +194,15 @@ def median_time(rows: pd.DataFrame, column: str, marks: str) -> Number:
     """
     from lab.measures.thresholds import median_survival
 
-    groups = rows.dropna(subset=[column]).groupby("width")
-    times = {int(width): read_thresholds(part[column], part[marks]) for width, part in groups}
+    known = rows.dropna(subset=[column])
+    groups = {int(width): known[known["width"] == width] for width in sorted(known["width"].unique())}
+    times = {width: read_thresholds(part[column], part[marks]) for width, part in groups.items()}
     medians = {width: median_survival(values) for width, values in times.items()}
     last = int(rows["width"].max())
     if last not in medians:
         return Number.none("every run at the largest width diverged")
-    details = {"width": last, "medians": {str(width): median.value for width, median in medians.items()}}
-    return Number.estimated(medians[last], len(times[last]), **details)
+    every = {str(width): median.value for width, median in medians.items()}
+    return Number.estimated(medians[last], len(times[last]), width=last, medians=every)
 
 
 def paired_ratio(rows: pd.DataFrame, reference: pd.DataFrame, column: str, same: Sequence[str]) -> Number:
@@ -231,11 +232,10 @@ def at_each(
 
     ``quantities`` make the keys, by column, from the value of ``x`` and the suffix of the arm.
     """
-    groups = list(rows.groupby(x, sort=False))
     return {
-        quantity(value, arm=arm): average(group[column])
+        quantity(value, arm=arm): average(rows.loc[rows[x] == value, column])
         for column, quantity in quantities.items()
-        for value, group in groups
+        for value in dict.fromkeys(rows[x])
     }
 
 

@@ -126,7 +126,7 @@ class Ladders:
         reason = f"left out, more than {CENSORED:.0%} of the seeds censored: {named}" if named else None
         kept = self.where(~x.isin(gone.index))
         places, seeds = x[kept.rows.index], int(kept.rows["seed"].nunique())
-        places = np.log(places) if log else places
+        places = places.transform(np.log) if log else places
         if places.nunique() < _FEWEST:
             few = f"fewer than {_FEWEST} settings are left"
             return Number.none(f"{few}; {reason}" if reason else few, seeds)
@@ -135,7 +135,7 @@ class Ladders:
 
     def _degree(self, x: pd.Series[float]) -> Estimate:
         if not self.lazy:
-            return self.success_slope(np.log(x))
+            return self.success_slope(x.transform(np.log))
         return lab.measures.thresholds.censored_slope(x, read_thresholds(self.rows["width"], self.rows["censored"]))
 
     def ratio(self, column: str, one: str, other: str) -> Number:

@@ -123,12 +123,10 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
     ``beside`` is the side of a vertical line on which the name stands.
     """
     (ax.axhline if horizontal else ax.axvline)(value, color=GREY, linestyle="--", linewidth=1)
-    if horizontal:
-        place, align = (1.0, value), {"ha": "right", "va": "bottom", "xycoords": ("axes fraction", "data")}
-    else:
-        align = {"ha": "right" if beside == "left" else "left", "va": "bottom", "xycoords": ("data", "axes fraction")}
-        place = (value, 0.01)
-    ax.annotate(text, place, color=GREY, fontsize="small", **align)
+    place = (1.0, value) if horizontal else (value, 0.01)
+    across = ("axes fraction", "data") if horizontal else ("data", "axes fraction")
+    align = "right" if horizontal or beside == "left" else "left"
+    ax.annotate(text, place, xycoords=across, ha=align, va="bottom", color=GREY, fontsize="small")
     return ax
 
 
@@ -289,16 +287,16 @@ def departures(
         In the legend: of descents, of their ends, of lines, of their ends.
     """
     for place, (path, line) in enumerate(zip(paths, lines, strict=True)):
-        told = (None,) * 4 if place else names
+        labels = (None,) * 4 if place else names
         away = path[0] > 0
-        ax.plot(path[0][away], path[1][away], color=QUANTITIES[0], alpha=0.8, label=told[0])
-        ax.plot(path[0][-1], path[1][-1], "o", color=QUANTITIES[0], label=told[1])
-        ax.plot(*line, "--", color=GREY, alpha=0.8, label=told[2])
-        ax.plot(line[0][-1], line[1][-1], "s", color=QUANTITIES[1], label=told[3])
+        ax.plot(path[0][away], path[1][away], color=QUANTITIES[0], alpha=0.8, label=labels[0])
+        ax.plot(path[0][-1], path[1][-1], "o", color=QUANTITIES[0], label=labels[1])
+        ax.plot(*line, "--", color=GREY, alpha=0.8, label=labels[2])
+        ax.plot(line[0][-1], line[1][-1], "s", color=QUANTITIES[1], label=labels[3])
     ax.axhline(1, color=GREY, linewidth=0.8)
     ax.set(xscale="log", yscale="log")
     if paths:
-        legend_below(ax).get_legend().set_bbox_to_anchor((0.5, -0.2), ax.transAxes)  # below tall tick labels
+        legend_below(ax, height=-0.2)  # below tall tick labels
     return ax
 
 

@@ -91,10 +91,10 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_below(ax: Axes, columns: int = 1) -> Axes:
-    """A legend under the axes, where it hides no data."""
+def legend_below(ax: Axes, columns: int = 1, height: float = -0.16) -> Axes:
+    """A legend under the axes, where it hides no data; ``height`` is that of its top, in heights of the axes."""
     spacing = {"handlelength": 2.8, "columnspacing": 1.2}
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), borderaxespad=0, ncols=columns, **spacing)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, height), borderaxespad=0, ncols=columns, **spacing)
     return ax
 
 

@@ -164,7 +164,8 @@ class SecondPhase:
 
     def losses(self) -> Array:
         """Losses (3, T) of the network and of the two models, over the network's first one."""
-        return np.stack([self.network.loss, self.frozen.loss, self.renewed.loss]) / self.network.loss[0]
+        losses: Array = np.stack([self.network.loss, self.frozen.loss, self.renewed.loss]) / self.network.loss[0]
+        return losses
 
     def noise(self) -> float:
         """Disagreement of two computations of the model with K_k, in units of the gap."""

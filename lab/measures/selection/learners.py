@@ -168,7 +168,7 @@ class _Regression:
         start = torch.zeros(len(self.cross), outputs)
         return [
             KernelRegressor(self.kernel, torch.zeros_like(targets), targets, self.cross, start, spectrum=spectrum)
-            for targets in self.task.train_targets.split(outputs, dim=1)
+            for targets in torch.split(self.task.train_targets, outputs, dim=1)
         ]
 
     def stopped(self, budget: Budget) -> Candidates:
