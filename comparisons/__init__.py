@@ -1,4 +1,4 @@
-"""The questions, one module each. ``run`` and ``load`` give their answers to Python; the command is a layer over them."""
+"""The questions, one module each; ``run`` and ``load`` give their answers to Python and to the command."""
 
 from __future__ import annotations
 

@@ -13,14 +13,16 @@ GLOSSARY = MappingProxyType(
         "motion": "How far training moved weights (‖θ_T − θ₀‖_F, also relative to ‖θ₀‖_F), the recurrent matrix "
         "(‖W_T − W₀‖₂), gates and kernel between the first and the last recorded step.",
         "drift": "Relative change of the tangent kernel on the training set, ‖K_T − K₀‖_F/‖K₀‖_F.",
-        "gate": "Whether a ReLU unit is active, for one sample, time step and unit. Flipped gates are those that changed.",
-        "lazy": "A network trains lazily if its gap stays small: it follows its linearization, and features hardly move.",
-        "critical fraction c": "The learning rate in units of the critical one, η = c·2(1 + β)/λ_max(K₀) with momentum β; at "
-        "c = 1 the linear model begins to diverge.",
-        "kernel time τ": "η·(batch/n)·t·λ_max(K₀)/2 after t steps, divided by 1 − β: one unit is one critical step over the "
-        "full batch. Runs with different rates are compared at equal τ.",
-        "readout": "Which time steps of the sequence the outputs see: the last one, all from the second on (the loss of "
-        "the paper), or their mean.",
+        "gate": "Whether a ReLU unit is active, for one sample, time step and unit. Flipped gates are those that "
+        "changed.",
+        "lazy": "A network trains lazily if its gap stays small: it follows its linearization, and features hardly "
+        "move.",
+        "critical fraction c": "The learning rate in units of the critical one, η = c·2(1 + β)/λ_max(K₀) with momentum "
+        "β; at c = 1 the linear model begins to diverge.",
+        "kernel time τ": "η·(batch/n)·t·λ_max(K₀)/2 after t steps, divided by 1 − β: one unit is one critical step "
+        "over the full batch. Runs with different rates are compared at equal τ.",
+        "readout": "Which time steps of the sequence the outputs see: the last one, all from the second on (the loss "
+        "of the paper), or their mean.",
         "centred": "Outputs are f(θ) − f(θ₀), so that training starts from 0 and not from a random f₀.",
         "arm": "One of the variants that a comparison sets side by side, such as a readout. Keys of the first arm have "
         "no suffix; those of a further arm end with its name.",
