@@ -35,7 +35,8 @@ def looks(end: float, pace: float, *, spacing: float, growth: float, also: Itera
     Returns
     -------
     tuple
-        Distinct ascending steps, as a `lab.Descent` records them; the last one is the first step at or after ``end``, and at least 1.
+        Distinct ascending steps, as a `lab.Descent` records them; the last one is the first step at or after ``end``,
+        and at least 1.
     """
     early = np.arange(0, min(end, spacing / (growth - 1)) + spacing / 2, spacing)
     factors = math.log(end / max(early[-1], spacing)) / math.log(growth)
