@@ -11,20 +11,15 @@ orthogonal that the kernel hardly separates any labels from random ones, and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Le
 
 import lab
 from comparisons import kit
 from lab.errors import refuse
-
-if TYPE_CHECKING:
-    from lab.tasks.models import Array
-    from lab.tasks.task import SequenceTask
 
 question = "Do data from a simple model need less width than random labels?"
 asked_by = "R1"
@@ -76,20 +71,33 @@ PANELS = {  # quantities with their labels and colours
     ],
 }
 
-Models = Annotated[tuple[Annotated[str, kit.OneOf(*MODELS)], ...], kit.Distinct(), kit.CHOOSES]
+SENSES = {
+    "train": "To train in the time due to their own labels",
+    "lazy": "To stay lazy",
+    "equal_time": "To train in the time due to random labels",
+}
+PHRASES = {
+    "below": "less width than random labels is needed by {}",
+    "above": "more width than random labels is needed by {}",
+    "around": "no difference is visible for {}",
+    "unknown": "there are too few seeds for an interval for {}",
+    "missing": "there is no ratio for {}",
+}
+
+Model = Annotated[str, kit.OneOf(*MODELS)]
 
 
 @dataclass(frozen=True)
 class Settings(kit.ladders.LadderSettings):
     """Settings of the data-model comparison; digits have their own labels as one more model."""
 
-    models: Annotated[Models, kit.doc("random (always there), parity, additive, neuron, teacher.")] = MODELS
+    models: Annotated[kit.Choices[Model], kit.doc("random (always there), parity, additive, neuron, teacher.")] = MODELS
     samples: Annotated[int, Ge(2), kit.doc("n.")] = 48
     test: Annotated[kit.Count, kit.doc("n'.")] = 64
     length: Annotated[int, Ge(2), kit.doc("L of random sequences.")] = 4
     features: Annotated[int, Ge(2), kit.doc("p of random sequences.")] = 4
     accuracy: Annotated[kit.Share, kit.doc("ε: mse at which training is done; targets have variance 1.")] = 0.1
-    widest: Annotated[int, Interval(ge=1, le=WIDEST), kit.doc("Upper end of the ladders.")] = 1024
+    widest: Annotated[kit.Count, Le(WIDEST), kit.doc("Upper end of the ladders.")] = 1024
     width: Annotated[kit.Count, kit.doc("Width at which test errors are taken.")] = 256
 
     def check(self) -> None:
@@ -97,9 +105,7 @@ class Settings(kit.ladders.LadderSettings):
         super().check()
         if RANDOM not in self.models:
             refuse("models", str(self.models), "different models, random among them", "add random: ratios are to it")
-        most = kit.tasks.SIZES[self.task].most
-        if most is not None and self.samples + self.test > most:
-            refuse("samples", self.samples, f"at most {most} with the test samples", "ask for fewer samples or test")
+        kit.tasks.check_task(self.task, self.samples, test=self.test)
 
 
 PRESETS = {
@@ -127,10 +133,9 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings, with a rough hitting time of ½n·log₁₀(1/ε) steps, and bytes of the widest network."""
-    length = kit.tasks.SIZES["digits"].length if cell.task == "digits" else cell.length
-    widest, steps = cell.width if cell.notion == "model" else cell.widest, cell.budget * cell.samples
-    step = kit.ladders.step_cost(cell.samples, length, widest, linearized=True)
-    return steps * step if cell.notion == "model" else kit.ladders.cost(cell, steps, step)
+    alone, steps = cell.notion == "model", cell.budget * cell.samples
+    step = kit.ladders.step_cost(cell, cell.width if alone else cell.widest, linearized=True)
+    return steps * step if alone else kit.ladders.cost(cell, steps, step)
 
 
 def measure(cell: Cell) -> kit.Measured:
@@ -141,13 +146,13 @@ def measure(cell: Cell) -> kit.Measured:
     return {**kit.pick(cell, "notion", "model", "seed"), **row}, arrays
 
 
-def build_task(cell: Cell, model: str) -> SequenceTask:
+def build_task(cell: Cell, model: str) -> lab.SequenceTask:
     """Sequences that depend on the seeds alone, so that the models of one seed share them, with a model's targets."""
     task, seed = cell.sequences(cell.test, separation=0.0), cell.data_seed + cell.seed
     return lab.tasks.models.relabelled(task, lambda inputs: _values(model, task, inputs, seed), model)
 
 
-def _values(model: str, task: SequenceTask, inputs: Array, seed: int) -> Array:
+def _values(model: str, task: lab.SequenceTask, inputs: lab.tasks.models.Array, seed: int) -> lab.tasks.models.Array:
     """Values (N,) of a model on sequences (N, L, p)."""
     import torch
 
@@ -159,7 +164,7 @@ def _values(model: str, task: SequenceTask, inputs: Array, seed: int) -> Array:
     return lab.tasks.models.MODELS[model](inputs, np.random.default_rng([seed, 1]))
 
 
-def _learn(cell: Cell, task: SequenceTask) -> kit.Measured:
+def _learn(cell: Cell, task: lab.SequenceTask) -> kit.Measured:
     """Complexity, and the test errors of a network and its linearization."""
     alignment, hitting = lab.measures.alignment, lab.measures.hitting
     spectrum, residual = hitting.limit_spectrum(task)
@@ -168,11 +173,8 @@ def _learn(cell: Cell, task: SequenceTask) -> kit.Measured:
     shifted = lab.learners.centring.centred_task(network, task)
     result = lab.side_by_side(network, shifted, lab.Descent(round(cell.budget * steps), cell.critical_fraction))
     goal, unit = shifted.test_split[1].numpy(), float(task.test_split[1].numpy().var()) or 1.0
-    learners = {"test_error": result.network, "test_error_linearized": result.linearized}
-    errors = {
-        name: kit.finite(float(((learner.test_outputs[-1] - goal) ** 2).mean()) / unit)
-        for name, learner in learners.items()
-    }
+    last = {"test_error": result.network.test_outputs[-1], "test_error_linearized": result.linearized.test_outputs[-1]}
+    errors = {name: kit.ratio(float(((outputs - goal) ** 2).mean()), unit) for name, outputs in last.items()}
     row: kit.Row = {"complexity": alignment.complexity(spectrum, residual), "linear_steps": steps, **errors}
     row |= {"eigenvalue_floor": spectrum.tolerance, "lambda_min": spectrum.lambda_min}
     row |= {"diverged": result.network.diverged_at is not None, "reason": None}
@@ -194,8 +196,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
                 ratio = {} if model == RANDOM else {RATIOS[notion](model): found.ratio("model", model, RANDOM)}
                 numbers |= {WIDTHS[notion](model): own.width()} | ratio
     linear = learnt[learnt["model"] == RANDOM]
-    if len(linear):
-        numbers |= {key(): kit.Number.mean(linear[name]) for name, key in SPECTRUM.items()}
+    numbers |= {key(): kit.Number.mean(linear[name]) for name, key in SPECTRUM.items() if len(linear)}
     return kit.Conclusion(numbers, verdict(numbers))
 
 
@@ -204,47 +205,36 @@ def _ladders(table: kit.Table, notion: str) -> kit.widths.Ladders:
     own = table["notion"] == notion
     if notion == "equal_time":
         own |= (table["notion"] == "train") & (table["model"] == RANDOM)
-    return kit.widths.Ladders.read(table[own], notion == kit.ladders.LAZY, range(1, WIDEST + 1))
+    return kit.ladders.read(table[own], notion, WIDEST)
 
 
 def verdict(numbers: kit.Numbers) -> str:
     """Which models need less width than random labels, in each sense."""
-    senses = {"train": "To train in the time due to their own labels", "lazy": "To stay lazy"}
-    senses |= {"equal_time": "To train in the time due to random labels"}
-    sentences = []
-    for notion, start in senses.items():
-        ratios = {model: numbers[key] for model in NAMES if (key := RATIOS[notion](model)) in numbers}
-        sentences += [f"{start}, {'; '.join(_clauses(ratios))}."] if ratios else []
-    return kit.sentences(*sentences) or "No width was compared with that of random labels."
+    found = [kit.clauses(start, _clauses(numbers, notion)) for notion, start in SENSES.items()]
+    return kit.sentences(*found) or "No width was compared with that of random labels."
 
 
-def _clauses(ratios: Mapping[str, kit.Number]) -> list[str]:
-    """Models by where the intervals of their ratios lie, each with its ratio."""
-    phrases = {
-        "below": "less width than random labels is needed by",
-        "above": "more width than random labels is needed by",
-        "around": "no difference is visible for",
-        "few": "there are too few seeds for an interval for",
-        "none": "there is no ratio for",
-    }
-    found: dict[str, list[str]] = {place: [] for place in phrases}
-    for model, ratio in ratios.items():
-        place = "none" if ratio.value is None else kit.position(ratio, 1.0) or "few"
-        found[place].append(model if ratio.value is None else f"{model} at {kit.format_number(ratio)} times")
-    return [f"{phrases[place]} {kit.joined(models)}" for place, models in found.items() if models]
+def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
+    """Models by where the intervals of their ratios in one sense lie, each with its ratio."""
+    found: dict[str, list[str]] = {phrase: [] for phrase in PHRASES.values()}
+    for model in NAMES:
+        if ratio := numbers.get(RATIOS[notion](model)):
+            size = "" if ratio.value is None else f" at {kit.format_number(ratio)} times"
+            found[kit.compare(ratio, 1.0, **PHRASES)].append(model + size)
+    return [kit.fill(phrase, models) for phrase, models in found.items()]
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Ratios of widths and complexities of all models; and where in the spectrum their targets lie."""
-    numbers = conclusion.numbers
-    widths = kit.figures.panels(PANELS, lambda ax, each: _draw(ax, each, numbers), title=question, sharey=True)
+    widths = kit.figures.panels(PANELS, lambda ax, each: _draw(ax, each, conclusion), title=question, sharey=True)
     title = "How early in the kernel's spectrum do the targets lie?"
     spectrum = kit.figures.panels([results], _draw_spectrum, title=title, size=(6.0, 4.2))
     return {"widths": widths, "spectrum": spectrum}
 
 
-def _draw(ax: kit.Axes, title: str, numbers: Mapping[kit.Key, kit.Number]) -> None:
+def _draw(ax: kit.Axes, title: str, conclusion: kit.Conclusion) -> None:
     """The quantities of one panel for every model; ratios and complexities on a log axis."""
+    numbers = conclusion.numbers
     models, none = [model for model in NAMES if COMPLEXITY(model) in numbers], kit.Number.none("")
     found = [([numbers.get(key(each), none) for each in models], label, color) for key, label, color in PANELS[title]]
     kit.figures.named_groups(ax, [NAMES[model] for model in models], found)
@@ -257,11 +247,12 @@ def _draw(ax: kit.Axes, title: str, numbers: Mapping[kit.Key, kit.Number]) -> No
 
 def _draw_spectrum(ax: kit.Axes, results: kit.Results) -> None:
     """Share of the targets' variance in the largest eigenvectors of the limit kernel: the fast part of learning."""
-    arms = kit.split(results.table[results.table["notion"] == "model"], "model", NAMES)
-    for arm, color in zip(arms, lab.figures.style.QUANTITIES, strict=False):
+    curves = []
+    for arm in kit.split(results.table[results.table["notion"] == "model"], "model", NAMES):
         found = kit.records.arrays_of(results, arm.rows, "notion", "model", "seed")
         shares = np.cumsum(np.stack([each["energy"][::-1] for each in found]), axis=1)
-        kit.figures.band(ax, kit.curve(np.arange(1, shares.shape[1] + 1), shares), color, arm.label)
+        curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares)))
+    kit.figures.bands(ax, curves)
     ax.set(xlabel=r"number of eigenvectors, by falling eigenvalue of $K_\infty$", ylim=(0, 1.02))
     ax.set_ylabel("share of the targets' variance in them")
     ax.legend(loc="best")

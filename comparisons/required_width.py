@@ -16,7 +16,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from annotated_types import Ge, Interval
@@ -24,11 +24,6 @@ from annotated_types import Ge, Interval
 import lab
 from comparisons import kit
 from lab.errors import check_integer, refuse
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from lab.tasks.task import SequenceTask
 
 question = "Which degree has the polynomial in n, L, 1/δ and 1/ε that the width really needs?"
 asked_by = "R1, R3"
@@ -44,7 +39,7 @@ class Argument:
     field: str
     readout: str = "last"
 
-    def values(self, rows: kit.Table) -> pd.Series[float]:
+    def values(self, rows: kit.Table) -> kit.Series[float]:
         """What the width is a power of, for each row."""
         given = rows[self.field].astype(float)
         return 1 / given if self.field in ("separation", "accuracy") else given
@@ -58,15 +53,14 @@ ARGUMENTS = {
     "accuracy": Argument("1/ε", ("accuracies", "accuracies"), "accuracy"),
 }
 SYMBOLS = {name: argument.symbol for name, argument in ARGUMENTS.items()}
+LOG = {"log_accuracy": "log 1/ε"}
 LABELS = {"samples": "training samples n", "length": "length L", "separation": "1/δ of pairs", "accuracy": "1/ε"}
 NOTIONS = {
     "train": "m₉₀, where mse < ε within the budget in 9 of 10 seeds (logistic fit; degrees: least squares, jackknife)",
     "lazy": "the width where the largest test gap falls through the level (isotonic; degrees: censored regression)",
 }
 DEGREES = {
-    notion: kit.family(
-        notion, "degree", template=f"Degree in {{}} of {what}.", meanings=SYMBOLS | {"log_accuracy": "log 1/ε"}
-    )
+    notion: kit.family(notion, "degree", template=f"Degree in {{}} of {what}.", meanings=SYMBOLS | LOG)
     for notion, what in NOTIONS.items()
 }
 WIDTHS = {
@@ -78,25 +72,25 @@ NOISE_FLOOR = kit.Quantity("lazy", "noise_floor", meaning="Largest disagreement 
 DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2"), "lazy": ("stays lazy (gap < level)", "#D55E00")}
 COUNTING = 0.5  # degree in n of m² trained weights against n equations
 
+Value = TypeVar("Value")
+Values = Annotated[tuple[Value, ...], kit.Distinct(0), kit.CHOOSES]  # different ones, or none
+Notion = Annotated[str, kit.OneOf(*NOTIONS)]
 Two = Annotated[int, Ge(2)]
-Counts = Annotated[tuple[Two, ...], kit.Distinct(0), kit.CHOOSES]
-Separations = Annotated[tuple[Annotated[float, Interval(gt=0, le=1)], ...], kit.Distinct(0), kit.CHOOSES]
-Accuracies = Annotated[tuple[kit.Share, ...], kit.Distinct(0), kit.CHOOSES]
-Notions = Annotated[tuple[Annotated[str, kit.OneOf(*NOTIONS)], ...], kit.Distinct(0), kit.CHOOSES]
+Separation = Annotated[float, Interval(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
 class Settings(kit.ladders.LadderSettings):
     """Settings of the required-width comparison; digits vary samples and accuracy only."""
 
-    notions: Annotated[Notions, kit.doc("Among train and lazy.")] = tuple(NOTIONS)
-    samples: Annotated[Counts, kit.doc("n, for train.")] = (8, 16, 32, 64, 128)
-    lazy_samples: Annotated[Counts, kit.doc("n, for lazy.")] = (8, 16, 32, 64)
-    lengths: Annotated[Counts, kit.doc("L, with the loss at the last step.")] = (2, 4, 8, 16)
-    lengths_all: Annotated[Counts, kit.doc("L, with the loss over all steps.")] = (2, 4, 8)
-    separations: Annotated[Separations, kit.doc("δ of the pairs, at most 1, for train.")] = (0.1, 0.2, 0.4, 0.7, 1.0)
-    lazy_separations: Annotated[Separations, kit.doc("δ of the pairs, for lazy.")] = (0.4, 0.55, 0.75, 1.0)
-    accuracies: Annotated[Accuracies, kit.doc("ε; targets are ±1.")] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    notions: Annotated[Values[Notion], kit.doc("Among train and lazy.")] = tuple(NOTIONS)
+    samples: Annotated[Values[Two], kit.doc("n, for train.")] = (8, 16, 32, 64, 128)
+    lazy_samples: Annotated[Values[Two], kit.doc("n, for lazy.")] = (8, 16, 32, 64)
+    lengths: Annotated[Values[Two], kit.doc("L, with the loss at the last step.")] = (2, 4, 8, 16)
+    lengths_all: Annotated[Values[Two], kit.doc("L, with the loss over all steps.")] = (2, 4, 8)
+    separations: Annotated[Values[Separation], kit.doc("δ of pairs, at most 1, for train.")] = (0.1, 0.2, 0.4, 0.7, 1.0)
+    lazy_separations: Annotated[Values[Separation], kit.doc("δ of pairs, for lazy.")] = (0.4, 0.55, 0.75, 1.0)
+    accuracies: Annotated[Values[kit.Share], kit.doc("ε; targets are ±1.")] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     base_samples: Annotated[Two, kit.doc("n (even) where it does not vary.")] = 8
     base_length: Annotated[Two, kit.doc("L where it does not vary.")] = 4
     base_accuracy: Annotated[kit.Share, kit.doc("ε where it does not vary.")] = 0.1
@@ -163,8 +157,7 @@ def cost(cell: Cell) -> kit.Cost:
     """Flops of a ladder and bytes of its widest network, with rough hitting times: ½n/δ·log₁₀(1/ε) steps."""
     hitting = 0.5 * cell.samples / (cell.separation or 1.0) * max(-math.log10(cell.accuracy), 0.5)
     hitting *= cell.length**2 if cell.readout == "all" else 1
-    step = kit.ladders.step_cost(cell.samples, cell.length, cell.widest, linearized=cell.lazy)
-    return kit.ladders.cost(cell, cell.budget * hitting, step)
+    return kit.ladders.cost(cell, cell.budget * hitting, kit.ladders.step_cost(cell, cell.widest, linearized=cell.lazy))
 
 
 def measure(cell: Cell) -> kit.Measured:
@@ -174,7 +167,7 @@ def measure(cell: Cell) -> kit.Measured:
     return {**setting, **kit.pick(cell, "seed", "narrowest", "widest"), **row}, arrays
 
 
-def build_task(cell: Cell) -> SequenceTask:
+def build_task(cell: Cell) -> lab.SequenceTask:
     """The data of a cell: as many test samples as training samples."""
     if cell.separation is not None:
         shape = cell.length, cell.features, cell.data_seed + cell.seed
@@ -189,9 +182,7 @@ def _arms(table: kit.Table) -> Iterator[tuple[str, str, kit.widths.Ladders]]:
         varied = (table["arm"] == argument.field) & (table["readout"] == argument.readout)
         rows = table[varied & (table["notion"] == notion)]
         if len(rows):
-            lazy = notion == kit.ladders.LAZY
-            widths = kit.ladders.widths_of(lazy, int(rows["narrowest"].min()), int(rows["widest"].max()))
-            yield notion, name, kit.widths.Ladders.read(rows, lazy, widths)
+            yield notion, name, kit.ladders.read(rows, notion, int(rows["widest"].max()))
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
@@ -215,7 +206,7 @@ def verdict(numbers: kit.Numbers) -> str:
     for notion, start in {"train": "To train in 9 of 10 seeds", "lazy": "To stay lazy"}.items():
         keys = {symbol: DEGREES[notion][name]() for name, symbol in SYMBOLS.items() if name != "length.all"}
         degrees = {symbol: numbers[key] for symbol, key in keys.items() if key in numbers}
-        found += [f"{start}, {'; '.join(_clauses(degrees))}."] if degrees else []
+        found.append(kit.clauses(start, _clauses(degrees)))
     counted = numbers.get(DEGREES["train"]["n"]())
     if counted is not None and counted.value is not None:
         few = "not comparable (an interval needs three seeds) with"
@@ -227,14 +218,14 @@ def verdict(numbers: kit.Numbers) -> str:
 
 def _clauses(degrees: Mapping[str, kit.Number]) -> list[str]:
     """Degrees by the symbol of their argument: those that are known, not visible, and missing."""
-    known = {
-        f"({symbol})" if "/" in symbol else symbol: each for symbol, each in degrees.items() if each.value is not None
-    }
-    flat = [symbol for symbol, degree in degrees.items() if kit.position(degree, 0.0) == "around"]
-    clauses = [f"the width goes as {kit.joined([kit.power(each, of) for of, each in known.items()])}"] if known else []
-    clauses += [f"a dependence on {kit.joined(flat)} is not visible at this size"] if flat else []
-    missing = {symbol: degree.reason for symbol, degree in degrees.items() if degree.value is None}
-    return clauses + [f"there is no degree in {symbol} ({reason})" for symbol, reason in missing.items()]
+    known = {symbol: degree for symbol, degree in degrees.items() if degree.value is not None}
+    powers = [kit.power(degree, f"({symbol})" if "/" in symbol else symbol) for symbol, degree in known.items()]
+    flat = [symbol for symbol, degree in known.items() if kit.position(degree, 0.0) == "around"]
+    return [
+        kit.fill("the width goes as {}", powers),
+        kit.fill("a dependence on {} is not visible at this size", flat),
+        *[f"there is no degree in {symbol} ({degrees[symbol].reason})" for symbol in degrees if symbol not in known],
+    ]
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -265,8 +256,7 @@ def _draw_widths(ax: kit.Axes, panel: kit.Arm, numbers: Mapping[kit.Key, kit.Num
         found = [numbers[WIDTHS[notion][name](value)] for value in settings[argument.field]]
         (what, color), last = DRAWN[notion], argument.readout == "last"
         what = what if last else f"{what}, loss over all steps"
-        shape = {"filled": last, "shift": 1.02 ** (2 * place - 1), "line": kit.line_through(x, found, degree)}
-        kit.figures.degree(ax, x, found, degree, color, what, **shape)
+        kit.figures.degree(ax, x, found, degree, color, what, filled=last, shift=1.02 ** (2 * place - 1))
         ticks += x
     lab.figures.curves.ticks_at(ax, ticks)
     if panel.value == "samples":

@@ -21,7 +21,6 @@ from comparisons.kit.fits import (
     curve,
     exponent,
     fit_seeds,
-    line_through,
     mean_threshold,
     median_time,
     paired_ratio,
@@ -34,6 +33,7 @@ from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, Numbers, finite, ratio
 from comparisons.kit.settings import (
     CHOOSES,
+    Choices,
     Count,
     Distinct,
     Momentum,
@@ -46,8 +46,10 @@ from comparisons.kit.settings import (
     doc,
 )
 from comparisons.kit.wording import (
+    clauses,
     compare,
     compare_with_theory,
+    fill,
     format_number,
     format_value,
     joined,
@@ -63,3 +65,4 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pandas import DataFrame as Table
+    from pandas import Series

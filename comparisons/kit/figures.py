@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from comparisons.kit.arms import Arm, Group
-from comparisons.kit.fits import Curve, PowerLaw, ends_of
+from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
 from comparisons.kit.numbers import Number
 
 if TYPE_CHECKING:
@@ -114,6 +114,15 @@ def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: A
     return curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
 
 
+def bands(ax: Axes, curves: Iterable[tuple[str, Curve]], **line: Any) -> Axes:
+    """Curves, each with its name for the legend, with their intervals as bands, in the colours of the lab."""
+    from lab.figures import style
+
+    for (name, curve), color in zip(curves, style.QUANTITIES, strict=False):
+        band(ax, curve, color, name, **line)
+    return ax
+
+
 def named_curves(ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: float = 0.0) -> Axes:
     """Curves (name, curve, color) with their bands on a logarithmic vertical axis, each named at its right end.
 
@@ -186,9 +195,9 @@ def named_groups(
 def degree(
     ax: Axes, x: Sequence[float], numbers: Sequence[Number], slope: Number, color: str, what: str, **options: Any
 ) -> Axes:
-    """Numbers with intervals against x on log axes, without those that have no value; the legend has the degree.
+    """Numbers with intervals against x on log axes, and the power law of this slope; the legend has the degree.
 
-    ``options`` are those of `lab.figures.estimates.estimates`, the line of the power law among them.
+    Numbers without a value are left out. ``options`` are those of `lab.figures.estimates.estimates`.
     """
     from lab.figures import estimates
 
@@ -196,7 +205,10 @@ def degree(
     shown = np.isfinite(values)
     places = np.asarray(x, dtype=np.float64)[shown]
     label = f"{what}\n{'no degree' if slope.value is None else f'degree {slope}'}".replace("-", "−")
-    return estimates.estimates(ax, places, values[shown], intervals[shown], color=color, label=label, **options)
+    line = line_through(x, numbers, slope)
+    return estimates.estimates(
+        ax, places, values[shown], intervals[shown], color=color, label=label, line=line, **options
+    )
 
 
 def mark(ax: Axes, number: Number, color: str, label: str) -> Axes:

@@ -21,11 +21,14 @@ import lab
 from comparisons.kit.cells import Cell
 from comparisons.kit.comparison import Measured, Row
 from comparisons.kit.settings import CHOOSES, Count, OneOf, Positive, Precision, Seed, Settings, Share, doc
-from comparisons.kit.widths import exit_column
+from comparisons.kit.tasks import SIZES
+from comparisons.kit.widths import Ladders, exit_column
 from lab.costs import Cost, linearized_step, training_step
 from lab.errors import LabError, check_integer
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lab.learners.arrival import Exit
     from lab.networks.elman import ElmanRNN
     from lab.tasks.task import SequenceTask
@@ -106,11 +109,12 @@ class LadderCell(Cell):
         return lab.ElmanRNN.like(task, width, seed=self.seed, **place)
 
 
-def step_cost(samples: int, length: int, width: int, *, linearized: bool) -> Cost:
+def step_cost(cell: LadderCell, width: int, *, linearized: bool) -> Cost:
     """Cost of one step of a network, and of its linearization; memory is four arrays of the size of W, and states."""
-    step = training_step(samples, length, width)
-    step = step + linearized_step(samples, length, width) if linearized else step
-    return step.holding(4 * (4 * width**2 + 4 * samples * length * width))
+    length = SIZES["digits"].length if cell.task == "digits" else cell.length
+    step = training_step(cell.samples, length, width)
+    step = step + linearized_step(cell.samples, length, width) if linearized else step
+    return step.holding(4 * (4 * width**2 + 4 * cell.samples * length * width))
 
 
 def cost(cell: LadderCell, steps: float, step: Cost) -> Cost:
@@ -122,6 +126,11 @@ def cost(cell: LadderCell, steps: float, step: Cost) -> Cost:
 def widths_of(lazy: bool, narrowest: int, widest: int) -> list[int]:
     """Widths of a ladder between its ends, ascending."""
     return lab.measures.thresholds.geometric_grid(narrowest, widest, SEARCHES[lazy].factor)
+
+
+def read(rows: pd.DataFrame, notion: str, widest: int) -> Ladders:
+    """Ladders of one notion from rows of a table, none of them wider than ``widest``."""
+    return Ladders.read(rows, notion == LAZY, range(1, widest + 1))
 
 
 def climb(cell: LadderCell, task: SequenceTask, clock: SequenceTask | None = None) -> Measured:

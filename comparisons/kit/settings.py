@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from annotated_types import BaseMetadata, doc
 
@@ -25,6 +25,7 @@ from lab.errors import LabError
 
 __all__ = [
     "CHOOSES",
+    "Choices",
     "Count",
     "Distinct",
     "Momentum",
@@ -47,6 +48,9 @@ class Chooses(BaseMetadata):
 
 
 CHOOSES: Final = Chooses()
+
+Value = TypeVar("Value")
+Choices = Annotated[tuple[Value, ...], Distinct(), CHOOSES]  #: one or more different values, each with cells of its own
 
 
 @dataclass(frozen=True)

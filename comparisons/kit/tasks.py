@@ -60,10 +60,17 @@ SIZES = {"digits": Size(48, 48, 8, 9, most=357), "separable": Size(24, 24, 8, 8)
 SIZES |= {name: _of_archive(shape) for name, shape in archive.BUNDLED.items()}
 
 
-def check_task(name: str, samples: int | None, argument: str = "samples") -> None:
-    """Refuse an unknown task, an unreadable file, or a number of samples below 2; None means the task's own.
+def check_task(name: str, samples: int | None, argument: str = "samples", test: int | None = None) -> None:
+    """Refuse an unknown task, an unreadable file, and fewer than 2 or too many training samples.
 
-    ``argument`` is the setting that holds the number of samples, for the message.
+    Parameters
+    ----------
+    name, samples
+        Name or file, and training samples; None for the task's own number.
+    argument
+        The setting that holds the number of samples, for the message.
+    test
+        Test samples; as many as for training if they are not given.
     """
     if not isinstance(name, str) or (name not in SIZES and not files.is_file_name(name)):
         allowed = "one of " + ", ".join(sorted(SIZES)) + ", or a file ending in " + ", ".join(files.READERS)
@@ -74,8 +81,10 @@ def check_task(name: str, samples: int | None, argument: str = "samples") -> Non
         return
     check_integer(argument, samples, 2)
     most = _own(name).most
-    if most is not None and 2 * samples > most:
-        refuse(argument, samples, f"at most {most // 2} for {name}: as many again are for testing", "ask for fewer")
+    if most is None or samples + (samples if test is None else test) <= most:
+        return
+    left, others = (most // 2, "as many again") if test is None else (most - test, f"{test} more")
+    refuse(argument, samples, f"at most {left} for {name}: {others} are for testing", "ask for fewer")
 
 
 def check_ready(name: str) -> None:

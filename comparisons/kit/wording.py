@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from comparisons.kit.numbers import Number
@@ -68,11 +68,20 @@ def position(number: Number, level: float) -> Position | None:
 
 
 def compare(
-    number: Number, level: float, *, below: str, above: str, around: str = NO_DIFFERENCE, unknown: str = FEW_SEEDS
+    number: Number,
+    level: float,
+    *,
+    below: str,
+    above: str,
+    around: str = NO_DIFFERENCE,
+    unknown: str = FEW_SEEDS,
+    missing: str | None = None,
 ) -> str:
-    """The phrase for where the interval lies; ``unknown`` without an interval."""
+    """The phrase for where the interval lies; ``unknown`` without an interval, ``missing`` without even a value."""
     phrases = {"below": below, "above": above, "around": around}
     place = position(number, level)
+    if number.value is None and missing is not None:
+        return missing
     return unknown if place is None else phrases[place]
 
 
@@ -93,6 +102,17 @@ def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
 def joined(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def fill(template: str, names: Sequence[str]) -> str:
+    """A template with ``a, b and c`` in its braces; empty without names."""
+    return template.format(joined(names)) if names else ""
+
+
+def clauses(start: str, parts: Iterable[str]) -> str:
+    """``start, one; another.`` of the parts that say something; empty if none does."""
+    said = "; ".join(filter(None, parts))
+    return f"{start}, {said}." if said else ""
 
 
 def sentences(*parts: str) -> str:

@@ -31,6 +31,15 @@ def test_a_curve_along_a_column_has_a_hole_where_a_seed_is_missing():
     assert found.middle[1] == pytest.approx(2)
 
 
+def test_bands_have_their_names_and_different_colours():
+    ax = Figure().subplots()
+    curve = kit.along(ROWS, "gap", "c")
+    kit.figures.bands(ax, [("one", curve), ("other", curve)], marker="o")
+    assert [line.get_label() for line in ax.lines] == ["one", "other"]
+    assert ax.lines[0].get_color() != ax.lines[1].get_color()
+    assert {line.get_marker() for line in ax.lines} == {"o"}
+
+
 def test_numbers_are_drawn_where_they_have_a_value():
     ax = Figure().subplots()
     kit.figures.grouped(ax, kit.groups(ROWS, "gap", "c"), "red", label="gap")

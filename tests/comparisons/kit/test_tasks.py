@@ -97,6 +97,13 @@ def test_bad_tasks_are_refused(mine, name, samples, message):
         check_task(name, samples)
 
 
+def test_test_samples_of_their_own_leave_others_for_training():
+    check_task("digits", 300, test=57)
+    with pytest.raises(LabError, match="samples: got 301; allowed: at most 300 for digits: 57 more are for testing"):
+        check_task("digits", 301, test=57)
+    check_task("separable", 301, test=10**6)
+
+
 def test_the_command_takes_a_file(mine, capsys):
     flags = ["--widths", "4", "--seeds", "1", "--steps", "2", "--readouts", "last", "--executor", "serial"]
     command = ["run", "width", "--task", mine, *flags, "--out", "here"]

@@ -8,8 +8,8 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, doc
 
 from comparisons.kit.cells import Cell, from_json, grid, optional, pick, to_json
-from comparisons.kit.settings import CHOOSES, Settings, choosing, help_of, with_values
-from comparisons.kit.values import Count, Distinct, OneOf, describe, fit, hints_of
+from comparisons.kit.settings import CHOOSES, Choices, Settings, choosing, help_of, with_values
+from comparisons.kit.values import Count, Distinct, OneOf, constraints, describe, fit, hints_of
 from lab.errors import LabError
 
 Half = Annotated[float, Interval(gt=0, le=0.5)]
@@ -108,6 +108,15 @@ def test_a_default_that_changes_keeps_the_constraints_and_the_help():
     assert choosing(Derived) == ("rates",)
     with pytest.raises(LabError, match="width: got 0"):
         Derived(width=0)
+
+
+def test_choices_are_different_values_that_choose_cells():
+    hint = Choices[Count]
+    assert fit("widths", [1, 2], hint) == (1, 2)
+    assert CHOOSES in constraints(hint)[1]
+    for wrong in ([], [1, 1], [0]):
+        with pytest.raises(LabError, match="widths"):
+            fit("widths", wrong, hint)
 
 
 def test_rules_between_fields_come_after_those_of_single_fields():
