@@ -30,7 +30,7 @@ from comparisons.kit.fits import (
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
-from comparisons.kit.numbers import Number, Numbers, finite, ratio
+from comparisons.kit.numbers import Number, Numbers, finite, over_finite, ratio
 from comparisons.kit.settings import (
     CHOOSES,
     Choices,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.numbers import Number, Numbers, over_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,5 +115,5 @@ def groups(rows: pd.DataFrame, column: str, by: str, *, log: bool = False, unit:
         values = rows.loc[rows[by] == place, column].to_numpy(float) / unit
         there = values[np.isfinite(values) & ((values > 0) | (not log))]
         average = Number.geometric if log else Number.mean
-        found[f"{place:g}"] = Group(there, average(there) if len(there) else Number.none("no seed has a value"))
+        found[f"{place:g}"] = Group(there, over_finite(there, average))
     return found

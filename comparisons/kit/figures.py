@@ -178,6 +178,19 @@ def named(
     return estimates.named(ax, names, values, intervals, color=color, **options)
 
 
+def named_with_seeds(
+    ax: Axes,
+    numbers: Mapping[str, Number],
+    seeds: Mapping[str, Any],
+    labels: Mapping[str, str],
+    colors: Mapping[str, str],
+    **options: Any,
+) -> Axes:
+    """`named` for numbers, values of single seeds (seeds,), labels and colours by name."""
+    known = {"color": [colors[name] for name in numbers], "seeds": [seeds[name] for name in numbers]}
+    return named(ax, [labels[name] for name in numbers], list(numbers.values()), **known, **options)
+
+
 def named_groups(
     ax: Axes, names: Sequence[str], quantities: Sequence[tuple[Sequence[Number], str | None, str]]
 ) -> Axes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -42,14 +42,18 @@ class Number:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def mean(cls, values: Iterable[Any]) -> Self:
-        """Mean over seeds (n,) with its t interval; no value where some seed has none."""
+    def mean(cls, values: Iterable[Any], together: int = 1) -> Self:
+        """Mean over seeds (n,) with its t interval; no value where some seed has none.
+
+        If several means are judged ``together``, "joint_interval" in the details holds for all at once (Bonferroni).
+        """
         from lab.measures.exponents import mean_interval
 
         sample = _floats(values)
         if not sample or not all(math.isfinite(value) for value in sample):
             return cls(None, None, len(sample), "some seed has no finite value (it diverged?)")
-        return cls(*mean_interval(sample), len(sample))
+        joint = mean_interval(sample, 1 - 0.05 / together)[1] if together > 1 else None
+        return cls(*mean_interval(sample), len(sample), details={"joint_interval": list(joint)} if joint else {})
 
     @classmethod
     def geometric(cls, values: Iterable[Any]) -> Self:
@@ -99,6 +103,11 @@ class Number:
         """No value, and why."""
         return cls(None, None, seeds, reason)
 
+    @property
+    def joint(self) -> Self:
+        """The same with the interval that holds for all numbers that are judged together; see `mean`."""
+        return replace(self, interval=self.details.get("joint_interval"))
+
     def __str__(self) -> str:
         """``value (low to high)`` to three digits, or the reason why there is none."""
         if self.value is None:
@@ -126,6 +135,17 @@ def finite(value: float | None) -> float | None:
 def ratio(value: float | None, unit: float | None) -> float | None:
     """The value over the unit; None where either is missing, or where that is not finite."""
     return finite(value / unit) if value is not None and unit else None
+
+
+def over_finite(values: Iterable[Any], average: Callable[[Iterable[float]], Number] = Number.geometric) -> Number:
+    """Average over the runs whose value is finite; the number of those that diverged is its reason."""
+    sample = _floats(values)
+    kept = [value for value in sample if math.isfinite(value)]
+    if not kept:
+        return Number.none("no run, or none that did not diverge", len(sample))
+    lost = f"without {len(sample) - len(kept)} diverged runs" if len(kept) < len(sample) else None
+    found = average(kept)
+    return replace(found, reason=found.reason or lost)
 
 
 def _floats(values: Iterable[Any]) -> list[float]:

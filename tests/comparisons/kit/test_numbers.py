@@ -19,7 +19,7 @@ from comparisons.kit.fits import (
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
-from comparisons.kit.numbers import Number, finite
+from comparisons.kit.numbers import Number, finite, over_finite
 from comparisons.kit.wording import compare, compare_with_theory, format_number, format_value, joined, position
 
 
@@ -42,6 +42,10 @@ def test_means_and_geometric_means_have_students_intervals():
     assert number.interval == pytest.approx((low, high))
     assert Number.geometric(values).value == pytest.approx(scipy.stats.gmean(values))
     assert Number.mean(values[:2]).interval is None
+    joint = Number.mean(values, together=5)
+    assert (joint.interval, joint.value) == (number.interval, number.value)
+    assert joint.joint.interval == pytest.approx(scipy.stats.t.interval(0.99, 3, values.mean(), scipy.stats.sem(values)))
+    assert number.joint.interval is None
     assert Number.mean([1.0, None]).value is None
     assert Number.geometric([1.0, 0.0]).reason == "some seed has no positive value"
     assert Number.mean([]).value is None
@@ -55,6 +59,14 @@ def test_medians_shares_and_constants_have_no_interval():
     assert (share.value, share.interval, share.seeds) == (0.6, None, 5)
     assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
     assert Number.constant([np.nan]).value is None
+
+
+def test_an_average_over_runs_that_did_not_diverge_counts_the_others():
+    number = over_finite([1.0, None, 4.0, math.inf])
+    assert (number.value, number.seeds, number.reason) == (pytest.approx(2), 2, "without 2 diverged runs")
+    assert over_finite([1.0, 4.0], Number.mean) == Number.exact(2.5, 2)
+    assert over_finite([1.0, -4.0, None]).reason == "some seed has no positive value"
+    assert (over_finite([None, None]).value, over_finite([None, None]).seeds) == (None, 2)
 
 
 def test_nothing_measured_is_no_power_law():
