@@ -6,14 +6,15 @@ resamples the whole set: n samples for training, a quarter of them for validatio
 learner chooses among 8 candidates, by fewest validation mistakes and then by the smaller mean square, and is tested
 without another fit. Linear ridge regression and neighbours show how hard a set is. Series longer than ``longest`` are
 averaged over neighbouring steps, for all learners alike: work grows with the length, and the last states of a ReLU
-network become parallel where L is not small beside √m.
+network become parallel where L is not small beside √m. Verdicts read the joint_interval of a difference or gain, which
+holds for all networks and sets at once (Bonferroni). Vyas et al. 2022 compare learning exponents.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -30,44 +31,36 @@ version = 1
 
 LEARNERS = lab.measures.selection.catalogue.LABELS
 NETWORKS = lab.measures.selection.catalogue.NETWORKS
-_OTHERS = ("#D55E00", "#000000", "#000000", "#009E73", "#6b6b6b", "#CC79A7")
-COLORS = dict(zip(LEARNERS, (*["#0072B2"] * len(NETWORKS), *_OTHERS), strict=True))
+COLORS = dict.fromkeys(NETWORKS, "#0072B2") | {"linearized": "#D55E00", "kernel": "#000000", "kernel_ridge": "#000000"}
+COLORS |= {"features": "#009E73", "ridge": "#6b6b6b", "neighbours": "#CC79A7"}
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
-Quantities = Mapping[str, kit.Quantity]
 COUNTABLE = 5  # mistakes, on average over seeds
 
 ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
-DIFFERENCES = kit.family(
-    "difference",
-    template="Error of one learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better. "
-    "Verdicts read joint_interval, which holds for all networks and sets at once (Bonferroni).",
-    meanings={name: label for name, label in LEARNERS.items() if name != "kernel"},
-)
+DIFFERENCE = "Error of a learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better."
+OTHERS = {name: LEARNERS[name] for name in LEARNERS if name != "kernel"}
+DIFFERENCES = kit.family("difference", template=DIFFERENCE, meanings=OTHERS)
 GAIN = "Error of the linearization minus that of a network, paired by seed: {}. Above 0 the network is better."
 GAINS = kit.family("gain", template=GAIN, meanings={name: LEARNERS[name] for name in NETWORKS})
-EXPONENTS = kit.family(
-    "learning_exponent",
-    template="Slope of log(error) on log(n) on the first set: {}. Only where every n has 5 mistakes or more on average "
-    "and no seed has none. Vyas et al. 2022 compare networks and kernels by it.",
-    meanings=LEARNERS,
-)
+EXPONENT = "Slope of log(error) on log(n) on the first set, if each n has 5 mistakes on average and each seed one: {}."
+EXPONENTS = kit.family("learning_exponent", template=EXPONENT, meanings=LEARNERS)
 GROUPS = {
     "Networks, linearization, infinite width": (*NETWORKS, "linearized", "kernel"),
     "Infinite width and learners without it": ("kernel", "kernel_ridge", "features", "ridge", "neighbours"),
 }
 SAMPLES = kit.Quantity("samples", meaning="The largest n of the set.")
 SETS = ("digits", "ItalyPowerDemand", "GunPoint", "JapaneseVowels")
+EVERY = ("digits", *lab.data.archive.BUNDLED)
 SETS_HELP = "digits, UCR/UEA sets (extra [data]), or files of series with classes; learning curves are of the first."
 Size = Annotated[int, Ge(20)]
-Sizes = Annotated[tuple[Size, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Training samples n of the first set.")]
 
 
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the comparison with practice."""
 
-    sets: Annotated[tuple[str, ...], kit.Distinct(), kit.CHOOSES, kit.doc(SETS_HELP)] = SETS
-    samples: Sizes = (24, 48, 96, 192)
+    sets: Annotated[kit.Choices[str], kit.doc(SETS_HELP)] = SETS
+    samples: Annotated[kit.Choices[Size], kit.doc("Training samples n of the first set.")] = (24, 48, 96, 192)
     others: Annotated[Size, kit.CHOOSES, kit.doc("n of the other sets, or half of a smaller set.")] = 48
     test: Annotated[Size, kit.doc("Test samples at most.")] = 300
     longest: Annotated[int, Ge(2), kit.doc("Time steps at most; longer series are averaged.")] = 50
@@ -88,13 +81,7 @@ PRESETS = {
     "fast": Settings(sets=("digits",), samples=(48, 96), width=128, seeds=3),
     "default": Settings(),
     "full": Settings(
-        sets=("digits", *lab.data.archive.BUNDLED),
-        samples=(24, 48, 96, 192, 384, 768),
-        others=96,
-        test=1000,
-        width=1024,
-        kernel_time=10_000.0,
-        seeds=10,
+        sets=EVERY, samples=(24, 48, 96, 192, 384, 768), others=96, test=1000, width=1024, kernel_time=1e4, seeds=10
     ),
 }
 
@@ -128,14 +115,13 @@ def cells(settings: Settings) -> list[Cell]:
     """One cell for every set, n, learner and seed."""
     found: list[Cell] = []
     for place, name in enumerate(settings.sets):
-        if name in lab.data.archive.BUNDLED and not lab.data.archive.is_installed():
-            found.append(Skipped(set=name, skipped=f"{name} needs {lab.data.archive.INSTALL}"))
+        if missing := lab.data.archive.missing(name):
+            found.append(Skipped(set=name, skipped=missing))
             continue
-        shape = lab.data.sets.shape(name)
-        most = (shape.train + shape.test) // 2
-        sizes = [n for n in settings.samples if n <= most] if place == 0 else [min(settings.others, most)]
-        axes = {"samples": sizes or [most], "learner": LEARNERS, "seed": range(settings.seeds)}
-        found += kit.grid(Fitted, settings, task=[name], **axes)
+        half = lab.data.sets.shape(name).samples // 2
+        wanted = (settings.others,) if place else settings.samples
+        sizes = [n for n in wanted if n <= half] or [half]
+        found += kit.grid(Fitted, settings, task=[name], samples=sizes, learner=LEARNERS, seed=range(settings.seeds))
     return found
 
 
@@ -152,16 +138,14 @@ def measure(cell: Cell) -> kit.Measured:
     """Let one learner choose by validation, and count its test mistakes."""
     if isinstance(cell, Skipped):
         return {"set": cell.set, "skipped": cell.skipped, "diverged": False}, {}
-    choice, learners = lab.measures.selection.choice, lab.measures.selection.learners
+    choice = lab.measures.selection.choice
     data = lab.data.digits.load() if cell.task == "digits" else kit.tasks.load(cell)
     task = choice.resample(data, cell.samples, cell.test, cell.longest, cell.seed)
-    budget = learners.Budget(cell.width, cell.seed, cell.kernel_time, cell.momentum)
-    found = learners.candidates(cell.learner, task, budget)
-    chosen = choice.select(found, task.test_split[1], cell.samples - len(task.train_inputs))
+    shared = lab.measures.selection.learners.Budget(**kit.pick(cell, "width", "seed", "kernel_time", "momentum"))
+    found = choice.choose(cell.learner, task, cell.samples - len(task.train_inputs), shared)
     row: kit.Row = {"set": data.name, **kit.pick(cell, "samples", "learner", "seed")}
-    row |= {"classes": len(data.classes or ()), "length": task.train_inputs.shape[1], **chosen.summary()}
-    row |= {"skipped": None, "tested": chosen.sizes[1]}
-    return row, {"values": np.array(found.values), "validation": chosen.validation, "test": chosen.test}
+    row |= {"classes": len(data.classes or ()), "length": task.train_inputs.shape[1], **found.summary()}
+    return {**row, "skipped": None, "tested": found.sizes[1]}, found.arrays()
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
@@ -179,19 +163,14 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 def _compare(name: str, rows: kit.Table, sets: int) -> kit.Numbers:
     """Errors and paired differences at one n of one set; joint intervals hold for the networks on all sets at once."""
     grid = kit.by_seed(rows.fillna({"error": np.inf}), "error", "learner")  # a run that diverged has no finite mean
-    numbers: kit.Numbers = {
-        key(name): kit.Number.mean(grid[learner].dropna()) for learner, key in ERRORS.items() if learner in grid
-    }
+    numbers = {key(name): kit.Number.mean(grid[each].dropna()) for each, key in ERRORS.items() if each in grid}
     pairs = {key: (learner, "kernel") for learner, key in DIFFERENCES.items()}
     pairs |= {key: ("linearized", learner) for learner, key in GAINS.items()}
     for key, (one, other) in pairs.items():
-        if one in grid and other in grid:
+        if {one, other} <= set(grid):
             difference = (grid[one] - grid[other]).dropna()
-            number, joint = kit.Number.mean(difference), 1 - 0.05 / (len(NETWORKS) * sets)
-            ends = lab.measures.exponents.mean_interval(difference, joint)[1] if number.interval else None
-            numbers[key(name)] = replace(number, details={"joint_interval": list(ends)} if ends else {})
-    numbers[SAMPLES(name)] = kit.Number.exact(float(rows["samples"].max()), rows["seed"].nunique())
-    return numbers
+            numbers[key(name)] = kit.Number.mean(difference, together=len(NETWORKS) * sets)
+    return numbers | {SAMPLES(name): kit.Number.exact(float(rows["samples"].max()), rows["seed"].nunique())}
 
 
 def _learning(rows: kit.Table) -> kit.Numbers:
@@ -200,8 +179,8 @@ def _learning(rows: kit.Table) -> kit.Numbers:
     for arm in kit.split(rows, "learner"):
         counts = arm.rows.groupby("samples")["mistakes"]
         few = [f"{n:g}" for n, part in counts if part.isna().any() or part.min() <= 0 or part.mean() < COUNTABLE]
-        reason = f"mistakes cannot be counted at n = {', '.join(few)}" if few else ""
-        reason = reason if len(counts) > 1 else "a slope needs two sizes n or more"
+        uncounted = kit.fill("mistakes cannot be counted at n = {}", few)
+        reason = uncounted if len(counts) > 1 else "a slope needs two sizes n or more"
         none = kit.Number.none(reason, arm.rows["seed"].nunique())
         numbers[EXPONENTS[arm.value]()] = none if reason else kit.exponent(arm.rows, "error", "samples", "sizes")
     return numbers
@@ -218,23 +197,23 @@ def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
     slopes = {name: numbers.get(EXPONENTS[name]()) for name in ("network", "kernel")}
     laws = [f"{kit.power(slope, 'n')} for the {name}" for name, slope in slopes.items() if slope and slope.interval]
     return kit.sentences(
-        _judge(numbers, kernel, DIFFERENCES, sets, {"below": "better", "above": "worse"}),
-        _judge(numbers, "their own linearizations", GAINS, sets, {"below": "worse", "above": "better"}),
+        _judge(numbers, kernel, DIFFERENCES, sets, better="below"),
+        _judge(numbers, "their own linearizations", GAINS, sets, better="above"),
         f"With n samples, errors go as {kit.joined(laws)}." if len(laws) == len(slopes) else "",
         left_out,
     )
 
 
-def _judge(numbers: kit.Numbers, theory: str, keys: Quantities, sets: Sequence[str], phrases: Mapping[str, str]) -> str:
+def _judge(numbers: kit.Numbers, theory: str, keys: dict[str, kit.Quantity], sets: Sequence[str], better: str) -> str:
     """Networks and sets, grouped by what the joint intervals of their numbers show; three of a group are named."""
+    phrases = {"below": "worse", "above": "worse", better: "better"}
     found: dict[str, list[str]] = {"better": [], "worse": []}
     reach = 0.0
     for learner, name in itertools.product(NETWORKS, sets):
         if number := numbers.get(keys[learner](name)):
-            joint = replace(number, interval=number.details.get("joint_interval"))
-            phrase = kit.compare(joint, 0.0, **phrases, unknown="without an interval")
+            phrase = kit.compare(number.joint, 0.0, **phrases, unknown="without an interval")
             found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
-            reach = max(reach, float(np.ptp(joint.interval or 0.0)) / 2)
+            reach = max(reach, float(np.ptp(number.joint.interval or 0.0)) / 2)
     named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
     parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
     none = "" if found["better"] else "better on no set; "
@@ -250,26 +229,19 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
         return {}
     size = (3.4 if len(sets) > 1 else 5.6, 4.2)
     errors = kit.figures.panels(sets, partial(_draw_errors, numbers), title=question, size=size, sharey=True)
-    figures = {"errors": errors}
-    if sets[0].rows["samples"].nunique() > 1:
-        figures["learning"] = kit.figures.panel_per_arm(
-            [kit.Arm(sets[0].rows, learners, "", title) for title, learners in GROUPS.items()],
-            _draw_curves,
-            title=f"Learning curves on {sets[0].label}",
-            ylabel="test error (share of mistakes)",
-            size=(5.2, 5.0),
-            columns=2,
-            named="{}",
-        )
-    return figures
+    if sets[0].rows["samples"].nunique() < 2:
+        return {"errors": errors}
+    arms = [kit.Arm(sets[0].rows, learners, "", title) for title, learners in GROUPS.items()]
+    texts = {"title": f"Learning curves on {sets[0].label}", "ylabel": "test error (share of mistakes)", "named": "{}"}
+    curves = kit.figures.panel_per_arm(arms, _draw_curves, size=(5.2, 5.0), columns=2, **texts)
+    return {"errors": errors, "learning": curves}
 
 
 def _draw_errors(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.Arm) -> None:
     n, classes = numbers[SAMPLES(arm.value)].value, int(arm.rows["classes"].iloc[0])
     errors = {learner: numbers[key(arm.value)] for learner, key in ERRORS.items() if key(arm.value) in numbers}
-    seeds = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
-    single, colors = [seeds[[learner]].dropna() for learner in errors], [COLORS[learner] for learner in errors]
-    kit.figures.named(ax, [LEARNERS[name] for name in errors], list(errors.values()), colors, seeds=single)
+    rows = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
+    kit.figures.named_with_seeds(ax, errors, {name: rows[[name]].dropna() for name in errors}, LEARNERS, COLORS)
     lab.figures.curves.reference(ax, 1 - 1 / classes, "chance ")
     ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel="test error (share of mistakes)")
     ax.set_xlim(0, 1.08 * (1 - 1 / classes))
@@ -277,9 +249,8 @@ def _draw_errors(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.A
 
 def _draw_curves(ax: kit.Axes, panel: kit.Arm) -> None:
     for learner in panel.value:
-        grid = kit.by_seed(panel.rows[panel.rows["learner"] == learner], "error", "samples")
-        if grid.size:
-            curve = kit.curve(grid.columns, grid, log=True)
+        curve = kit.along(panel.rows[panel.rows["learner"] == learner], "error", "samples", log=True)
+        if curve.x.size:
             label = LEARNERS[learner] + ("" if np.isfinite(curve.middle).all() else " (not at every n)")
             line = {"linestyle": DASHES.get(learner, "-"), "marker": "o", "markersize": 4, "linewidth": 2}
             kit.figures.band(ax, curve, COLORS[learner], label, **line)

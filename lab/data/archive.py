@@ -23,6 +23,11 @@ class Shape:
     features: int
     classes: int
 
+    @property
+    def samples(self) -> int:
+        """Samples of both splits together."""
+        return self.train + self.test
+
 
 #: Archive of Dau et al. 2019 (one feature) and of Bagnall et al. 2018 (several).
 BUNDLED = {
@@ -40,6 +45,11 @@ BUNDLED = {
 def is_installed() -> bool:
     """Whether aeon is there; it is not imported for that."""
     return importlib.util.find_spec("aeon") is not None
+
+
+def missing(name: str) -> str | None:
+    """What has to be installed for a set, as a sentence without its end; None where nothing has to be."""
+    return f"{name} needs {INSTALL}" if name in BUNDLED and not is_installed() else None
 
 
 def path(name: str) -> Path:

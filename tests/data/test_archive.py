@@ -17,6 +17,7 @@ def test_the_files_of_a_set_lie_where_aeon_is(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "aeon", raising=False)
     assert archive.is_installed()
+    assert archive.missing("GunPoint") is None
     assert archive.path("GunPoint") == place / "GunPoint_TRAIN.ts"
     with pytest.raises(LabError, match="a set that the installed aeon ships"):
         archive.path("ArrowHead")
@@ -25,6 +26,8 @@ def test_the_files_of_a_set_lie_where_aeon_is(tmp_path, monkeypatch):
 def test_without_aeon_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(archive.importlib.util, "find_spec", lambda name: None)
     assert not archive.is_installed()
+    assert archive.missing("GunPoint") == "GunPoint needs pip install 'lazylab[data]'"
+    assert archive.missing("digits") is None
     with pytest.raises(LabError, match=r"aeon is not installed. Fix: pip install 'lazylab\[data\]'"):
         archive.path("GunPoint")
 

@@ -14,6 +14,7 @@ def test_sizes_are_those_of_the_set(name):
     found = shape(name)
     assert (found.train + found.test, found.length, found.features) == data.series.shape
     assert (found.train, found.classes) == (data.train, len(data.classes))
+    assert found.samples == len(data.series)
 
 
 def test_a_file_is_read_for_its_sizes(tmp_path):

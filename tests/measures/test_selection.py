@@ -10,7 +10,7 @@ from lab.data import digits
 from lab.data.labelled import shorten
 from lab.errors import LabError
 from lab.measures.selection.catalogue import LABELS, NETWORKS, learning_cost
-from lab.measures.selection.choice import resample, select
+from lab.measures.selection.choice import choose, resample, select
 from lab.measures.selection.learners import LEARNERS, Budget, Candidates, candidates, stopped_network
 from lab.tasks.task import split
 from tests.tolerances import EXACT, relative
@@ -59,6 +59,11 @@ def test_the_choice_is_by_validation_then_by_squares():
     outputs = np.array([[-1.0, 1.0, -1.0, 1.0], [0.5, 1.0, -1.0, -1.0], [0.9, 1.0, -1.0, -1.0]])[:, :, None]
     chosen = select(Candidates([1, 3, 5], outputs, "neighbours"), targets, 3)
     assert (chosen.validation.tolist(), chosen.test.tolist(), chosen.best) == ([1, 0, 0], [0, 1, 1], 2)
+    assert {name: values.tolist() for name, values in chosen.arrays().items()} == {
+        "values": [1, 3, 5],
+        "validation": [1, 0, 0],
+        "test": [0, 1, 1],
+    }
     assert chosen.summary() == {
         "error": 1.0,
         "mistakes": 1,
@@ -73,6 +78,14 @@ def test_the_choice_is_by_validation_then_by_squares():
     assert select(Candidates([1, 3, 5], outputs, "neighbours"), targets, 3).best == 1
     with pytest.raises(LabError, match="validation"):
         select(Candidates([1, 3, 5], outputs, "neighbours"), targets, 0)
+
+
+def test_a_learner_chooses_among_its_candidates_by_the_first_held_out_samples():
+    task = made_up()
+    chosen = choose("neighbours", task, 4, BUDGET)
+    expected = select(candidates("neighbours", task, BUDGET), task.test_split[1], 4)
+    assert chosen.summary() == expected.summary()
+    assert chosen.sizes == (4, 6)
 
 
 def test_a_learner_that_diverged_has_no_choice():

@@ -11,7 +11,7 @@ from lab.data.labelled import Labelled, shorten
 from lab.errors import check_integer
 from lab.measures.classification import mistakes
 from lab.measures.selection.catalogue import learnt
-from lab.measures.selection.learners import Candidates
+from lab.measures.selection.learners import Budget, Candidates, candidates
 from lab.tasks.files import prepare
 from lab.tasks.task import SequenceTask, split
 
@@ -37,6 +37,10 @@ class Selection:
     test: NDArray[np.int64]
     sizes: tuple[int, int]
     best: int | None
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Values of the candidates, and their mistakes."""
+        return {"values": np.array(self.found.values), "validation": self.validation, "test": self.test}
 
     def summary(self) -> dict[str, float | str | bool | None]:
         """Shares of mistakes of the chosen candidate, its value, and whether it is the first or last one."""
@@ -98,3 +102,8 @@ def select(found: Candidates, targets: ArrayLike, validation: int) -> Selection:
     squares = np.nan_to_num(np.square(chosen - known).mean((1, 2)), nan=np.inf)
     best = int(np.lexsort((squares, counts))[0]) if found.diverged_at is None else None
     return Selection(found, counts, mistakes(tested, unseen), (len(known), len(unseen)), best)
+
+
+def choose(name: str, task: SequenceTask, validation: int, budget: Budget) -> Selection:
+    """What the learner of this name chooses on a task by the first ``validation`` held-out samples; see `select`."""
+    return select(candidates(name, task, budget), task.test_split[1], validation)
