@@ -27,45 +27,41 @@ from annotated_types import Ge
 
 import lab
 from comparisons import kit
-from lab.costs import eigenvectors, training_step
+from lab.costs import population_fit
 from lab.errors import refuse
 
 if TYPE_CHECKING:
     from lab.figures.growth import Series
     from lab.measures.growth import Grown
-    from lab.measures.hardness import Case
 
 question = "What can random features not do, and what does a network that moves its features do instead?"
 asked_by = "R3 [Yehudai, Shamir]"
 version = 1
 
-LEARNERS = {
-    "features": "random features, width of the network",
-    "features_infinite": "random features, infinitely many",
-    "kernel": "tangent kernel, infinite width",
-    "network_w": "network, W alone, α = 1 (the paper's)",
-    "network_wb": "network, W and B, small α",
-    "network": "network, W, A and B, small α",
-}
-NETWORKS = ("network", "network_wb", "network_w")
-COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}  # the others are networks
+LEARNERS = lab.measures.validation.catalogue.LABELS
+NETWORKS = lab.measures.validation.catalogue.NETWORKS
+COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}
+COLORS |= dict.fromkeys(NETWORKS, "#0072B2")
 TARGETS = {"neuron": "one neuron", "wave": "wave of shifted ReLUs, its kinks ∝ 1/√d apart"}
 POINTS = 40  # numbers of features, log-spaced, at which a cell keeps its error
 
 LEAST = "r*·max|u|, u by least squares with r* features"
 WIDE = "R·max|u| for all features, u as small as ridge regression makes it at that error (verdicts judge by it)"
-SLOPE = "Slope on {{}} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
+SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
-ON = {"d": "d", "log_d": "log d"}
 MOST = "r* at dimension d, geometric mean over seeds. None where some seed needs more features than were tried."
 FEATURES = kit.Quantity("features", meaning=MOST)
-SLOPES = {
-    "product": kit.family("log_coefficient_slope", template=SLOPE.format(LEAST), meanings=ON),
-    "wide_product": kit.family("wide_coefficient_slope", template=SLOPE.format(WIDE), meanings=ON),
-}
-BETTER = {
-    "product": kit.Quantity("aic_difference", meaning=AIC.format(LEAST)),
-    "wide_product": kit.Quantity("wide_aic_difference", meaning=AIC.format(WIDE)),
+LAWS = {  # by the columns of a product, and by what `lab.measures.growth` fits
+    "product": {
+        "rate": kit.Quantity("log_coefficient_slope", "d", meaning=SLOPE.format("d", LEAST)),
+        "power": kit.Quantity("log_coefficient_slope", "log_d", meaning=SLOPE.format("log d", LEAST)),
+        "aic_difference": kit.Quantity("aic_difference", meaning=AIC.format(LEAST)),
+    },
+    "wide_product": {
+        "rate": kit.Quantity("wide_coefficient_slope", "d", meaning=SLOPE.format("d", WIDE)),
+        "power": kit.Quantity("wide_coefficient_slope", "log_d", meaning=SLOPE.format("log d", WIDE)),
+        "aic_difference": kit.Quantity("wide_aic_difference", meaning=AIC.format(WIDE)),
+    },
 }
 ERRORS = kit.family("error", template="Test error, geometric mean: {}.", meanings=LEARNERS)
 RATIO = "error.network over the test error of another learner, paired by seed, geometric mean: {}."
@@ -157,103 +153,102 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def cost(cell: Cell) -> kit.Cost:
-    """Gram matrix (200 flops an entry), its factors and eigenvectors; or three networks under descent."""
+    """That of one fit, or of three networks under descent."""
     if isinstance(cell, Population):
-        entries = cell.features**2
-        return kit.Cost(200.0 * entries, 8.0 * 6 * entries) + eigenvectors(cell.features)
-    held = 3 * cell.samples + cell.test
-    work = len(NETWORKS) * cell.steps * training_step(cell.samples, cell.length, cell.width)
-    return work.holding(8.0 * (held * cell.length * cell.width + 4 * cell.width**2 + held * cell.samples))
+        return population_fit(cell.features)
+    sizes = kit.pick(cell, "samples", "test", "length", "width", "steps")
+    return lab.measures.validation.catalogue.learning_cost(**sizes)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """One least-squares fit in the population, for every number of features; or all learners on one draw of samples."""
-    return _fit(cell) if isinstance(cell, Population) else _learn(cell)
+    row, arrays = _fit(cell) if isinstance(cell, Population) else _learn(cell)
+    return {**kit.pick(cell, "part", "target", "dimension", "seed"), **row}, arrays
 
 
 def _fit(cell: Population) -> kit.Measured:
     hardness, population = lab.measures.hardness, lab.measures.population
     target = hardness.target(cell.target, cell.dimension, bias=cell.bias, spacing=cell.wave_spacing)
     neurons = population.random_neurons(cell.features, cell.dimension, bias_spread=cell.bias_spread, seed=cell.seed)
-    fit, affine, reasons = population.PopulationFit(neurons, target), target.affine_error, []
-    row: kit.Row = {**kit.pick(cell, "part", "target", "dimension", "seed"), "limit": cell.features}
-    row |= {"affine_error": affine, "error_at_limit": float(fit.errors[-1] / affine), "diverged": False}
-    for case in hardness.cases(cell.target, cell.tolerances):
-        price = hardness.price(fit, case)
-        row |= {case.column(name): getattr(price, name, None) for name in ("features", *SLOPES)}
-        reasons += [] if price else [f"{case.column('features')}: right censored at {cell.features}"]
+    fit = population.PopulationFit(neurons, target)
+    errors = fit.errors / target.affine_error
+    row: kit.Row = {"limit": cell.features, "affine_error": target.affine_error, "error_at_limit": float(errors[-1])}
+    row |= {"diverged": False, **hardness.prices(fit, hardness.cases(cell.target, cell.tolerances))}
     counts = np.unique(np.geomspace(1, cell.features, POINTS).round().astype(int))
-    return {**row, "reasons": "; ".join(reasons)}, {"counts": counts, "errors": fit.errors[counts - 1] / affine}
+    return row, {"counts": counts, "errors": errors[counts - 1]}
 
 
 def _learn(cell: Sampled) -> kit.Measured:
-    validation, n, descent = lab.measures.validation, cell.samples, lab.Descent(cell.steps, cell.critical_fraction)
+    n, descent = cell.samples, lab.Descent(cell.steps, cell.critical_fraction)
     task = lab.tasks.neuron_of_sequence(n, n + cell.test, **kit.pick(cell, "length", "dimension", "bias", "seed"))
-    affine, linear = validation.affine_error(task, n), validation.linear_errors(task, cell.width, cell.seed, n)
-    networks = validation.network_errors(task, cell.width, cell.alpha, cell.seed, descent, n)
-    errors = {**linear, **{name: found.error for name, found in networks.items()}}
-    row: kit.Row = {f"error_{name}": kit.ratio(error, affine) for name, error in errors.items()}
-    reasons = "; ".join(f"error_{name}: diverged" for name, error in errors.items() if error is None)
-    for name, found in networks.items():
-        row |= {f"stopped_at_{name}": found.step, f"motion_{name}": found.motion}
-        row |= {f"train_error_{name}": found.train_error}
-    row |= {"affine_error": affine, "diverged": bool(reasons), "reasons": reasons}
-    start = kit.pick(cell, "part", "target", "dimension", "seed")
-    return {**start, **row}, {name: found.curve for name, found in networks.items()}
-
-
-def _grow(rows: kit.Table, case: Case, quantity: str) -> Grown:
-    grid = kit.by_seed(rows[rows["target"] == case.target], case.column(quantity), "dimension")
-    return lab.measures.growth.fit_where_known(grid.columns, grid)
+    found = lab.measures.validation.learners.learn(task, cell.width, cell.alpha, cell.seed, descent, validation=n)
+    return {**found.summary()}, {**found.curves()}
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Features and slopes of every case, errors of every learner, and a verdict on all three parts of the question."""
+    cases, samples = _cases(table), table[table["part"] == "samples"]
+    numbers = _errors(samples)
+    for case in cases:
+        numbers |= case.keyed(_features(case) | _laws(case))
+    return kit.Conclusion(numbers, verdict(numbers, cases))
+
+
+def _cases(table: kit.Table) -> list[kit.Arm]:
+    """Each case with the rows of its target."""
+    fits = table[table["part"] == "population"]
+    return [
+        kit.Arm(fits[fits["target"] == case.target], case, case.name if place else "", case.label)
+        for place, case in enumerate(lab.measures.hardness.read_cases(table, "features"))
+    ]
+
+
+def _features(case: kit.Arm) -> kit.Numbers:
+    """Features needed at each dimension."""
     numbers: kit.Numbers = {}
-    fits, cases = table[table["part"] == "population"], lab.measures.hardness.read_cases(table, "features")
-    for place, case in enumerate(cases):
-        arm, rows = case.name if place else "", fits[fits["target"] == case.target]
-        for d, own in rows.groupby(rows["dimension"].astype(int)):
-            counts = own[case.column("features")]
-            marks = ["right" if gone else None for gone in counts.isna()]
-            numbers[FEATURES(d, arm=arm)] = kit.threshold(kit.read_thresholds(counts.fillna(own["limit"]), marks))
-        for name, keys in SLOPES.items():
-            grown, found = _grow(fits, case, name), [kit.Number.none("")] * 3
-            if grown.fit is not None:
-                details = {"dimensions": grown.places.astype(int).tolist()}
-                samples = grown.fit.rate, grown.fit.power, grown.fit.aic_difference
-                found = [replace(kit.Number.mean(sample), details=details) for sample in samples]
-            for key, number in zip((*keys.values(), BETTER[name]), found, strict=True):
-                numbers[key(arm=arm)] = replace(number, reason=grown.reason)
-    numbers |= _errors(table[table["part"] == "samples"])
-    return kit.Conclusion(numbers, verdict(numbers, cases, sorted(fits["dimension"].unique())))
+    for d, rows in case.rows.groupby(case.rows["dimension"].astype(int)):
+        counts = rows[case.value.column("features")]
+        marks = ["right" if gone else None for gone in counts.isna()]
+        numbers[FEATURES(d)] = kit.threshold(kit.read_thresholds(counts.fillna(rows["limit"]), marks))
+    return numbers
+
+
+def _laws(case: kit.Arm) -> kit.Numbers:
+    """Both laws of both products, averaged over seeds."""
+    numbers: kit.Numbers = {}
+    for product, keys in LAWS.items():
+        grown = _grow(case, product)
+        for law, key in keys.items():
+            number = kit.Number.mean(getattr(grown.fit, law)) if grown.fit else kit.Number.none("")
+            details = {"dimensions": grown.places.astype(int).tolist()} if grown.fit else {}
+            numbers[key()] = replace(number, reason=grown.reason, details=details)
+    return numbers
+
+
+def _grow(case: kit.Arm, quantity: str) -> Grown:
+    grid = kit.by_seed(case.rows, case.value.column(quantity), "dimension")
+    return lab.measures.growth.fit_where_known(grid.columns, grid)
 
 
 def _errors(rows: kit.Table) -> kit.Numbers:
     """Errors, motions and ratios of errors, geometric means over the runs that did not diverge."""
-    columns = {key: f"error_{name}" for name, key in ERRORS.items()}
-    columns |= {key: f"motion_{name}" for name, key in MOTIONS.items()}
-    none = np.full(len(rows), np.nan)
-    values = {key: np.asarray(rows.get(column, none), dtype=np.float64) for key, column in columns.items()}
-    values |= {key: values[ERRORS["network"]] / values[ERRORS[name]] for name, key in RATIOS.items()}
-    numbers: kit.Numbers = {}
-    for key, sample in values.items():
-        kept = sample[np.isfinite(sample)]
-        lost = f"without {len(sample) - len(kept)} diverged runs" if len(kept) < len(sample) else None
-        missing = kit.Number.none("no run, or none that did not diverge", len(sample))
-        numbers[key()] = replace(kit.Number.geometric(kept), reason=lost) if len(kept) else missing
-    return numbers
+    rows = rows.reindex(columns=[f"{what}_{name}" for what in ("error", "motion") for name in LEARNERS]).astype(float)
+    values = {key: rows[f"error_{name}"] for name, key in ERRORS.items()}
+    values |= {key: rows[f"motion_{name}"] for name, key in MOTIONS.items()}
+    values |= {key: rows["error_network"] / rows[f"error_{name}"] for name, key in RATIOS.items()}
+    return {key(): kit.over_finite(sample) for key, sample in values.items()}
 
 
-def verdict(numbers: kit.Numbers, cases: Sequence[Case], dimensions: Sequence[int]) -> str:
+def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
     """What one neuron costs random features, then the hard cases, then the learners."""
     start = "For one neuron of d inputs the cost of random features (count times largest coefficient) grows"
     sentences = [f"{start} {_law(numbers, '')}." if cases else "Nothing was fitted in the population."]
     for case in cases[1:]:
+        dimensions = sorted(case.rows["dimension"].astype(int).unique())
         beyond = [d for d in dimensions if numbers[FEATURES(d, arm=case.name)].value is None]
-        if case.tolerance is None and beyond:
+        if case.value.tolerance is None and beyond:
             sentences.append(f"The theorem's accuracy is out of reach from d = {beyond[0]} on.")
-        if case.target == "wave":
+        if case.value.target == "wave":
             sentences.append(f"For a wave of shifted ReLUs it grows {_law(numbers, case.name)}.")
     network = numbers[ERRORS["network"]()]
     if network.value is None:
@@ -265,13 +260,13 @@ def verdict(numbers: kit.Numbers, cases: Sequence[Case], dimensions: Sequence[in
 
 def _law(numbers: kit.Numbers, arm: str) -> str:
     """Which of two laws the AIC difference of the smaller product shows."""
-    aic = numbers[BETTER["wide_product"](arm=arm)]
-    rate, slope = (numbers[key(arm=arm)] for key in SLOPES["wide_product"].values())
+    rate, slope, aic = (numbers[key(arm=arm)] for key in LAWS["wide_product"].values())
+    if aic.value is None:
+        return f"by an unknown law ({aic.reason})"
     power, exponential = f"as {kit.power(slope, 'd')}", f"exponentially, with rate {kit.format_number(rate)} per input"
-    either = f"{power} or {exponential}: which of them "
-    unknown = f"{either}needs three seeds" if aic.value is not None else f"by an unknown law ({aic.reason})"
-    around = f"{either}is not visible at this size"
-    return kit.compare(aic, 0.0, below=f"{power}, not exponentially", above=exponential, around=around, unknown=unknown)
+    either, size = f"{power} or {exponential}: which of them", "is not visible at this size"
+    phrases = {"below": f"{power}, not exponentially", "above": exponential}
+    return kit.compare(aic, 0.0, **phrases, around=f"{either} {size}", unknown=f"{either} needs three seeds")
 
 
 def _compare(numbers: kit.Numbers, learner: str) -> str:
@@ -284,7 +279,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     fits, samples = (results.table[results.table["part"] == part] for part in ("population", "samples"))
     figures: kit.Figures = {}
     if len(fits):
-        figures["growth"] = _draw_growth(fits)
+        figures["growth"] = _draw_growth(_cases(results.table))
         figures["errors"] = kit.figures.panel_per_arm(
             kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS),
             partial(_draw_errors, results),
@@ -301,17 +296,17 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     return figures
 
 
-def _draw_growth(fits: kit.Table) -> kit.Figure:
+def _draw_growth(cases: Sequence[kit.Arm]) -> kit.Figure:
     rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
-    cases = lab.measures.hardness.read_cases(fits, "features")
-    shown = {label: [_series(fits, name, case) for case in cases] for name, label in rows.items()}
-    title, ticks = "What random features pay for one neuron, as the dimension grows", np.unique(fits["dimension"])
+    shown = {label: [_series(case, name) for case in cases] for name, label in rows.items()}
+    ticks = np.unique(np.concatenate([case.rows["dimension"] for case in cases]))
+    title = "What random features pay for one neuron, as the dimension grows"
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 
-def _series(fits: kit.Table, quantity: str, case: Case) -> Series:
+def _series(case: kit.Arm, quantity: str) -> Series:
     """A quantity of a case as it is drawn; the legend names the first dimension out of reach."""
-    grown = _grow(fits, case, quantity)
+    grown = _grow(case, quantity)
     curve, beyond = kit.curve(grown.places, grown.values, log=True), grown.left_out
     label = case.label + (f" (out of reach at d = {beyond[0]:g})" if len(beyond) else "")
     lines = [grown.fit.line(log=log) if grown.fit else None for log in (False, True)]
@@ -330,9 +325,8 @@ def _draw_errors(results: kit.Results, ax: kit.Axes, panel: kit.Arm) -> None:
 
 def _draw_learners(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, samples: kit.Table) -> None:
     found = {name: numbers[key()] for name, key in ERRORS.items() if numbers[key()].value is not None}
-    colors = [COLORS.get(name, lab.figures.style.NETWORK.color) for name in found]
-    shown = {"seeds": [samples[f"error_{name}"].astype(float).dropna() for name in found], "show_values": True}
-    kit.figures.named(ax, [LEARNERS[name] for name in found], list(found.values()), colors, **shown)
+    seeds = {name: samples[f"error_{name}"].astype(float).dropna() for name in found}
+    kit.figures.named_with_seeds(ax, found, seeds, LEARNERS, COLORS, show_values=True)
     lab.figures.estimates.plain_log_axis(ax)
     lab.figures.curves.reference(ax, 1, " best affine\n predictor", beside="right")
     ax.set_xlabel("test error (in units of the best affine predictor's)")

@@ -147,3 +147,9 @@ def tangent_kernel(rows: int, columns: int, outputs: int, length: int, width: in
 def eigenvectors(size: int) -> Cost:
     """All eigenvalues and eigenvectors of a symmetric matrix, or its singular vectors."""
     return Cost(EIGEN * size**3)
+
+
+def population_fit(features: int) -> Cost:
+    """Least squares over all Gaussian inputs: a Gram matrix in closed form, its factors and eigenvectors."""
+    entries = features**2
+    return Cost(200.0 * entries, 8.0 * 6 * entries) + eigenvectors(features)

@@ -163,3 +163,9 @@ def test_a_convolution_step_prices_the_products_of_forward_and_backward_pass():
     image, smaller = torch.zeros(samples, 1, 3, 4).double(), torch.zeros(samples, channels, 2, 2).double()
     multiply_adds = first(image).numel() * 9 + second(smaller).numel() * 9 * channels  # 12 places, then 4
     assert costs.convolution_step(samples, channels, places).flops == pytest.approx(8 * 3 * 2 * multiply_adds)
+
+
+def test_a_population_fit_holds_six_matrices_and_takes_the_cube_of_its_features():
+    assert costs.population_fit(100).bytes == 6 * 8 * 100**2
+    ratio = costs.population_fit(10**5).flops / costs.population_fit(10**4).flops
+    assert ratio == pytest.approx(1000, rel=0.01)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -132,3 +132,14 @@ def price(fit: PopulationFit, case: Case) -> Price | None:
     small = fit.small_coefficients(error)
     wide = None if small is None else len(fit.errors) * norm * float(np.abs(small).max())
     return Price(count, count * norm * float(np.abs(fit.coefficients(count)).max()), wide)
+
+
+def prices(fit: PopulationFit, cases: Iterable[Case]) -> dict[str, float | str | None]:
+    """What cases of the fitted target cost, by `Case.column`; "reasons" has those that all features are too few for."""
+    row: dict[str, float | str | None] = {}
+    reasons = []
+    for case in cases:
+        found = price(fit, case)
+        row |= {case.column(entry.name): getattr(found, entry.name, None) for entry in fields(Price)}
+        reasons += [] if found else [f"{case.column('features')}: right censored at {len(fit.errors)}"]
+    return {**row, "reasons": "; ".join(reasons)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.hardness import THEOREM, cases, neuron, price, read_cases, target, wave
+from lab.measures.hardness import THEOREM, cases, neuron, price, prices, read_cases, target, wave
 from lab.measures.population import PopulationFit, random_neurons, single_neuron
 
 
@@ -52,7 +52,12 @@ def test_the_theorems_accuracy_is_absolute():
 
 
 def test_what_is_out_of_reach_has_no_price():
-    assert price(fitted(12), wave(1e-6)) is None
+    fit = fitted(12)
+    assert price(fit, wave(1e-6)) is None
+    row = prices(fit, [neuron(0.9), wave(1e-6)])
+    assert row["wide_product_neuron_90"] == price(fit, neuron(0.9)).wide_product
+    assert (row["features_wave"], row["product_wave"]) == (None, None)
+    assert row["reasons"] == "features_wave: right censored at 48"
 
 
 def test_kinks_of_the_wave_come_closer_with_the_dimension():

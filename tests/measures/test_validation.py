@@ -7,11 +7,13 @@ from sklearn.linear_model import LinearRegression
 
 import lab
 from lab.errors import LabError
-from lab.measures.validation import (
+from lab.measures.validation.catalogue import LABELS, NETWORKS, learning_cost
+from lab.measures.validation.learners import (
     PENALTIES,
     affine_error,
     features_error,
     infinite_error,
+    learn,
     linear_errors,
     network_errors,
     split_errors,
@@ -94,7 +96,7 @@ def test_a_network_stops_where_its_validation_error_is_smallest(task):
 def test_the_three_networks_are_stopped_alike(task):
     descent = lab.Descent(30, 0.2)
     found = network_errors(task, 12, 0.1, 0, descent, N)
-    assert list(found) == ["network", "network_wb", "network_w"]
+    assert tuple(found) == NETWORKS
     single = {"seed": 0, "dtype": torch.float32}
     starts = {
         "network": lab.Scaled(network(task, ("W", "A", "B"), dtype=torch.float32), 0.1),
@@ -109,3 +111,27 @@ def test_a_network_that_diverges_has_no_error(task):
     found = stop_early(lab.Scaled(network(task, ("W", "A", "B")), 1.0), task, lab.Descent(200, 50.0), N)
     assert (found.error, found.step, found.motion, found.train_error) == (None, None, None, None)
     assert found.curve.shape[0] == 3
+
+
+def test_all_learners_of_the_catalogue_in_units_of_the_affine_predictor(task):
+    found = learn(task, 12, 0.1, 0, lab.Descent(30, 0.2), N)
+    row = found.summary()
+    assert {f"error_{name}" for name in LABELS} == {name for name in row if name.startswith("error_")}
+    assert row["error_kernel"] == linear_errors(task, 12, 0, N)["kernel"] / affine_error(task, N)
+    assert row["error_network"] == found.networks["network"].error / row["affine_error"]
+    assert (row["diverged"], row["reasons"]) == (False, "")
+    assert set(found.curves()) == set(NETWORKS)
+
+
+def test_a_network_that_diverges_is_named_and_loses_nothing_else(task):
+    row = learn(task, 12, 0.1, 0, lab.Descent(200, 50.0), N).summary()
+    assert (row["error_network"], row["motion_network"], row["diverged"]) == (None, None, True)
+    assert "error_network: diverged" in row["reasons"]
+    assert row["error_kernel"] > 0
+
+
+def test_the_cost_of_learning_grows_with_steps_and_width():
+    sizes = {"samples": 24, "test": 30, "length": 2, "width": 64, "steps": 20}
+    cost = learning_cost(**sizes)
+    assert learning_cost(**sizes | {"steps": 40}).flops == pytest.approx(2 * cost.flops)
+    assert learning_cost(**sizes | {"width": 640}).bytes > 10 * cost.bytes

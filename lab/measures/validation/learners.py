@@ -1,8 +1,4 @@
-"""Test errors of learners that choose one thing by validation: a ridge penalty, or when to stop.
-
-The test split of a task holds both kinds of samples: the first ``validation`` of them choose, the others test. All
-errors are mean squares over samples and outputs.
-"""
+"""Test errors of the learners that `lab.measures.validation.catalogue` describes."""
 
 from __future__ import annotations
 
@@ -147,9 +143,7 @@ def network_errors(
     Returns
     -------
     dict
-        "network": W, A and B are trained, in the "ntk" parametrization at scale α; the smaller α, the further features
-        move. "network_wb": W and B alike; it sees each input only through fixed random features A x_t and cannot turn
-        them. "network_w": W alone, at α = 1 in the paper's parametrization.
+        By the names of `catalogue.NETWORKS`; α is the scale of those in the "ntk" parametrization.
     """
     kinds = {"network": ("WAB", "ntk", alpha), "network_wb": ("WB", "ntk", alpha), "network_w": ("W", "paper", 1.0)}
     found = {}
@@ -158,6 +152,56 @@ def network_errors(
         start = Scaled(ElmanRNN.like(task, width, **choices), scale)
         found[name] = stop_early(start, task, descent, validation)
     return found
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What all learners make of the same samples.
+
+    Attributes
+    ----------
+    affine
+        Test error of the affine predictor, the unit of the errors in `summary`.
+    linear
+        Test errors of what is linear in its weights, by name.
+    networks
+        Networks where they were stopped, by name.
+    """
+
+    affine: float
+    linear: dict[str, float]
+    networks: dict[str, Stopped]
+
+    def summary(self) -> dict[str, float | str | bool | None]:
+        """Relative test errors by column, where networks stopped and how far they had gone, and which ones diverged."""
+        errors = {**self.linear, **{name: found.error for name, found in self.networks.items()}}
+        row: dict[str, float | str | bool | None] = {
+            f"error_{name}": self._share(each) for name, each in errors.items()
+        }
+        for name, found in self.networks.items():
+            row |= {f"stopped_at_{name}": found.step, f"motion_{name}": found.motion}
+            row |= {f"train_error_{name}": found.train_error}
+        lost = [name for name, error in errors.items() if error is None]
+        reasons = "; ".join(f"error_{name}: diverged" for name in lost)
+        return {**row, "affine_error": self.affine, "diverged": bool(lost), "reasons": reasons}
+
+    def curves(self) -> dict[str, Array]:
+        """The curves of the networks by name; see `Stopped`."""
+        return {name: found.curve for name, found in self.networks.items()}
+
+    def _share(self, error: float | None) -> float | None:
+        """An error in units of the affine predictor's; None where it is missing or not finite."""
+        share = error / self.affine if error is not None and self.affine else None
+        return share if share is not None and np.isfinite(share) else None
+
+
+def learn(task: Task, width: int, alpha: float, seed: int, descent: Descent, validation: int) -> Learnt:
+    """All learners of the catalogue on one task; parameters as for `linear_errors` and `network_errors`."""
+    return Learnt(
+        affine_error(task, validation),
+        linear_errors(task, width, seed, validation),
+        network_errors(task, width, alpha, seed, descent, validation),
+    )
 
 
 def _inputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,40 @@
+"""The learners by name, and what they cost. Pure arithmetic: no torch here.
+
+"features" is a network whose output layer alone is trained, by ridge regression; "features_infinite" is the same at
+infinite width, and "kernel" ridge regression on the tangent kernel of W, A and B there. Networks are centred at
+initialization and stopped early. Those with a small scale α are in the "ntk" parametrization; the smaller α, the
+further features move. "network_wb" sees each input only through fixed random features A x_t and cannot turn them.
+"network_w" has α = 1 and the paper's parametrization.
+"""
+
+from __future__ import annotations
+
+from lab.costs import Cost, training_step
+
+#: What each learner is, in a few words.
+LABELS = {
+    "features": "random features, width of the network",
+    "features_infinite": "random features, infinitely many",
+    "kernel": "tangent kernel, infinite width",
+    "network_w": "network, W alone, α = 1 (the paper's)",
+    "network_wb": "network, W and B, small α",
+    "network": "network, W, A and B, small α",
+}
+NETWORKS = ("network", "network_wb", "network_w")  #: those that descend
+
+_ITEM = 8  # bytes of a float64
+
+
+def learning_cost(*, samples: int, test: int, length: int, width: int, steps: int) -> Cost:
+    """Cost of all learners: flops of the descents; bytes of states, weights and kernels.
+
+    Parameters
+    ----------
+    samples, test, length
+        Training samples n, as many for validation, test samples, time steps.
+    width, steps
+        m, and the gradient steps of each descent.
+    """
+    held = 3 * samples + test
+    work = len(NETWORKS) * steps * training_step(samples, length, width)
+    return work.holding(float(_ITEM) * (held * length * width + 4 * width**2 + held * samples))
