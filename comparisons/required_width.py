@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import numpy as np
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MultipleOf
 
 import lab
 from comparisons import kit
-from lab.errors import check_integer, refuse
+from lab.errors import check_integer
 
 question = "Which degree has the polynomial in n, L, 1/δ and 1/ε that the width really needs?"
 asked_by = "R1, R3"
@@ -91,7 +91,7 @@ class Settings(kit.ladders.LadderSettings):
     separations: Annotated[Values[Separation], kit.doc("δ of pairs, at most 1, for train.")] = (0.1, 0.2, 0.4, 0.7, 1.0)
     lazy_separations: Annotated[Values[Separation], kit.doc("δ of pairs, for lazy.")] = (0.4, 0.55, 0.75, 1.0)
     accuracies: Annotated[Values[kit.Share], kit.doc("ε; targets are ±1.")] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    base_samples: Annotated[Two, kit.doc("n (even) where it does not vary.")] = 8
+    base_samples: Annotated[Two, MultipleOf(2), kit.doc("n where it does not vary, even for the sake of pairs.")] = 8
     base_length: Annotated[Two, kit.doc("L where it does not vary.")] = 4
     base_accuracy: Annotated[kit.Share, kit.doc("ε where it does not vary.")] = 0.1
     features: Annotated[Two, kit.doc("p.")] = 8
@@ -101,13 +101,11 @@ class Settings(kit.ladders.LadderSettings):
     lazy_widest: Annotated[kit.Count, kit.doc("Upper end of the ladders, for lazy.")] = 1024
 
     def check(self) -> None:
-        """Refuse more digits than there are, an odd number of paired samples, and ladders without widths."""
+        """Refuse more digits than there are, and ladders without widths."""
         super().check()
         counts = {"samples": self.samples, "lazy_samples": self.lazy_samples, "base_samples": (self.base_samples,)}
         for name, values in counts.items():
             kit.tasks.check_task(self.task, max(values, default=2), name)
-        if self.base_samples % 2:
-            refuse("base_samples", self.base_samples, "an even number", "the separation is measured on pairs")
         check_integer("lazy_widest", self.lazy_widest, self.lazy_narrowest)
 
 
@@ -138,6 +136,7 @@ def cells(settings: Settings) -> list[Cell]:
     """One cell, a whole ladder of widths, for every notion, setting and seed; digits have one length and no pairs."""
     digits = settings.task == "digits"
     length = kit.tasks.SIZES["digits"].length if digits else settings.base_length
+    varied = [each for each in ARGUMENTS.values() if not digits or each.field in ("samples", "accuracy")]
     base = {"samples": [settings.base_samples], "length": [length], "separation": [None]}
     found: list[Cell] = []
     for notion in settings.notions:
@@ -145,9 +144,7 @@ def cells(settings: Settings) -> list[Cell]:
         ends = (settings.lazy_narrowest, settings.lazy_widest) if lazy else (settings.narrowest, settings.widest)
         shared = {"notion": [notion], "narrowest": ends[:1], "widest": ends[1:], **base}
         seeds = range(settings.lazy_seeds if lazy else settings.seeds)
-        for each in ARGUMENTS.values():
-            if digits and each.field in ("length", "separation"):
-                continue
+        for each in varied:
             axes = {**shared, "accuracy": [settings.base_accuracy], each.field: getattr(settings, each.settings[lazy])}
             found += kit.grid(Cell, settings, arm=[each.field], readout=[each.readout], **axes, seed=seeds)
     return found
@@ -202,11 +199,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 def verdict(numbers: kit.Numbers) -> str:
     """Degrees of the last-step loss in words, and what they say of the theory."""
-    found = []
-    for notion, start in {"train": "To train in 9 of 10 seeds", "lazy": "To stay lazy"}.items():
-        keys = {symbol: DEGREES[notion][name]() for name, symbol in SYMBOLS.items() if name != "length.all"}
-        degrees = {symbol: numbers[key] for symbol, key in keys.items() if key in numbers}
-        found.append(kit.clauses(start, _clauses(degrees)))
+    starts = {"train": "To train in 9 of 10 seeds", "lazy": "To stay lazy"}
+    found = [kit.clauses(start, _clauses(numbers, notion)) for notion, start in starts.items()]
     counted = numbers.get(DEGREES["train"]["n"]())
     if counted is not None and counted.value is not None:
         few = "not comparable (an interval needs three seeds) with"
@@ -216,8 +210,10 @@ def verdict(numbers: kit.Numbers) -> str:
     return kit.sentences(*found)
 
 
-def _clauses(degrees: Mapping[str, kit.Number]) -> list[str]:
-    """Degrees by the symbol of their argument: those that are known, not visible, and missing."""
+def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
+    """Degrees of one notion by the symbol of their argument: those that are known, not visible, and missing."""
+    keys = {symbol: DEGREES[notion][name]() for name, symbol in SYMBOLS.items() if name != "length.all"}
+    degrees = {symbol: numbers[key] for symbol, key in keys.items() if key in numbers}
     known = {symbol: degree for symbol, degree in degrees.items() if degree.value is not None}
     powers = [kit.power(degree, f"({symbol})" if "/" in symbol else symbol) for symbol, degree in known.items()]
     flat = [symbol for symbol, degree in known.items() if kit.position(degree, 0.0) == "around"]
@@ -232,44 +228,31 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The widths against each argument, and the ladders behind them for n."""
     widths = kit.figures.panel_per_arm(
         kit.split(results.table, "arm", LABELS),
-        lambda ax, arm: _draw_widths(ax, arm, conclusion.numbers),
+        lambda ax, arm: _draw_widths(ax, arm, conclusion),
         title="Which width is enough to train, and which to stay lazy?",
         ylabel="width m that is enough",
         size=(3.9, 4.9),
         named="against {}",
     )
     arms = [ladders for _, name, ladders in _arms(results.table) if name == "n"]
-    title, size = "The ladders behind the widths, for n training samples", (5.2, 4.6)
     if not arms:
         return {"widths": widths}
-    ladders = kit.figures.panels(arms, lambda ax, arm: _draw_ladders(ax, arm, results), title=title, size=size)
+    title = "The ladders behind the widths, for n training samples"
+    ladders = kit.figures.panels(arms, lambda ax, arm: arm.draw(ax, results, "samples", "n", "arm"), title=title)
     return {"widths": widths, "ladders": ladders}
 
 
-def _draw_widths(ax: kit.Axes, panel: kit.Arm, numbers: Mapping[kit.Key, kit.Number]) -> None:
+def _draw_widths(ax: kit.Axes, panel: kit.Arm, conclusion: kit.Conclusion) -> None:
     """Widths against one argument with their intervals, and the lines of their degrees."""
-    ticks: list[float] = []
+    argument = next(each for each in ARGUMENTS.values() if each.field == panel.value)
     for place, (notion, name, ladders) in enumerate(_arms(panel.rows)):
-        argument, degree = ARGUMENTS[name], numbers[DEGREES[notion][name]()]
+        degree = conclusion.numbers[DEGREES[notion][name]()]
         settings = ladders.rows.drop_duplicates(argument.field)
         x = argument.values(settings).tolist()
-        found = [numbers[WIDTHS[notion][name](value)] for value in settings[argument.field]]
-        (what, color), last = DRAWN[notion], argument.readout == "last"
+        found = [conclusion.numbers[WIDTHS[notion][name](value)] for value in settings[argument.field]]
+        (what, color), last = DRAWN[notion], ARGUMENTS[name].readout == "last"
         what = what if last else f"{what}, loss over all steps"
         kit.figures.degree(ax, x, found, degree, color, what, filled=last, shift=1.02 ** (2 * place - 1))
-        ticks += x
-    lab.figures.curves.ticks_at(ax, ticks)
+    lab.figures.curves.ticks_at(ax, argument.values(panel.rows).tolist())
     if panel.value == "samples":
         lab.figures.curves.law(ax, np.sqrt, "counting weights, m² = n")
-
-
-def _draw_ladders(ax: kit.Axes, ladders: kit.widths.Ladders, results: kit.Results) -> None:
-    """For every n: the share of seeds that trained, or the largest gap of every seed, against the width."""
-    curves = {f"n = {n}": part.curves(results, arm="samples", samples=n) for n, part in ladders.split("samples")}
-    if ladders.lazy:
-        lab.figures.curves.bundles(ax, curves, level=results.cells[0]["level"], log=True)
-        ax.set(title="stays lazy: each line is a seed, the level is dashed")
-        ax.set_ylabel("largest test gap (units of RMS(y − f₀))")
-    else:
-        lab.figures.curves.bundles(ax, curves, level=0.9, marker="o")
-        ax.set(title="trains", ylabel="share of tried seeds that reached mse < ε")

@@ -1,7 +1,7 @@
 """Typed values from plain ones: one reader of annotations for settings from Python, TOML and flags, and for cells.
 
 An annotation names a type and, in `typing.Annotated`, constraints of `annotated_types` (`Ge`, `Gt`, `Le`, `Lt`,
-`Interval`) and the two below. `fit` returns the value as that type, or refuses it by a `LabError`.
+`Interval`, `MultipleOf`) and the two below. `fit` returns the value as that type, or refuses it by a `LabError`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Interval, Le, Lt
+from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Interval, Le, Lt, MultipleOf
 
 from lab.errors import LabError, refuse
 
@@ -50,6 +50,7 @@ _BOUNDS = {
     Gt: ("gt", "above", operator.gt),
     Le: ("le", "at most", operator.le),
     Lt: ("lt", "below", operator.lt),
+    MultipleOf: ("multiple_of", "a multiple of", lambda value, unit: value % unit == 0),
 }
 
 

@@ -20,6 +20,7 @@ from comparisons.kit.records import arrays_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from lab.measures.estimate import Estimate
     from lab.sweeps import Results
@@ -91,15 +92,28 @@ class Ladders:
         """Successes (``sum``), trials (``count``) and their quotient (``mean``) of training at each width."""
         return self.runs.groupby("width")["won"].agg(["sum", "count", "mean"])
 
-    def curves(self, results: Results, **fields: object) -> list[tuple[Array, Array]]:
-        """What lies behind their width, each against the widths: the share of successes, or every seed's largest gap.
+    def draw(self, ax: Axes, results: Results, column: str, symbol: str, *columns: str) -> Axes:
+        """What lies behind their widths, for each value of a column: the share of successes, or every seed's gaps.
 
-        ``fields`` of their cells, beside the notion and the seed, find the gaps.
+        ``symbol`` names the column in the legend. Gaps are found by it, the notion, the seed and further ``columns``.
         """
+        found = ("notion", "seed", column, *columns)
+        bundles = {f"{symbol} = {value}": part._curves(results, *found) for value, part in self.split(column)}
+        if self.lazy:
+            lab.figures.curves.bundles(ax, bundles, level=results.cells[0]["level"], log=True)
+            ax.set(title="stays lazy: each line is a seed, the level is dashed")
+            ax.set_ylabel("largest test gap (units of RMS(y − f₀))")
+        else:
+            lab.figures.curves.bundles(ax, bundles, level=0.9, marker="o")
+            ax.set(title="trains", ylabel="share of tried seeds that reached mse < ε")
+        return ax
+
+    def _curves(self, results: Results, *columns: str) -> list[tuple[Array, Array]]:
+        """Shares or gaps against the widths; the values of some columns find the gaps of each ladder."""
         if not self.lazy:
             counts = self.success
             return [(counts.index.to_numpy(), counts["mean"].to_numpy())]
-        found = arrays_of(results, self.rows, "notion", "seed", **fields)
+        found = arrays_of(results, self.rows, *columns)
         return [(each["widths"], each["gaps"]) for each in found]
 
     def width(self) -> Number:

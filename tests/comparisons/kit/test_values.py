@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from annotated_types import Ge, Gt, Interval, Le, doc
+from annotated_types import Ge, Gt, Interval, Le, MultipleOf, doc
 
 from comparisons.kit.cells import Cell, from_json, grid, optional, pick, to_json
 from comparisons.kit.settings import CHOOSES, Choices, Settings, choosing, help_of, with_values
@@ -54,6 +54,7 @@ def test_values_come_out_as_their_type(value, hint, wanted):
         (0.6, Half, "a finite number above 0 and at most 0.5"),
         (0, Annotated[float, Gt(0)], "above 0"),
         (3, Annotated[int, Ge(1), Le(2)], "of at least 1 and at most 2"),
+        (9, Annotated[int, Ge(2), MultipleOf(2)], "an integer of at least 2 and a multiple of 2"),
         (None, Count, "an integer of at least 1"),
         ("c", Annotated[str, OneOf("b", "a")], "one of a, b"),
         (1, str, "text"),
