@@ -44,7 +44,7 @@ class DualJacobian:
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         """C += scale · r on the rows of these samples, in place."""
-        rows = torch.arange(len(cotangent)) if self._samples is None else self._samples
+        rows = torch.arange(len(cotangent), device=cotangent.device) if self._samples is None else self._samples
         tangent["c"].index_add_(0, rows, cotangent, alpha=scale)
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:

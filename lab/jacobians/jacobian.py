@@ -89,7 +89,8 @@ class WeightWatch:
 
 def check_cotangent(cotangent: Tensor, outputs: Tensor) -> Tensor:
     """The cotangent in the dtype and on the device of the outputs; refused if not shaped like them, (n, o)."""
-    cotangent = torch.as_tensor(cotangent)
+    if not isinstance(cotangent, Tensor):  # a tensor would go to the default device
+        cotangent = torch.as_tensor(cotangent)
     if cotangent.shape != outputs.shape:
         fix = "flatten the outputs of a sample, time first: cotangent.reshape(n, -1)"
         refuse("cotangent", f"shape {tuple(cotangent.shape)}", f"shape {tuple(outputs.shape)}", fix)

@@ -105,7 +105,7 @@ def hermite_series(activation: Activation, nodes: int = NODES, degrees: int = DE
 @functools.lru_cache(maxsize=8)
 def _hermite(nodes: int, degrees: int) -> tuple[Tensor, Tensor]:
     """Nodes z (N,) and the map (N, degrees) from values at them to E[· He_k(z)]/√k!."""
-    points, weights = (torch.as_tensor(part) for part in roots_hermitenorm(nodes))
+    points, weights = (torch.from_numpy(part) for part in roots_hermitenorm(nodes))
     weights = weights / weights.sum()
     points, weights = points[weights > _NEGLIGIBLE], weights[weights > _NEGLIGIBLE]
     rows = [torch.zeros_like(points), torch.ones_like(points)]  # degrees −1 and 0

@@ -189,7 +189,7 @@ def _check(network: ElmanRNN, name: str, inputs: Tensor) -> Tensor:
 def _align(network: ElmanRNN, limit: _Limit, inputs: list[Tensor]) -> list[_Sequences]:
     """Zero steps in front of the shorter inputs, where they change nothing."""
     lengths = [each.shape[1] for each in inputs]
-    neutral = not network.activation.function(torch.zeros(1)).any() and "b" not in network.scales
+    neutral = not network.activation.function(torch.zeros(1, device="cpu")).any() and "b" not in network.scales
     if len(set(lengths)) > 1 and not neutral:
         reason = "a bias" if "b" in network.scales else f"activation={network.activation.name!r}, φ(0) ≠ 0"
         allowed = f"equal lengths with {reason}: zero steps in front would move the state away from h = 0"

@@ -51,7 +51,7 @@ def relative_curvature(network: Network, inputs: Tensor, residual: Tensor, dista
     for name, value in moved.trained.items():
         value.add_(gradient[name], alpha=distance / length)
     change = size = 0.0
-    units = torch.eye(residual.shape[1]).to(residual)
+    units = torch.eye(residual.shape[1], dtype=residual.dtype, device=residual.device)
     for place in range(len(inputs)):
         before, after = (each.jacobian(inputs[place : place + 1]) for each in (network, moved))
         for unit in units:

@@ -22,9 +22,10 @@ from lab.networks.weights import draw_rows, fill, initial_pieces
 from lab.tasks.task import Task, as_task
 
 READOUTS: dict[str, Callable[[int], Tensor]] = {
-    "last": lambda length: torch.eye(length, dtype=torch.float64)[-1:],
-    "all": lambda length: torch.eye(length, dtype=torch.float64)[1:],
-    "mean": lambda length: torch.full((1, length), 1 / length, dtype=torch.float64),  # 1/L in float32 is off by 1e-8
+    "last": lambda length: torch.eye(length, dtype=torch.float64, device="cpu")[-1:],
+    "all": lambda length: torch.eye(length, dtype=torch.float64, device="cpu")[1:],
+    # 1/L in float32 is off by 1e-8
+    "mean": lambda length: torch.full((1, length), 1 / length, dtype=torch.float64, device="cpu"),
 }
 
 

@@ -38,8 +38,8 @@ def lowest_along(network: ElmanRNN, inputs: Tensor, direction: Tensor, radii: Se
 
 def gaussian_direction(network: ElmanRNN, seed: int) -> Tensor:
     """A motion with independent normal entries and spectral norm 1."""
-    generator = torch.Generator().manual_seed(seed)
-    direction = torch.randn(network.W.shape, generator=generator, dtype=torch.float64)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    direction = torch.randn(network.W.shape, generator=generator, dtype=torch.float64, device="cpu")
     unit: Tensor = direction / torch.linalg.matrix_norm(direction, ord=2)
     return unit.to(network.W)
 

@@ -165,7 +165,7 @@ class _Regression:
 
     def parts(self) -> list[KernelRegressor]:
         spectrum, outputs = Spectrum(self.kernel), self.kernel.shape[1]
-        start = torch.zeros(len(self.cross), outputs)
+        start = torch.zeros(len(self.cross), outputs, device=self.cross.device)
         return [
             KernelRegressor(self.kernel, torch.zeros_like(targets), targets, self.cross, start, spectrum=spectrum)
             for targets in torch.split(self.task.train_targets, outputs, dim=1)

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from comparisons._command import main
+from comparisons.cli.command import main
 
 from lab.figures.style import LEARNERS
 from lab.sweeps import Store, load
