@@ -224,8 +224,8 @@ class AutodiffJacobian:
 
     def _rows_together(self, block: _Block) -> Tangent:
         point = self._detached()
-        size, like = self._outputs.shape[1], {"dtype": self._outputs.dtype, "device": self._outputs.device}
-        units = torch.eye(size, **like)[block.outputs]
+        outputs = self._outputs
+        units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)[block.outputs]
 
         def row(sample: Tensor, unit: Tensor) -> Tangent:
             (tangent,) = vjp(self._function(sample[None]), point)[1](unit[None])
