@@ -1,11 +1,9 @@
 """What can random features not do, and what does a network that moves its features do instead?
 
-Part one, without samples (`lab.measures.hardness`): random ReLU features relu(⟨v, x⟩ + b) of x ~ N(0, I_d), v uniform
-on the sphere, b normal, are fitted in the population to one neuron or to a wave. r* is the smallest number of features
-that reach an error, u their coefficients; the theorem of Yehudai and Shamir 2019 bounds r·max|u| from below. It wants
-the absolute error 1/50 for a neuron with weights of norm d², a relative accuracy of order d⁻⁴. The other cases want the
-same relative accuracy at every d (``tolerances``); the first of them is the main case, whose keys have no name of a
-case.
+Part one, without samples (`lab.measures.hardness`): random ReLU features of Gaussian inputs x are fitted in the
+population to one neuron or to a wave. r* is the smallest number of features that reach an error, u their coefficients;
+the theorem of Yehudai and Shamir 2019 bounds r·max|u| from below, at a relative accuracy of order d⁻⁴. The other cases
+want the same relative accuracy at every d (``tolerances``); the first of them is the main case.
 
 Part two, from n samples: a recurrent network reads x in L pieces and has to output relu(⟨w, [x_1…x_L]⟩) at step L.
 Every learner chooses one thing on n validation samples (`lab.measures.validation`): a penalty, or when to stop.
@@ -20,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -30,10 +28,6 @@ from comparisons import kit
 from lab.costs import population_fit
 from lab.errors import refuse
 
-if TYPE_CHECKING:
-    from lab.figures.growth import Series
-    from lab.measures.growth import Grown
-
 question = "What can random features not do, and what does a network that moves its features do instead?"
 asked_by = "R3 [Yehudai, Shamir]"
 version = 1
@@ -42,8 +36,13 @@ LEARNERS = lab.measures.validation.catalogue.LABELS
 NETWORKS = lab.measures.validation.catalogue.NETWORKS
 COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}
 COLORS |= dict.fromkeys(NETWORKS, "#0072B2")
+GROWING = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
+ERRORS_OF_FITS = {
+    "title": "How well the best combination of r random features fits",
+    "ylabel": "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)",
+    "named": "{}",
+}
 TARGETS = {"neuron": "one neuron", "wave": "wave of shifted ReLUs, its kinks ∝ 1/√d apart"}
-POINTS = 40  # numbers of features, log-spaced, at which a cell keeps its error
 
 LEAST = "r*·max|u|, u by least squares with r* features"
 WIDE = "R·max|u| for all features, u as small as ridge regression makes it at that error (verdicts judge by it)"
@@ -68,18 +67,28 @@ RATIO = "error.network over the test error of another learner, paired by seed, g
 RATIOS = kit.family("error_ratio", template=RATIO, meanings={n: LEARNERS[n] for n in LEARNERS if n != "network"})
 MOTION = "‖θ − θ₀‖/‖θ₀‖ over the trained weights when training stops: {}."
 MOTIONS = kit.family("motion", template=MOTION, meanings={name: LEARNERS[name] for name in NETWORKS})
-Dimensions = Annotated[tuple[Annotated[int, Ge(2)], ...], kit.Distinct(), kit.CHOOSES, kit.doc("Input dimensions d.")]
-Tolerances = Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors to reach, the main one first.")]
 
 
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the random-features comparison."""
 
-    dimensions: Dimensions = (2, 3, 4, 5, 6, 8, 12, 16)
+    dimensions: Annotated[kit.Choices[Annotated[int, Ge(2)]], kit.doc("Input dimensions d.")] = (
+        2,
+        3,
+        4,
+        5,
+        6,
+        8,
+        12,
+        16,
+    )
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of features, networks and samples.")] = 5
     features: Annotated[kit.Count, kit.doc("R, the largest number of random features tried.")] = 1024
-    tolerances: Tolerances = (0.2, 0.1)
+    tolerances: Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors, the main one first.")] = (
+        0.2,
+        0.1,
+    )
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0
     bias_spread: Annotated[float, Ge(0), kit.doc("Standard deviation of the features' biases; 0 for none.")] = 1.0
     wave_spacing: Annotated[kit.Positive, kit.doc("Kinks of the wave are this over √d apart.")] = 4.0
@@ -162,40 +171,31 @@ def cost(cell: Cell) -> kit.Cost:
 
 def measure(cell: Cell) -> kit.Measured:
     """One least-squares fit in the population, for every number of features; or all learners on one draw of samples."""
-    row, arrays = _fit(cell) if isinstance(cell, Population) else _learn(cell)
-    return {**kit.pick(cell, "part", "target", "dimension", "seed"), **row}, arrays
+    found = _fit(cell) if isinstance(cell, Population) else _learn(cell)
+    return {**kit.pick(cell, "part", "target", "dimension", "seed"), **found.summary()}, {**found.arrays()}
 
 
-def _fit(cell: Population) -> kit.Measured:
-    hardness, population = lab.measures.hardness, lab.measures.population
-    target = hardness.target(cell.target, cell.dimension, bias=cell.bias, spacing=cell.wave_spacing)
-    neurons = population.random_neurons(cell.features, cell.dimension, bias_spread=cell.bias_spread, seed=cell.seed)
-    fit = population.PopulationFit(neurons, target)
-    errors = fit.errors / target.affine_error
-    row: kit.Row = {"limit": cell.features, "affine_error": target.affine_error, "error_at_limit": float(errors[-1])}
-    row |= {"diverged": False, **hardness.prices(fit, hardness.cases(cell.target, cell.tolerances))}
-    counts = np.unique(np.geomspace(1, cell.features, POINTS).round().astype(int))
-    return row, {"counts": counts, "errors": errors[counts - 1]}
+def _fit(cell: Population) -> lab.measures.hardness.Study:
+    sizes = kit.pick(cell, "dimension", "seed", "features", "tolerances", "bias", "bias_spread")
+    return lab.measures.hardness.study(cell.target, **sizes, spacing=cell.wave_spacing)
 
 
-def _learn(cell: Sampled) -> kit.Measured:
+def _learn(cell: Sampled) -> lab.measures.validation.learners.Learnt:
     n, descent = cell.samples, lab.Descent(cell.steps, cell.critical_fraction)
     task = lab.tasks.neuron_of_sequence(n, n + cell.test, **kit.pick(cell, "length", "dimension", "bias", "seed"))
-    found = lab.measures.validation.learners.learn(task, cell.width, cell.alpha, cell.seed, descent, validation=n)
-    return {**found.summary()}, {**found.curves()}
+    return lab.measures.validation.learners.learn(task, cell.width, cell.alpha, cell.seed, descent, validation=n)
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Features and slopes of every case, errors of every learner, and a verdict on all three parts of the question."""
-    cases, samples = _cases(table), table[table["part"] == "samples"]
-    numbers = _errors(samples)
+    cases, numbers = _cases(table), _errors(table[table["part"] == "samples"])
     for case in cases:
-        numbers |= case.keyed(_features(case) | _laws(case))
+        numbers |= case.keyed(_prices(case))
     return kit.Conclusion(numbers, verdict(numbers, cases))
 
 
 def _cases(table: kit.Table) -> list[kit.Arm]:
-    """Each case with the rows of its target."""
+    """Each case, which is the value, with the rows of its target."""
     fits = table[table["part"] == "population"]
     return [
         kit.Arm(fits[fits["target"] == case.target], case, case.name if place else "", case.label)
@@ -203,29 +203,22 @@ def _cases(table: kit.Table) -> list[kit.Arm]:
     ]
 
 
-def _features(case: kit.Arm) -> kit.Numbers:
-    """Features needed at each dimension."""
-    numbers: kit.Numbers = {}
-    for d, rows in case.rows.groupby(case.rows["dimension"].astype(int)):
-        counts = rows[case.value.column("features")]
-        marks = ["right" if gone else None for gone in counts.isna()]
-        numbers[FEATURES(d)] = kit.threshold(kit.read_thresholds(counts.fillna(rows["limit"]), marks))
-    return numbers
-
-
-def _laws(case: kit.Arm) -> kit.Numbers:
-    """Both laws of both products, averaged over seeds."""
-    numbers: kit.Numbers = {}
+def _prices(case: kit.Arm) -> kit.Numbers:
+    """Features needed at each dimension, and both laws of both products."""
+    column, limit, up_to = case.value.column("features"), case.rows["limit"].max(), lab.measures.thresholds.up_to
+    numbers = kit.at_each(
+        case.rows, "dimension", {column: FEATURES}, average=lambda counts: kit.threshold(up_to(counts, limit))
+    )
     for product, keys in LAWS.items():
         grown = _grow(case, product)
+        details = {"dimensions": grown.places.astype(int).tolist()} if grown.fit else {}
         for law, key in keys.items():
-            number = kit.Number.mean(getattr(grown.fit, law)) if grown.fit else kit.Number.none("")
-            details = {"dimensions": grown.places.astype(int).tolist()} if grown.fit else {}
+            number = kit.Number.mean(getattr(grown.fit, law, ()))  # none without a fit
             numbers[key()] = replace(number, reason=grown.reason, details=details)
     return numbers
 
 
-def _grow(case: kit.Arm, quantity: str) -> Grown:
+def _grow(case: kit.Arm, quantity: str) -> lab.measures.growth.Grown:
     grid = kit.by_seed(case.rows, case.value.column(quantity), "dimension")
     return lab.measures.growth.fit_where_known(grid.columns, grid)
 
@@ -280,15 +273,9 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     figures: kit.Figures = {}
     if len(fits):
         figures["growth"] = _draw_growth(_cases(results.table))
-        figures["errors"] = kit.figures.panel_per_arm(
-            kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS),
-            partial(_draw_errors, results),
-            title="How well the best combination of r random features fits",
-            ylabel="error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)",
-            size=(4.9, 4.6),
-            columns=4,
-            named="{}",
-        )
+        arms = kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS)
+        drawn = partial(_draw_errors, results)
+        figures["errors"] = kit.figures.panel_per_arm(arms, drawn, size=(4.9, 4.6), columns=4, **ERRORS_OF_FITS)
     if len(samples):
         title = f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples"
         drawn = partial(_draw_learners, conclusion.numbers)
@@ -297,20 +284,18 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 
 
 def _draw_growth(cases: Sequence[kit.Arm]) -> kit.Figure:
-    rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
-    shown = {label: [_series(case, name) for case in cases] for name, label in rows.items()}
+    shown = {label: [_series(case, name) for case in cases] for name, label in GROWING.items()}
     ticks = np.unique(np.concatenate([case.rows["dimension"] for case in cases]))
     title = "What random features pay for one neuron, as the dimension grows"
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 
-def _series(case: kit.Arm, quantity: str) -> Series:
+def _series(case: kit.Arm, quantity: str) -> lab.figures.growth.Series:
     """A quantity of a case as it is drawn; the legend names the first dimension out of reach."""
     grown = _grow(case, quantity)
-    curve, beyond = kit.curve(grown.places, grown.values, log=True), grown.left_out
-    label = case.label + (f" (out of reach at d = {beyond[0]:g})" if len(beyond) else "")
-    lines = [grown.fit.line(log=log) if grown.fit else None for log in (False, True)]
-    return lab.figures.growth.Series(label, curve.x, curve.values, curve.middle, curve.ends, *lines)
+    curve = kit.curve(grown.places, grown.values, log=True)
+    label = case.label + "".join(f" (out of reach at d = {d:g})" for d in grown.left_out[:1])
+    return lab.figures.growth.Series(label, curve.x, curve.values, curve.middle, curve.ends, *grown.lines)
 
 
 def _draw_errors(results: kit.Results, ax: kit.Axes, panel: kit.Arm) -> None:

@@ -97,6 +97,11 @@ class Grown:
     fit: Growth | None
 
     @property
+    def lines(self) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
+        """`Growth.line` of the exponential on x and of the power law on log x; None without a fit."""
+        return (self.fit.line(log=False), self.fit.line(log=True)) if self.fit else (None, None)
+
+    @property
     def reason(self) -> str | None:
         """Why there is no fit, or what was left out of it."""
         if self.fit is None:

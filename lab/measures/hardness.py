@@ -16,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab.errors import check_choice
-from lab.measures.population import PopulationFit, Target, single_neuron, triangle_wave
+from lab.measures.population import PopulationFit, Target, random_neurons, single_neuron, triangle_wave
 
 THEOREM_ERROR = 1 / 50  #: absolute mean square error in the theorem
 
@@ -134,12 +135,65 @@ def price(fit: PopulationFit, case: Case) -> Price | None:
     return Price(count, count * norm * float(np.abs(fit.coefficients(count)).max()), wide)
 
 
-def prices(fit: PopulationFit, cases: Iterable[Case]) -> dict[str, float | str | None]:
-    """What cases of the fitted target cost, by `Case.column`; "reasons" has those that all features are too few for."""
-    row: dict[str, float | str | None] = {}
-    reasons = []
-    for case in cases:
-        found = price(fit, case)
-        row |= {case.column(entry.name): getattr(found, entry.name, None) for entry in fields(Price)}
-        reasons += [] if found else [f"{case.column('features')}: right censored at {len(fit.errors)}"]
-    return {**row, "reasons": "; ".join(reasons)}
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What the cases of a target cost with some random features.
+
+    Attributes
+    ----------
+    fit
+        The fits with every number of features.
+    cases
+        Of the fitted target.
+    """
+
+    fit: PopulationFit
+    cases: Sequence[Case]
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
+        """Errors with the first r features, (R,), in units of the best affine predictor's."""
+        return np.asarray(self.fit.errors / self.fit.target.affine_error)
+
+    def summary(self) -> dict[str, float | str | bool | None]:
+        """Prices by `Case.column`, and "reasons" for those cases that all features, the "limit", are too few for."""
+        limit, reasons = len(self.errors), []
+        row: dict[str, float | str | bool | None] = {"limit": limit, "affine_error": self.fit.target.affine_error}
+        row |= {"error_at_limit": float(self.errors[-1]), "diverged": False}
+        for case in self.cases:
+            found = price(self.fit, case)
+            row |= {case.column(entry.name): getattr(found, entry.name, None) for entry in fields(Price)}
+            reasons += [] if found else [f"{case.column('features')}: right censored at {limit}"]
+        return {**row, "reasons": "; ".join(reasons)}
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Errors at 40 log-spaced numbers of features, or at all of fewer, and these numbers."""
+        counts = np.unique(np.geomspace(1, len(self.errors), 40).round().astype(int))
+        return {"counts": counts, "errors": self.errors[counts - 1]}
+
+
+def study(
+    name: str,
+    dimension: int,
+    seed: int,
+    *,
+    features: int,
+    tolerances: Sequence[float],
+    bias: float = 0.0,
+    bias_spread: float = 1.0,
+    spacing: float = 4.0,
+) -> Study:
+    """Fit a target with every number of random features, up to ``features`` of them.
+
+    Parameters
+    ----------
+    name, dimension, bias, spacing
+        As for `target`.
+    seed, features, bias_spread
+        As for `lab.measures.population.random_neurons`.
+    tolerances
+        As for `cases`.
+    """
+    neurons = random_neurons(features, dimension, bias_spread=bias_spread, seed=seed)
+    fit = PopulationFit(neurons, target(name, dimension, bias=bias, spacing=spacing))
+    return Study(fit, cases(name, tolerances))

@@ -99,6 +99,11 @@ def falls_of_each(places: ArrayLike, curves: Mapping[str, ArrayLike], level: flo
     return found
 
 
+def up_to(values: Iterable[float], limit: float) -> list[Threshold]:
+    """Thresholds that were looked for up to a limit: a value that is missing, NaN, lies at or above it."""
+    return [Threshold(limit, "right") if math.isnan(value) else Threshold(float(value)) for value in values]
+
+
 def earliest(thresholds: Iterable[Threshold]) -> Threshold | None:
     """The smallest of some thresholds; right censored ones count only if all are. None if there are none."""
     found = list(thresholds)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.hardness import THEOREM, cases, neuron, price, prices, read_cases, target, wave
+from lab.measures.hardness import THEOREM, Study, cases, neuron, price, read_cases, study, target, wave
 from lab.measures.population import PopulationFit, random_neurons, single_neuron
 
 
@@ -54,7 +54,7 @@ def test_the_theorems_accuracy_is_absolute():
 def test_what_is_out_of_reach_has_no_price():
     fit = fitted(12)
     assert price(fit, wave(1e-6)) is None
-    row = prices(fit, [neuron(0.9), wave(1e-6)])
+    row = Study(fit, [neuron(0.9), wave(1e-6)]).summary()
     assert row["wide_product_neuron_90"] == price(fit, neuron(0.9)).wide_product
     assert (row["features_wave"], row["product_wave"]) == (None, None)
     assert row["reasons"] == "features_wave: right censored at 48"
@@ -68,3 +68,11 @@ def test_kinks_of_the_wave_come_closer_with_the_dimension():
         expected = np.abs((x / spacing + 1) % 2 - 1)  # 0 at even multiples of the spacing, 1 at odd ones
         found = target("wave", d, spacing=2.0)(inputs)
         assert np.allclose(found, expected) or np.allclose(found, 1 - expected)
+
+
+def test_a_study_has_the_errors_of_its_fit_and_the_prices_of_its_cases():
+    found, fit = study("neuron", 2, 0, features=48, tolerances=(0.2, 0.1)), fitted(2)
+    row, arrays = found.summary(), found.arrays()
+    assert row["features_neuron_10"] == price(fit, neuron(0.1)).features
+    assert (row["limit"], row["error_at_limit"], row["reasons"]) == (48, arrays["errors"][-1], "")
+    assert arrays["errors"] == pytest.approx(fit.errors[arrays["counts"] - 1] / fit.target.affine_error)

@@ -15,6 +15,7 @@ from lab.measures.thresholds import (
     geometric_grid,
     success_place,
     success_slope,
+    up_to,
 )
 from tests.tolerances import EXACT
 
@@ -276,3 +277,7 @@ def test_the_earliest_threshold_is_a_known_one_if_there_is_one():
     assert thresholds.earliest([open_end, high]) == high
     assert thresholds.earliest([Threshold(5.0, "right"), open_end]) == open_end
     assert thresholds.earliest([]) is None
+
+
+def test_what_is_missing_lies_beyond_the_limit():
+    assert up_to([4.0, np.nan], 64) == [Threshold(4.0), Threshold(64, "right")]

@@ -120,7 +120,7 @@ def test_all_learners_of_the_catalogue_in_units_of_the_affine_predictor(task):
     assert row["error_kernel"] == linear_errors(task, 12, 0, N)["kernel"] / affine_error(task, N)
     assert row["error_network"] == found.networks["network"].error / row["affine_error"]
     assert (row["diverged"], row["reasons"]) == (False, "")
-    assert set(found.curves()) == set(NETWORKS)
+    assert set(found.arrays()) == set(NETWORKS)
 
 
 def test_a_network_that_diverges_is_named_and_loses_nothing_else(task):

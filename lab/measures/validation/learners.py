@@ -185,7 +185,7 @@ class Learnt:
         reasons = "; ".join(f"error_{name}: diverged" for name in lost)
         return {**row, "affine_error": self.affine, "diverged": bool(lost), "reasons": reasons}
 
-    def curves(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Array]:
         """The curves of the networks by name; see `Stopped`."""
         return {name: found.curve for name, found in self.networks.items()}
 
