@@ -143,7 +143,7 @@ def test_the_source_archive_has_what_a_builder_and_a_tester_need(sdist):
     assert sources(sdist) == sources(ROOT)
     assert f"## {PROJECT['version']}" in (sdist / "CHANGELOG.md").read_text(encoding="utf-8")
     assert (sdist / "tests" / "test_packaging.py").is_file()
-    assert not [*sdist.rglob("*.pyc"), *sdist.rglob("runs")]
+    assert not [*sdist.rglob("*.pyc"), *sdist.glob("runs")]
 
 
 def test_the_source_archive_builds_the_same_wheel(sdist, wheel, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,30 +70,26 @@ def run(
     >>> found = comparisons.run("stability", "fast", widths=(16, 32), progress=False)  # doctest: +SKIP
     >>> found.numbers["critical_c"].value  # doctest: +SKIP
     """
-    options = RunOptions(
-        preset=preset,
-        config=None if config is None else Path(config),
-        out=None if out is None else Path(out),
-        executor=executor,
-        workers=workers,
-        scheduler=scheduler,
-        shard=shard,
-        device=device,
-        threads=threads,
-        progress=progress,
-    )
-    asked = plan.settings_of(find(os.fspath(name)), options, settings)
-    made = plan.make(os.fspath(name), asked, options)
+    where = RunOptions(preset, _path(config), _path(out), executor, workers, scheduler, shard)
+    options = replace(where, device=device, threads=threads, progress=progress)
+    made = plan.make(os.fspath(name), plan.settings_of(find(os.fspath(name)), options, settings), options)
     made.claim()
-    advice = memory_advice(made)
-    if advice is not None:
-        warnings.warn(advice, LabWarning, stacklevel=2)
+    _warn(memory_advice(made))
     outcome = made.measure(progress)
     write_failures(made, outcome)
     if outcome.failed:
-        failed = f"{len(outcome.failed)} of {len(made.mine)} cells failed, such as {label(outcome.failed[0].cell)}"
-        warnings.warn(f"{failed}: {outcome.failed[0].error}", LabWarning, stacklevel=2)
+        first, count = outcome.failed[0], f"{len(outcome.failed)} of {len(made.mine)}"
+        _warn(f"{count} cells failed, such as {label(first.cell)}: {first.error}")
     return conclude(made)
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _warn(advice: str | None) -> None:
+    if advice is not None:
+        warnings.warn(advice, LabWarning, stacklevel=3)
 
 
 def load(directory: str | os.PathLike[str]) -> Run:
