@@ -42,25 +42,21 @@ ERRORS_OF_FITS = {
     "ylabel": "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)",
     "named": "{}",
 }
-TARGETS = {"neuron": "one neuron", "wave": "wave of shifted ReLUs, its kinks ∝ 1/√d apart"}
+TARGETS = lab.measures.hardness.catalogue.TARGETS
 
-LEAST = "r*·max|u|, u by least squares with r* features"
-WIDE = "R·max|u| for all features, u as small as ridge regression makes it at that error (verdicts judge by it)"
 SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
 MOST = "r* at dimension d, geometric mean over seeds. None where some seed needs more features than were tried."
 FEATURES = kit.Quantity("features", meaning=MOST)
-LAWS = {  # by the columns of a product, and by what `lab.measures.growth` fits
-    "product": {
-        "rate": kit.Quantity("log_coefficient_slope", "d", meaning=SLOPE.format("d", LEAST)),
-        "power": kit.Quantity("log_coefficient_slope", "log_d", meaning=SLOPE.format("log d", LEAST)),
-        "aic_difference": kit.Quantity("aic_difference", meaning=AIC.format(LEAST)),
-    },
-    "wide_product": {
-        "rate": kit.Quantity("wide_coefficient_slope", "d", meaning=SLOPE.format("d", WIDE)),
-        "power": kit.Quantity("wide_coefficient_slope", "log_d", meaning=SLOPE.format("log d", WIDE)),
-        "aic_difference": kit.Quantity("wide_aic_difference", meaning=AIC.format(WIDE)),
-    },
+SLOPES = {"product": "log_coefficient_slope", "wide_product": "wide_coefficient_slope"}
+DIFFERENCES = {"product": "aic_difference", "wide_product": "wide_aic_difference"}
+LAWS = {  # by what `lab.measures.growth` fits; verdicts judge by the second product
+    product: {
+        "rate": kit.Quantity(SLOPES[product], "d", meaning=SLOPE.format("d", what)),
+        "power": kit.Quantity(SLOPES[product], "log_d", meaning=SLOPE.format("log d", what)),
+        "aic_difference": kit.Quantity(DIFFERENCES[product], meaning=AIC.format(what)),
+    }
+    for product, what in lab.measures.hardness.catalogue.PRODUCTS.items()
 }
 ERRORS = kit.family("error", template="Test error, geometric mean: {}.", meanings=LEARNERS)
 RATIO = "error.network over the test error of another learner, paired by seed, geometric mean: {}."
@@ -102,9 +98,8 @@ class Settings(kit.Settings):
 
     def check(self) -> None:
         """Refuse tolerances that round to one name, a length that does not divide, and too few samples for a plane."""
-        top, names = max(self.dimensions), [f"{100 * tolerance:g}" for tolerance in self.tolerances]
-        if len(set(names)) < len(names):
-            refuse("tolerances", str(self.tolerances), "values that differ in six digits", "name each value once")
+        lab.measures.hardness.catalogue.cases("neuron", self.tolerances)
+        top = max(self.dimensions)
         if top % self.length:
             refuse("length", self.length, f"a divisor of the largest dimension, {top}", "x is cut into equal pieces")
         if self.samples <= top:
@@ -175,9 +170,9 @@ def measure(cell: Cell) -> kit.Measured:
     return {**kit.pick(cell, "part", "target", "dimension", "seed"), **found.summary()}, {**found.arrays()}
 
 
-def _fit(cell: Population) -> lab.measures.hardness.Study:
-    sizes = kit.pick(cell, "dimension", "seed", "features", "tolerances", "bias", "bias_spread")
-    return lab.measures.hardness.study(cell.target, **sizes, spacing=cell.wave_spacing)
+def _fit(cell: Population) -> lab.measures.hardness.prices.Study:
+    sizes = kit.pick(cell, "dimension", "seed", "features", "tolerances", "bias", "bias_spread", "wave_spacing")
+    return lab.measures.hardness.prices.study(cell.target, **sizes)
 
 
 def _learn(cell: Sampled) -> lab.measures.validation.learners.Learnt:
@@ -199,7 +194,7 @@ def _cases(table: kit.Table) -> list[kit.Arm]:
     fits = table[table["part"] == "population"]
     return [
         kit.Arm(fits[fits["target"] == case.target], case, case.name if place else "", case.label)
-        for place, case in enumerate(lab.measures.hardness.read_cases(table, "features"))
+        for place, case in enumerate(lab.measures.hardness.catalogue.read_cases(table, "features"))
     ]
 
 
@@ -235,6 +230,7 @@ def _errors(rows: kit.Table) -> kit.Numbers:
 def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
     """What one neuron costs random features, then the hard cases, then the learners."""
     start = "For one neuron of d inputs the cost of random features (count times largest coefficient) grows"
+    shares: list[str] = []
     sentences = [f"{start} {_law(numbers, '')}." if cases else "Nothing was fitted in the population."]
     for case in cases[1:]:
         dimensions = sorted(case.rows["dimension"].astype(int).unique())
@@ -246,9 +242,11 @@ def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
     network = numbers[ERRORS["network"]()]
     if network.value is None:
         return kit.sentences(*sentences, f"The network that moves its features has no test error: {network.reason}.")
-    kernel, features = _compare(numbers, "kernel"), _compare(numbers, "features_infinite")
-    ratios = f"{kernel} that of the tangent kernel, and {features} that of infinitely many features"
-    return kit.sentences(*sentences, f"The test error of a network that moves its features is {ratios}.")
+    for name, what in {"kernel": "the tangent kernel", "features_infinite": "infinitely many features"}.items():
+        ratio = numbers[RATIOS[name]()]
+        judged = kit.compare(ratio, 1.0, below="better", above="worse")
+        shares.append(f"{kit.format_number(ratio)} times ({judged}) that of {what}")
+    return kit.sentences(*sentences, kit.fill("The test error of a network that moves its features is {}.", shares))
 
 
 def _law(numbers: kit.Numbers, arm: str) -> str:
@@ -260,11 +258,6 @@ def _law(numbers: kit.Numbers, arm: str) -> str:
     either, size = f"{power} or {exponential}: which of them", "is not visible at this size"
     phrases = {"below": f"{power}, not exponentially", "above": exponential}
     return kit.compare(aic, 0.0, **phrases, around=f"{either} {size}", unknown=f"{either} needs three seeds")
-
-
-def _compare(numbers: kit.Numbers, learner: str) -> str:
-    ratio = numbers[RATIOS[learner]()]
-    return f"{kit.format_number(ratio)} times ({kit.compare(ratio, 1.0, below='better', above='worse')})"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.hardness import THEOREM, Study, cases, neuron, price, read_cases, study, target, wave
+from lab.measures.hardness.catalogue import THEOREM, cases, neuron, read_cases, wave
+from lab.measures.hardness.prices import Study, price, study, target
 from lab.measures.population import PopulationFit, random_neurons, single_neuron
 
 
@@ -18,6 +19,8 @@ def test_the_cases_of_both_targets():
     assert "12.5 %" in neuron(0.125).label
     with pytest.raises(LabError, match="target"):
         cases("parity", (0.2,))
+    with pytest.raises(LabError, match="tolerances"):
+        cases("neuron", (0.2, 0.20000001))
 
 
 @pytest.mark.parametrize("tolerance", [0.2, 0.125, 1 / 3, 1e-7, 0.9])

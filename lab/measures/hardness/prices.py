@@ -1,93 +1,17 @@
-"""What random ReLU features pay for targets that are hard for them: how many features, how large coefficients.
-
-Yehudai and Shamir 2019 prove that there are single neurons with weights polynomial in the dimension d for which the
-number r of features or the largest coefficient max|u| is exponential in d; their bound is on the product r·max|u|.
-A `Case` is a target and an error to reach. Errors are population mean squares over x ~ N(0, I_d).
-
-References
-----------
-Yehudai, Shamir, "On the Power and Limitations of Random Features", NeurIPS 2019, section 4.
-"""
+"""What the cases of `lab.measures.hardness.catalogue` cost with some random features."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import check_choice
+from lab.measures.hardness.catalogue import TARGETS, Case, cases
 from lab.measures.population import PopulationFit, Target, random_neurons, single_neuron, triangle_wave
-
-THEOREM_ERROR = 1 / 50  #: absolute mean square error in the theorem
-
-
-@dataclass(frozen=True)
-class Case:
-    """A target, and how well it is to be fitted.
-
-    Attributes
-    ----------
-    name, label
-        In tables, and in figures.
-    target
-        "neuron" or "wave"; see `target`.
-    tolerance
-        Relative error to reach, in units of the best affine predictor's. None for the theorem's own setting: a neuron
-        with weights of norm d², to an absolute error of 1/50. Of d² relu(x_1) that is 1/(50 d⁴) of relu(x_1)'s square.
-    """
-
-    name: str
-    label: str
-    target: str
-    tolerance: float | None
-
-    def column(self, quantity: str) -> str:
-        """The column of a quantity of this case in a table; `read_cases` reads it back."""
-        return f"{quantity}_{self.name}"
-
-    def error(self, dimension: int, affine_error: float) -> float:
-        """The error to reach for a target of unit weights."""
-        return THEOREM_ERROR / dimension**4 if self.tolerance is None else self.tolerance * affine_error
-
-    def norm(self, dimension: int) -> float:
-        """Norm of the target's weights, by which coefficients are multiplied."""
-        return float(dimension**2) if self.tolerance is None else 1.0
-
-
-THEOREM = Case("theorem", "one neuron to 1/50 at weights of norm d²", "neuron", None)
-
-
-def neuron(tolerance: float) -> Case:
-    """A single neuron to a relative error: the same relative accuracy at every dimension."""
-    percent = f"{100 * tolerance:g}"
-    label = f"one neuron to {percent} % of the best affine predictor's error"
-    return Case(f"neuron_{percent}".replace(".", "p"), label, "neuron", tolerance)
-
-
-def wave(tolerance: float) -> Case:
-    """The triangle wave to a relative error."""
-    return Case("wave", "the wave of shifted ReLUs", "wave", tolerance)
-
-
-def cases(target: str, tolerances: Sequence[float]) -> list[Case]:
-    """The cases of a target: a neuron to each tolerance and as in the theorem, or the wave to the first tolerance."""
-    check_choice("target", target, ("neuron", "wave"))
-    return [wave(tolerances[0])] if target == "wave" else [*map(neuron, tolerances), THEOREM]
-
-
-def read_cases(columns: Iterable[object], quantity: str) -> list[Case]:
-    """The cases whose column of a quantity is among some columns: neurons in their order, the theorem, the wave.
-
-    The tolerance of a wave is not in its name; it is 1 here.
-    """
-    there = list(map(str, columns))
-    start = f"{quantity}_neuron_"
-    percents = [name.removeprefix(start).replace("p", ".") for name in there if name.startswith(start)]
-    others = [case for case in (THEOREM, wave(1.0)) if case.column(quantity) in there]
-    return [*(neuron(float(percent) / 100) for percent in percents), *others]
 
 
 def target(name: str, dimension: int, *, bias: float = 0.0, spacing: float = 4.0) -> Target:
@@ -95,7 +19,7 @@ def target(name: str, dimension: int, *, bias: float = 0.0, spacing: float = 4.0
 
     The wave is a sum of shifted ReLUs as in the proof, with fewer kinks than there, so that some d are in reach.
     """
-    check_choice("target", name, ("neuron", "wave"))
+    check_choice("target", name, TARGETS)
     return (
         triangle_wave(dimension, spacing / math.sqrt(dimension)) if name == "wave" else single_neuron(dimension, bias)
     )
@@ -181,19 +105,19 @@ def study(
     tolerances: Sequence[float],
     bias: float = 0.0,
     bias_spread: float = 1.0,
-    spacing: float = 4.0,
+    wave_spacing: float = 4.0,
 ) -> Study:
     """Fit a target with every number of random features, up to ``features`` of them.
 
     Parameters
     ----------
-    name, dimension, bias, spacing
-        As for `target`.
+    name, dimension, bias, wave_spacing
+        As for `target`, whose ``spacing`` is the last one.
     seed, features, bias_spread
         As for `lab.measures.population.random_neurons`.
     tolerances
         As for `cases`.
     """
     neurons = random_neurons(features, dimension, bias_spread=bias_spread, seed=seed)
-    fit = PopulationFit(neurons, target(name, dimension, bias=bias, spacing=spacing))
+    fit = PopulationFit(neurons, target(name, dimension, bias=bias, spacing=wave_spacing))
     return Study(fit, cases(name, tolerances))
