@@ -144,6 +144,11 @@ def tangent_kernel(rows: int, columns: int, outputs: int, length: int, width: in
     return backward + Cost(contraction, operations=KERNEL_OPERATIONS + 18 * length)
 
 
+def network_bytes(samples: int, outputs: int, length: int, width: int, *, copies: int = 4, item: int = 4) -> float:
+    """Memory of some arrays of the size of W, and of the states and deltas of all samples; ``item`` is bytes each."""
+    return item * (copies * width**2 + 2 * samples * outputs * length * width)
+
+
 def eigenvectors(size: int) -> Cost:
     """All eigenvalues and eigenvectors of a symmetric matrix, or its singular vectors."""
     return Cost(EIGEN * size**3)

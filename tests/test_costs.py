@@ -169,3 +169,9 @@ def test_a_population_fit_holds_six_matrices_and_takes_the_cube_of_its_features(
     assert costs.population_fit(100).bytes == 6 * 8 * 100**2
     ratio = costs.population_fit(10**5).flops / costs.population_fit(10**4).flops
     assert ratio == pytest.approx(1000, rel=0.01)
+
+
+def test_a_network_holds_copies_of_its_weights_and_two_arrays_of_all_states():
+    weights, states = torch.zeros(4, 16, 16), torch.zeros(2, 6, 3, 5, 16)
+    assert costs.network_bytes(6, 3, 5, 16) == weights.nbytes + states.nbytes
+    assert costs.network_bytes(6, 3, 5, 16, copies=1, item=8) == 2 * (weights[:1].nbytes + states.nbytes)

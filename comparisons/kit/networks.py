@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from comparisons.kit import tasks
 from comparisons.kit.cells import grid, optional
 from comparisons.kit.settings import CHOOSES, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
-from lab.costs import Cost, eigenvectors, linearized_step, recurrent_pass, tangent_kernel, training_step
+from lab.costs import Cost, eigenvectors, linearized_step, network_bytes, recurrent_pass, tangent_kernel, training_step
 from lab.errors import check_choice, refuse
 
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ def kernel_cost(cell: NetworkCell, kernels: int, copies: int = 4) -> Cost:
     """
     task, width, outputs = tasks.size_of(cell), cell.width, _outputs(cell)
     item = 4 if cell.dtype == "float32" else 8
-    deltas = (task.samples + task.test) * outputs * task.length * width
     kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
-    return (kernels * kernel).holding(item * (copies * width**2 + 2 * deltas))
+    held = network_bytes(task.samples + task.test, outputs, task.length, width, copies=copies, item=item)
+    return (kernels * kernel).holding(held)
 
 
 def _outputs(cell: NetworkCell) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from comparisons.kit.numbers import Number
@@ -102,6 +102,14 @@ def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
 def joined(names: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def for_each(
+    numbers: Mapping[str, Number], write: Callable[[Number], str], judge: Callable[[Number], str]
+) -> list[str]:
+    """``number for the name (phrase)`` for every number by name that has a value."""
+    known = {name: number for name, number in numbers.items() if number.value is not None}
+    return [f"{write(number)} for the {name} ({judge(number)})" for name, number in known.items()]
 
 
 def fill(template: str, names: Sequence[str]) -> str:

@@ -85,8 +85,13 @@ def octaves(start: float, end: float, per_octave: int) -> list[float]:
 
 
 def nearest_in_logs(places: ArrayLike, wanted: ArrayLike) -> list[float]:
-    """The places of a grid (k,) that are next to wanted ones, in ratio: ascending, each once. All are positive."""
+    """The places of a grid (k,) that are next to wanted ones, in ratio: ascending, each once. All are positive.
+
+    There is none in an empty grid.
+    """
     place, aim = np.asarray(places, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+    if not place.size:
+        return []
     distance = np.abs(np.log(place[None] / aim[:, None]))
     return sorted({float(place[column]) for column in distance.argmin(1)})
 

@@ -42,7 +42,9 @@ class Pointwise(nn.Module):
         return self.function(inputs)
 
 
-def like(task: SequenceTask, network: str, width: int, *, readout: str, activation: str, seed: int) -> nn.Module:
+def like(
+    task: SequenceTask, network: str, width: int, *, readout: str = "last", activation: str = "relu", seed: int
+) -> nn.Module:
     """A float64 module that fits a task, with weights N(0, g²/fan-in), g² = 2 for ReLU and 1 otherwise, biases zero.
 
     Parameters

@@ -164,7 +164,7 @@ def test_the_verdict_follows_the_slopes(slope, text):
 
 @pytest.mark.parametrize(
     ("cost", "text"),
-    [(0.1, "is 0.1 for the erf RNN (higher)"), (-0.1, "is −0.1 for the erf RNN (lower)")],
+    [(0.1, "changes by 0.1 for the erf RNN (higher)"), (-0.1, "changes by −0.1 for the erf RNN (lower)")],
 )
 def test_the_verdict_follows_the_price(cost, text):
     conclusion = output_scale.conclude(made_up(cost=cost))

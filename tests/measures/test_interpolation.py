@@ -68,3 +68,4 @@ def test_octaves_go_from_the_start_to_the_end_in_equal_ratios(ends, per_octave, 
 def test_the_nearest_places_are_nearest_in_ratio_and_named_once():
     assert nearest_in_logs([1, 10, 100], [4, 3, 31, 32, 1000]) == [1, 10, 100]
     assert nearest_in_logs([1, 10, 100], [3, 0.1]) == [1]
+    assert nearest_in_logs([], [3]) == []
