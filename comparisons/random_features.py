@@ -114,36 +114,18 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Population(kit.Cell):
+class Population(lab.measures.hardness.catalogue.Setting, kit.Cell):
     """Fits to one target at one dimension, with every number of features."""
 
     part: Literal["population"] = "population"
-    target: str
-    dimension: int
-    seed: int
-    features: int
-    tolerances: tuple[float, ...]
-    bias: float
-    bias_spread: float
-    wave_spacing: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampled(kit.Cell):
+class Sampled(lab.measures.validation.catalogue.Setting, kit.Cell):
     """All learners on one draw of samples."""
 
     part: Literal["samples"] = "samples"
     target: Literal["neuron"] = "neuron"
-    dimension: int
-    seed: int
-    length: int
-    samples: int
-    test: int
-    width: int
-    alpha: float
-    critical_fraction: float
-    steps: int
-    bias: float
 
 
 Cell = Population | Sampled
@@ -160,25 +142,14 @@ def cost(cell: Cell) -> kit.Cost:
     """That of one fit, or of three networks under descent."""
     if isinstance(cell, Population):
         return population_fit(cell.features)
-    sizes = kit.pick(cell, "samples", "test", "length", "width", "steps")
-    return lab.measures.validation.catalogue.learning_cost(**sizes)
+    return lab.measures.validation.catalogue.learning_cost(cell)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """One least-squares fit in the population, for every number of features; or all learners on one draw of samples."""
-    found = _fit(cell) if isinstance(cell, Population) else _learn(cell)
+    prices, learners = lab.measures.hardness.prices, lab.measures.validation.learners
+    found = prices.study(cell) if isinstance(cell, Population) else learners.study(cell)
     return {**kit.pick(cell, "part", "target", "dimension", "seed"), **found.summary()}, {**found.arrays()}
-
-
-def _fit(cell: Population) -> lab.measures.hardness.prices.Study:
-    sizes = kit.pick(cell, "dimension", "seed", "features", "tolerances", "bias", "bias_spread", "wave_spacing")
-    return lab.measures.hardness.prices.study(cell.target, **sizes)
-
-
-def _learn(cell: Sampled) -> lab.measures.validation.learners.Learnt:
-    n, descent = cell.samples, lab.Descent(cell.steps, cell.critical_fraction)
-    task = lab.tasks.neuron_of_sequence(n, n + cell.test, **kit.pick(cell, "length", "dimension", "bias", "seed"))
-    return lab.measures.validation.learners.learn(task, cell.width, cell.alpha, cell.seed, descent, validation=n)
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:

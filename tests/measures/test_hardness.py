@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lab.errors import LabError
-from lab.measures.hardness.catalogue import THEOREM, cases, neuron, read_cases, wave
+from lab.measures.hardness.catalogue import THEOREM, Setting, cases, neuron, read_cases, wave
 from lab.measures.hardness.prices import Study, price, study, target
 from lab.measures.population import PopulationFit, random_neurons, single_neuron
 
@@ -74,7 +74,7 @@ def test_kinks_of_the_wave_come_closer_with_the_dimension():
 
 
 def test_a_study_has_the_errors_of_its_fit_and_the_prices_of_its_cases():
-    found, fit = study("neuron", 2, 0, features=48, tolerances=(0.2, 0.1)), fitted(2)
+    found, fit = study(Setting(target="neuron", dimension=2, seed=0, features=48, tolerances=(0.2, 0.1))), fitted(2)
     row, arrays = found.summary(), found.arrays()
     assert row["features_neuron_10"] == price(fit, neuron(0.1)).features
     assert (row["limit"], row["error_at_limit"], row["reasons"]) == (48, arrays["errors"][-1], "")

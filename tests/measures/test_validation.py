@@ -1,5 +1,7 @@
 """What is chosen by validation, against scikit-learn, dense solves and the lab's own trajectories."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 
 import lab
 from lab.errors import LabError
-from lab.measures.validation.catalogue import LABELS, NETWORKS, learning_cost
+from lab.measures.validation.catalogue import LABELS, NETWORKS, Setting, learning_cost
 from lab.measures.validation.learners import (
     PENALTIES,
     affine_error,
@@ -18,6 +20,7 @@ from lab.measures.validation.learners import (
     network_errors,
     split_errors,
     stop_early,
+    study,
 )
 from lab.tasks import neuron_of_sequence
 
@@ -130,8 +133,16 @@ def test_a_network_that_diverges_is_named_and_loses_nothing_else(task):
     assert row["error_kernel"] > 0
 
 
+SETTING = Setting(
+    dimension=4, length=2, bias=0.0, samples=N, test=30, seed=0, width=12, alpha=0.1, critical_fraction=0.2, steps=30
+)
+
+
+def test_a_study_is_of_one_neuron_of_a_sequence(task):
+    assert study(SETTING).summary() == learn(task, 12, 0.1, 0, lab.Descent(30, 0.2), N).summary()
+
+
 def test_the_cost_of_learning_grows_with_steps_and_width():
-    sizes = {"samples": 24, "test": 30, "length": 2, "width": 64, "steps": 20}
-    cost = learning_cost(**sizes)
-    assert learning_cost(**sizes | {"steps": 40}).flops == pytest.approx(2 * cost.flops)
-    assert learning_cost(**sizes | {"width": 640}).bytes > 10 * cost.bytes
+    cost = learning_cost(SETTING)
+    assert learning_cost(replace(SETTING, steps=60)).flops == pytest.approx(2 * cost.flops)
+    assert learning_cost(replace(SETTING, width=120)).bytes > 8 * cost.bytes

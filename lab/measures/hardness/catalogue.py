@@ -18,6 +18,32 @@ PRODUCTS = {
 THEOREM_ERROR = 1 / 50  #: absolute mean square error in the theorem
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A target, and the random features that are fitted to it.
+
+    Attributes
+    ----------
+    target, dimension
+        One of `TARGETS`, and its number d of inputs.
+    seed, features, bias_spread
+        Of the draw of features, the largest number R of them, and the standard deviation of their biases.
+    tolerances
+        Relative errors to reach; see `cases`.
+    bias, wave_spacing
+        Of the neuron, in units of the norm of its weights; the kinks of the wave are ``wave_spacing``/√d apart.
+    """
+
+    target: str
+    dimension: int
+    seed: int
+    features: int
+    tolerances: tuple[float, ...]
+    bias: float = 0.0
+    bias_spread: float = 1.0
+    wave_spacing: float = 4.0
+
+
 @dataclass(frozen=True)
 class Case:
     """A target, and how well it is to be fitted.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import check_choice
-from lab.measures.hardness.catalogue import TARGETS, Case, cases
+from lab.measures.hardness.catalogue import TARGETS, Case, Setting, cases
 from lab.measures.population import PopulationFit, Target, random_neurons, single_neuron, triangle_wave
 
 
@@ -96,28 +96,9 @@ class Study:
         return {"counts": counts, "errors": self.errors[counts - 1]}
 
 
-def study(
-    name: str,
-    dimension: int,
-    seed: int,
-    *,
-    features: int,
-    tolerances: Sequence[float],
-    bias: float = 0.0,
-    bias_spread: float = 1.0,
-    wave_spacing: float = 4.0,
-) -> Study:
-    """Fit a target with every number of random features, up to ``features`` of them.
-
-    Parameters
-    ----------
-    name, dimension, bias, wave_spacing
-        As for `target`, whose ``spacing`` is the last one.
-    seed, features, bias_spread
-        As for `lab.measures.population.random_neurons`.
-    tolerances
-        As for `cases`.
-    """
-    neurons = random_neurons(features, dimension, bias_spread=bias_spread, seed=seed)
-    fit = PopulationFit(neurons, target(name, dimension, bias=bias, spacing=wave_spacing))
-    return Study(fit, cases(name, tolerances))
+def study(setting: Setting) -> Study:
+    """Fit the target of a setting with every number of its random features."""
+    wanted = target(setting.target, setting.dimension, bias=setting.bias, spacing=setting.wave_spacing)
+    features, d = setting.features, setting.dimension
+    neurons = random_neurons(features, d, bias_spread=setting.bias_spread, seed=setting.seed)
+    return Study(PopulationFit(neurons, wanted), cases(setting.target, setting.tolerances))

@@ -9,6 +9,8 @@ further features move. "network_wb" sees each input only through fixed random fe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lab.costs import Cost, training_step
 
 #: What each learner is, in a few words.
@@ -22,19 +24,41 @@ LABELS = {
 }
 NETWORKS = ("network", "network_wb", "network_w")  #: those that descend
 
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One draw of samples of a neuron that reads a whole sequence (`lab.tasks.neuron_of_sequence`), and its learners.
+
+    Attributes
+    ----------
+    dimension, length, bias
+        Inputs d in all, the time steps L into which they are cut, and the neuron's bias.
+    samples, test, seed
+        Training samples n, as many for validation, test samples, and the seed of them and of the networks.
+    width, alpha
+        Of the networks: m, and the scale of those in the "ntk" parametrization.
+    critical_fraction, steps
+        Of their descents.
+    """
+
+    dimension: int
+    length: int
+    bias: float
+    samples: int
+    test: int
+    seed: int
+    width: int
+    alpha: float
+    critical_fraction: float
+    steps: int
+
+
 _ITEM = 8  # bytes of a float64
 
 
-def learning_cost(*, samples: int, test: int, length: int, width: int, steps: int) -> Cost:
-    """Cost of all learners: flops of the descents; bytes of states, weights and kernels.
-
-    Parameters
-    ----------
-    samples, test, length
-        Training samples n, as many for validation, test samples, time steps.
-    width, steps
-        m, and the gradient steps of each descent.
-    """
-    held = 3 * samples + test
-    work = len(NETWORKS) * steps * training_step(samples, length, width)
-    return work.holding(float(_ITEM) * (held * length * width + 4 * width**2 + held * samples))
+def learning_cost(setting: Setting) -> Cost:
+    """Cost of all learners: flops of the descents; bytes of states, weights and kernels."""
+    n, length, width = setting.samples, setting.length, setting.width
+    held = 3 * n + setting.test
+    work = len(NETWORKS) * setting.steps * training_step(n, length, width)
+    return work.holding(float(_ITEM) * (held * length * width + 4 * width**2 + held * n))

@@ -17,9 +17,11 @@ from lab.learners.features import RandomFeatures, hidden_features
 from lab.learners.kernel import KernelRegressor
 from lab.learners.network import descend
 from lab.measures.motion import norm
+from lab.measures.validation.catalogue import Setting
 from lab.networks.elman import ElmanRNN
 from lab.networks.network import Network
 from lab.networks.scaled import Scaled
+from lab.tasks.neuron import neuron_of_sequence
 from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
@@ -202,6 +204,14 @@ def learn(task: Task, width: int, alpha: float, seed: int, descent: Descent, val
         linear_errors(task, width, seed, validation),
         network_errors(task, width, alpha, seed, descent, validation),
     )
+
+
+def study(setting: Setting) -> Learnt:
+    """All learners of the catalogue on one draw of samples of one neuron."""
+    n, sizes = setting.samples, {"length": setting.length, "dimension": setting.dimension, "seed": setting.seed}
+    task = neuron_of_sequence(n, n + setting.test, bias=setting.bias, **sizes)
+    descent = Descent(setting.steps, setting.critical_fraction)
+    return learn(task, setting.width, setting.alpha, setting.seed, descent, n)
 
 
 def _inputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
