@@ -44,7 +44,9 @@ def test_means_and_geometric_means_have_students_intervals():
     assert Number.mean(values[:2]).interval is None
     joint = Number.mean(values, together=5)
     assert (joint.interval, joint.value) == (number.interval, number.value)
-    assert joint.joint.interval == pytest.approx(scipy.stats.t.interval(0.99, 3, values.mean(), scipy.stats.sem(values)))
+    assert joint.joint.interval == pytest.approx(
+        scipy.stats.t.interval(0.99, 3, values.mean(), scipy.stats.sem(values))
+    )
     assert number.joint.interval is None
     assert Number.mean([1.0, None]).value is None
     assert Number.geometric([1.0, 0.0]).reason == "some seed has no positive value"
