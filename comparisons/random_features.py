@@ -5,12 +5,10 @@ population to one neuron or to a wave. r* is the smallest number of features tha
 the theorem of Yehudai and Shamir 2019 bounds r·max|u| from below, at a relative accuracy of order d⁻⁴. The other cases
 want the same relative accuracy at every d (``tolerances``); the first of them is the main case.
 
-Part two, from n samples: a recurrent network reads x in L pieces and has to output relu(⟨w, [x_1…x_L]⟩) at step L.
-Every learner chooses one thing on n validation samples (`lab.measures.validation`): a penalty, or when to stop.
-
-Errors are mean squares in units of the best affine predictor's (in part two, of the one fitted to the same n samples),
-so that 1 is no better than a plane. A seed draws features, network and, unlike elsewhere, the samples too: how well a
-learner generalises should not depend on one set of n points.
+Part two, from n samples (`lab.measures.validation`): a recurrent network reads x in L pieces and has to output
+relu(⟨w, [x_1…x_L]⟩) at step L. Every learner chooses a penalty, or when to stop, on n validation samples. A seed draws
+features, network and, unlike elsewhere, the samples: how well a learner generalises should not depend on one set.
+Errors of both parts are in units of the best affine predictor's mean square (here of the one fitted to the n samples).
 """
 
 from __future__ import annotations
@@ -25,8 +23,6 @@ from annotated_types import Ge
 
 import lab
 from comparisons import kit
-from lab.costs import population_fit
-from lab.errors import refuse
 
 question = "What can random features not do, and what does a network that moves its features do instead?"
 asked_by = "R3 [Yehudai, Shamir]"
@@ -34,20 +30,12 @@ version = 1
 
 LEARNERS = lab.measures.validation.catalogue.LABELS
 NETWORKS = lab.measures.validation.catalogue.NETWORKS
-COLORS = {"features": "#E69F00", "features_infinite": "#E69F00", "kernel": "#000000"}
-COLORS |= dict.fromkeys(NETWORKS, "#0072B2")
-GROWING = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
-ERRORS_OF_FITS = {
-    "title": "How well the best combination of r random features fits",
-    "ylabel": "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)",
-    "named": "{}",
-}
+COLORS = dict.fromkeys(LEARNERS, "#E69F00") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
 TARGETS = lab.measures.hardness.catalogue.TARGETS
 
 SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
-MOST = "r* at dimension d, geometric mean over seeds. None where some seed needs more features than were tried."
-FEATURES = kit.Quantity("features", meaning=MOST)
+FEATURES = kit.Quantity("features", meaning="r* at dimension d, geometric mean; none where a seed needs more features.")
 SLOPES = {"product": "log_coefficient_slope", "wide_product": "wide_coefficient_slope"}
 DIFFERENCES = {"product": "aic_difference", "wide_product": "wide_aic_difference"}
 LAWS = {  # by what `lab.measures.growth` fits; verdicts judge by the second product
@@ -63,28 +51,17 @@ RATIO = "error.network over the test error of another learner, paired by seed, g
 RATIOS = kit.family("error_ratio", template=RATIO, meanings={n: LEARNERS[n] for n in LEARNERS if n != "network"})
 MOTION = "‖θ − θ₀‖/‖θ₀‖ over the trained weights when training stops: {}."
 MOTIONS = kit.family("motion", template=MOTION, meanings={name: LEARNERS[name] for name in NETWORKS})
+Tolerances = Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors to reach, the main one first.")]
 
 
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the random-features comparison."""
 
-    dimensions: Annotated[kit.Choices[Annotated[int, Ge(2)]], kit.doc("Input dimensions d.")] = (
-        2,
-        3,
-        4,
-        5,
-        6,
-        8,
-        12,
-        16,
-    )
+    dimensions: Annotated[kit.Choices[Annotated[int, Ge(2)]], kit.doc("Dimensions d.")] = (2, 3, 4, 5, 6, 8, 12, 16)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of features, networks and samples.")] = 5
     features: Annotated[kit.Count, kit.doc("R, the largest number of random features tried.")] = 1024
-    tolerances: Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.doc("Relative errors, the main one first.")] = (
-        0.2,
-        0.1,
-    )
+    tolerances: Tolerances = (0.2, 0.1)
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0
     bias_spread: Annotated[float, Ge(0), kit.doc("Standard deviation of the features' biases; 0 for none.")] = 1.0
     wave_spacing: Annotated[kit.Positive, kit.doc("Kinks of the wave are this over √d apart.")] = 4.0
@@ -99,11 +76,7 @@ class Settings(kit.Settings):
     def check(self) -> None:
         """Refuse tolerances that round to one name, a length that does not divide, and too few samples for a plane."""
         lab.measures.hardness.catalogue.cases("neuron", self.tolerances)
-        top = max(self.dimensions)
-        if top % self.length:
-            refuse("length", self.length, f"a divisor of the largest dimension, {top}", "x is cut into equal pieces")
-        if self.samples <= top:
-            refuse("samples", self.samples, f"more than the largest dimension, {top}", "the affine fit needs that many")
+        lab.measures.validation.catalogue.check_sizes(max(self.dimensions), self.length, self.samples)
 
 
 PRESETS = {
@@ -141,7 +114,7 @@ def cells(settings: Settings) -> list[Cell]:
 def cost(cell: Cell) -> kit.Cost:
     """That of one fit, or of three networks under descent."""
     if isinstance(cell, Population):
-        return population_fit(cell.features)
+        return lab.measures.hardness.catalogue.fitting_cost(cell)
     return lab.measures.validation.catalogue.learning_cost(cell)
 
 
@@ -171,10 +144,9 @@ def _cases(table: kit.Table) -> list[kit.Arm]:
 
 def _prices(case: kit.Arm) -> kit.Numbers:
     """Features needed at each dimension, and both laws of both products."""
-    column, limit, up_to = case.value.column("features"), case.rows["limit"].max(), lab.measures.thresholds.up_to
-    numbers = kit.at_each(
-        case.rows, "dimension", {column: FEATURES}, average=lambda counts: kit.threshold(up_to(counts, limit))
-    )
+    rows, column, up_to = case.rows, case.value.column("features"), lab.measures.thresholds.up_to
+    limit = float(rows["limit"].max())
+    numbers = kit.at_each(rows, "dimension", {column: FEATURES}, average=lambda each: kit.threshold(up_to(each, limit)))
     for product, keys in LAWS.items():
         grown = _grow(case, product)
         details = {"dimensions": grown.places.astype(int).tolist()} if grown.fit else {}
@@ -191,7 +163,8 @@ def _grow(case: kit.Arm, quantity: str) -> lab.measures.growth.Grown:
 
 def _errors(rows: kit.Table) -> kit.Numbers:
     """Errors, motions and ratios of errors, geometric means over the runs that did not diverge."""
-    rows = rows.reindex(columns=[f"{what}_{name}" for what in ("error", "motion") for name in LEARNERS]).astype(float)
+    columns = [*(f"error_{name}" for name in ERRORS), *(f"motion_{name}" for name in MOTIONS)]
+    rows = rows.reindex(columns=columns).astype(float)
     values = {key: rows[f"error_{name}"] for name, key in ERRORS.items()}
     values |= {key: rows[f"motion_{name}"] for name, key in MOTIONS.items()}
     values |= {key: rows["error_network"] / rows[f"error_{name}"] for name, key in RATIOS.items()}
@@ -204,10 +177,9 @@ def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
     shares: list[str] = []
     sentences = [f"{start} {_law(numbers, '')}." if cases else "Nothing was fitted in the population."]
     for case in cases[1:]:
-        dimensions = sorted(case.rows["dimension"].astype(int).unique())
-        beyond = [d for d in dimensions if numbers[FEATURES(d, arm=case.name)].value is None]
-        if case.value.tolerance is None and beyond:
-            sentences.append(f"The theorem's accuracy is out of reach from d = {beyond[0]} on.")
+        beyond = case.rows.loc[case.rows[case.value.column("features")].isna(), "dimension"]
+        if case.value.tolerance is None and len(beyond):
+            sentences.append(f"The theorem's accuracy is out of reach from d = {beyond.min():g} on.")
         if case.value.target == "wave":
             sentences.append(f"For a wave of shifted ReLUs it grows {_law(numbers, case.name)}.")
     network = numbers[ERRORS["network"]()]
@@ -226,9 +198,9 @@ def _law(numbers: kit.Numbers, arm: str) -> str:
     if aic.value is None:
         return f"by an unknown law ({aic.reason})"
     power, exponential = f"as {kit.power(slope, 'd')}", f"exponentially, with rate {kit.format_number(rate)} per input"
-    either, size = f"{power} or {exponential}: which of them", "is not visible at this size"
-    phrases = {"below": f"{power}, not exponentially", "above": exponential}
-    return kit.compare(aic, 0.0, **phrases, around=f"{either} {size}", unknown=f"{either} needs three seeds")
+    either = f"{power} or {exponential}: which of them"
+    around, unknown = f"{either} is not visible at this size", f"{either} needs three seeds"
+    return kit.compare(aic, 0.0, below=f"{power}, not exponentially", above=exponential, around=around, unknown=unknown)
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -236,10 +208,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     fits, samples = (results.table[results.table["part"] == part] for part in ("population", "samples"))
     figures: kit.Figures = {}
     if len(fits):
-        figures["growth"] = _draw_growth(_cases(results.table))
-        arms = kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS)
-        drawn = partial(_draw_errors, results)
-        figures["errors"] = kit.figures.panel_per_arm(arms, drawn, size=(4.9, 4.6), columns=4, **ERRORS_OF_FITS)
+        figures |= {"growth": _draw_growth(fits), "errors": _draw_fits(results, fits)}
     if len(samples):
         title = f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples"
         drawn = partial(_draw_learners, conclusion.numbers)
@@ -247,10 +216,10 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     return figures
 
 
-def _draw_growth(cases: Sequence[kit.Arm]) -> kit.Figure:
-    shown = {label: [_series(case, name) for case in cases] for name, label in GROWING.items()}
-    ticks = np.unique(np.concatenate([case.rows["dimension"] for case in cases]))
-    title = "What random features pay for one neuron, as the dimension grows"
+def _draw_growth(fits: kit.Table) -> kit.Figure:
+    rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
+    shown = {label: [_series(case, name) for case in _cases(fits)] for name, label in rows.items()}
+    title, ticks = "What random features pay for one neuron, as the dimension grows", np.unique(fits["dimension"])
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 
@@ -262,12 +231,20 @@ def _series(case: kit.Arm, quantity: str) -> lab.figures.growth.Series:
     return lab.figures.growth.Series(label, curve.x, curve.values, curve.middle, curve.ends, *grown.lines)
 
 
-def _draw_errors(results: kit.Results, ax: kit.Axes, panel: kit.Arm) -> None:
-    arms = kit.split(panel.rows, "dimension")
-    for arm, color in zip(arms, lab.figures.style.shades(len(arms)), strict=True):
-        found = kit.records.arrays_of(results, arm.rows, "part", "target", "dimension", "seed")
+def _draw_fits(results: kit.Results, fits: kit.Table) -> kit.Figure:
+    targets = kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS)
+    title = "How well the best combination of r random features fits"
+    ylabel = "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)"
+    drawn = partial(_draw_errors, results)
+    return kit.figures.panel_per_arm(targets, drawn, title=title, ylabel=ylabel, size=(4.9, 4.6), columns=4, named="{}")
+
+
+def _draw_errors(results: kit.Results, ax: kit.Axes, target: kit.Arm) -> None:
+    dimensions = kit.split(target.rows, "dimension")
+    for d, color in zip(dimensions, lab.figures.style.shades(len(dimensions)), strict=True):
+        found = kit.records.arrays_of(results, d.rows, "part", "target", "dimension", "seed")
         curve = kit.curve(found[0]["counts"], [np.maximum(each["errors"], 1e-12) for each in found], log=True)
-        kit.figures.band(ax, curve, color, f"d = {arm.label}", linewidth=1.8)
+        kit.figures.band(ax, curve, color, f"d = {d.label}", linewidth=1.8)
     ax.set(xscale="log", yscale="log", ylim=(1e-4, 12), xlabel="number of random features r")
     lab.figures.curves.reference(ax, 1, "best affine predictor ", horizontal=True)
 

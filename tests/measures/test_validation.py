@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 
 import lab
 from lab.errors import LabError
-from lab.measures.validation.catalogue import LABELS, NETWORKS, Setting, learning_cost
+from lab.measures.validation.catalogue import LABELS, NETWORKS, Setting, check_sizes, learning_cost
 from lab.measures.validation.learners import (
     PENALTIES,
     affine_error,
@@ -146,3 +146,10 @@ def test_the_cost_of_learning_grows_with_steps_and_width():
     cost = learning_cost(SETTING)
     assert learning_cost(replace(SETTING, steps=60)).flops == pytest.approx(2 * cost.flops)
     assert learning_cost(replace(SETTING, width=120)).bytes > 8 * cost.bytes
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((7, 4, 24), "length"), ((4, 2, 4), "samples")])
+def test_sizes_that_do_not_go_together_are_refused(sizes, name):
+    with pytest.raises(LabError) as caught:
+        check_sizes(*sizes)
+    assert caught.value.argument == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lab.costs import Cost, population_fit
 from lab.errors import check_choice, refuse
 
 #: What is fitted, in a few words.
@@ -90,6 +91,11 @@ def neuron(tolerance: float) -> Case:
 def wave(tolerance: float) -> Case:
     """The triangle wave to a relative error."""
     return Case("wave", "the wave of shifted ReLUs", "wave", tolerance)
+
+
+def fitting_cost(setting: Setting) -> Cost:
+    """Cost of the fits with every number of features."""
+    return population_fit(setting.features)
 
 
 def cases(target: str, tolerances: Sequence[float]) -> list[Case]:

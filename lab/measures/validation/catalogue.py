@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.costs import Cost, training_step
+from lab.errors import refuse
 
 #: What each learner is, in a few words.
 LABELS = {
@@ -54,6 +55,20 @@ class Setting:
 
 
 _ITEM = 8  # bytes of a float64
+
+
+def check_sizes(dimension: int, length: int, samples: int) -> None:
+    """Refuse a length that does not divide the dimension, and too few samples for an affine fit.
+
+    Raises
+    ------
+    LabError
+        For the length, or for the samples.
+    """
+    if dimension % length:
+        refuse("length", length, f"a divisor of the dimension, {dimension}", "x is cut into equal pieces")
+    if samples <= dimension:
+        refuse("samples", samples, f"more than the dimension, {dimension}", "the affine fit needs that many")
 
 
 def learning_cost(setting: Setting) -> Cost:
