@@ -25,6 +25,8 @@ LABELS = {
 }
 NETWORKS = ("network", "network_wb", "network_w")  #: those that descend
 
+_ITEM = 8  # bytes of a float64
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -52,9 +54,6 @@ class Setting:
     alpha: float
     critical_fraction: float
     steps: int
-
-
-_ITEM = 8  # bytes of a float64
 
 
 def check_sizes(dimension: int, length: int, samples: int) -> None:
