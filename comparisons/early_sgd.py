@@ -59,8 +59,8 @@ class Settings(kit.networks.CentredSettings):
 
     samples: kit.networks.Samples = 24
     widths: kit.networks.Widths = (64, 128, 256, 512)
-    batches: Annotated[tuple[str, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Batch sizes.")] = ("1", "4", "full")
-    momenta: Annotated[tuple[kit.Momentum, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Heavy balls β.")] = (0.0, 0.9)
+    batches: Annotated[kit.Choices[str], kit.doc("Batch sizes.")] = ("1", "4", "full")
+    momenta: Annotated[kit.Choices[kit.Momentum], kit.doc("Heavy balls β.")] = (0.0, 0.9)
     kernel_time: Annotated[kit.Positive, kit.doc("τ at the end.")] = 50.0
 
     def check(self) -> None:

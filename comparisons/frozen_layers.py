@@ -75,8 +75,8 @@ class Settings(kit.networks.CentredSettings):
     """Settings of the frozen-layers comparison: those of `CentredSettings`, and what is trained on which labels."""
 
     widths: kit.networks.Widths = (64, 128, 256)
-    arms: Annotated[tuple[Trained, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Sets of trained matrices.")] = ARMS
-    labels: Annotated[tuple[Labels, ...], kit.Distinct(), kit.CHOOSES, kit.doc("The task's, or coin flips.")] = KINDS
+    arms: Annotated[kit.Choices[Trained], kit.doc("Sets of trained matrices.")] = ARMS
+    labels: Annotated[kit.Choices[Labels], kit.doc("The task's, or coin flips.")] = KINDS
     kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K₀)/2 to which every arm trains.")] = 150.0
     target: Annotated[kit.Share, kit.doc("Share of the first mse below which an arm has fitted.")] = 0.05
 

@@ -69,16 +69,17 @@ MODELS = {
 }
 
 
+FRACTIONS = (0.1, 0.5, 1.5, 3.0)
+
+
 @dataclass(frozen=True)
 class Settings(kit.networks.CentredSettings):
     """Settings of the comparison of phases: those of `CentredSettings`, and the two phases."""
 
     widths: kit.networks.Widths = (256,)
     critical_fraction: Annotated[kit.Share, kit.doc("c of phase two, of the smaller critical step.")] = 0.25
-    phase_one: Annotated[
-        tuple[kit.Positive, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Values of c₁; the smallest is the control.")
-    ] = (0.1, 0.5, 1.5, 3.0)
-    residuals: Annotated[tuple[kit.Share, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Values of ρ.")] = (0.8, 0.5, 0.2)
+    phase_one: Annotated[kit.Choices[kit.Positive], kit.doc("Values of c₁; the smallest is the control.")] = FRACTIONS
+    residuals: Annotated[kit.Choices[kit.Share], kit.doc("Values of ρ.")] = (0.8, 0.5, 0.2)
     phase_one_time: Annotated[kit.Positive, kit.doc("Budget of phase one in kernel time τ = c₁·steps.")] = 100.0
     phase_two_steps: Annotated[kit.Count, kit.doc("Budget of phase two in steps.")] = 3000
 

@@ -61,14 +61,15 @@ PANELS = {
 }
 
 
+VARIANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
+
+
 @dataclass(frozen=True)
 class Settings(kit.Settings):
     """Settings of the stability comparison. Everything runs in float64: nothing is trained."""
 
-    variances: Annotated[
-        tuple[kit.Positive, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Factors c of the variance c/m of W.")
-    ] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
-    widths: Annotated[tuple[kit.Count, ...], kit.Distinct(), kit.CHOOSES, kit.doc("Widths m.")] = (128, 1024)
+    variances: Annotated[kit.Choices[kit.Positive], kit.doc("Factors c of the variance c/m of W.")] = VARIANCES
+    widths: Annotated[kit.Choices[kit.Count], kit.doc("Widths m.")] = (128, 1024)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations at each width.")] = 10
     samples: Annotated[int, Ge(2), kit.doc("Number of sequences, which come in pairs.")] = 8
     separation: Annotated[float, Interval(gt=0, le=2), kit.doc("δ, the distance of a pair's first steps.")] = 0.3

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from comparisons.kit import tasks
 from comparisons.kit.cells import grid, optional
-from comparisons.kit.settings import CHOOSES, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
+from comparisons.kit.settings import CHOOSES, Choices, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
 from lab.costs import Cost, eigenvectors, linearized_step, network_bytes, recurrent_pass, tangent_kernel, training_step
 from lab.errors import check_choice, refuse
 
@@ -35,8 +35,8 @@ READOUTS = "Losses: last and mean have one output per sample; all is the paper's
 SAMPLES = "Training samples, and as many test samples; none: the task's own number."
 Task = Annotated[str, doc(TASK)]
 Samples = Annotated[int | None, doc(SAMPLES)]
-Readouts = Annotated[tuple[Readout, ...], Distinct(), CHOOSES, doc(READOUTS)]
-Widths = Annotated[tuple[Count, ...], Distinct(), CHOOSES, doc("Widths m.")]
+Readouts = Annotated[Choices[Readout], doc(READOUTS)]
+Widths = Annotated[Choices[Count], doc("Widths m.")]
 Dtype = Annotated[Precision, doc("Precision of weights and outputs; eigen-solves are in float64.")]
 
 

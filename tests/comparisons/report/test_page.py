@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from comparisons.cli.command import main
 
+from comparisons.cli.command import main
 from lab.figures.style import LEARNERS
 from lab.sweeps import Store, load
 
