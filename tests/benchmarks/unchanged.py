@@ -28,12 +28,12 @@ def record(directory: Path, names: list[str]) -> int:
     """Run everything into a directory, or the named comparisons alone; resumes what is there."""
     place = "comparisons.cli.command" if importlib.util.find_spec("comparisons.cli") else "comparisons._command"
     main = importlib.import_module(place).main
-    runs = [["run", name, "--out", str(directory / "fast" / name)] for name in names or ["all"]]
-    statuses = [main([*run, "--preset", "fast"]) for run in runs] if names else []
+    fast = directory / "fast"
+    runs = [["run", name, "--preset", "fast", "--out", str(fast / name)] for name in names]
     if not names:
-        statuses = [main(["run", "all", "--preset", "fast", "--out", str(directory / "fast")])]
-        statuses.append(main(["run", "width", "--out", str(directory / DEFAULT)]))
-    return max(statuses)
+        runs.append(["run", "all", "--preset", "fast", "--out", str(fast)])
+        runs.append(["run", "width", "--out", str(directory / DEFAULT)])
+    return max(main(arguments) for arguments in runs)
 
 
 def compare(old: Path, new: Path, names: list[str]) -> int:
