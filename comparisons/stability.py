@@ -152,6 +152,7 @@ def measure(cell: Cell) -> kit.Measured:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Rates, crossings, the product's exponent and what is kept, at the largest width and then at the others."""
     numbers: kit.Numbers = {}
+    known = partial(kit.Number.constant, reason="lost in rounding")
     for arm in _by_width(table):
         rows, name = _derived(arm.rows), arm.name
         for column, key in CROSSINGS.items():
@@ -161,7 +162,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         numbers |= kit.at_each(rows, "variance", SHARES, name, kit.Number.geometric)
         others = rows[rows["variance"] != CRITICAL]
         numbers |= kit.at_each(others, "variance", {"separation_ratio": RATIO}, name, kit.Number.geometric)
-        numbers |= kit.at_each(rows, "variance", {"separation_limit": LIMIT}, name, kit.Number.constant)
+        numbers |= kit.at_each(rows, "variance", {"separation_limit": LIMIT}, name, known)
     return kit.Conclusion(numbers, verdict(numbers, int(table["width"].max()), int(table["length"].max())))
 
 
@@ -192,14 +193,15 @@ def verdict(numbers: kit.Numbers, width: int, length: int) -> str:
     backward, forward = (numbers[key()] for key in CROSSINGS.values())
     beside = kit.compare(backward, CRITICAL, below="below", above="above", around="compatible with", unknown="beside")
     kept = numbers.get(SHARES["separation_kept"](CRITICAL), kit.Number.none("not measured"))
-    ratios = {c: numbers[RATIO(c)] for c in (CRITICAL / 2, CRITICAL * 2) if RATIO(c) in numbers}
-    others = "".join(f", {kit.format_number(ratio)} times that at c = {c:g}" for c, ratio in ratios.items())
+    ratios = {c: numbers.get(RATIO(c), kit.Number.none("not measured")) for c in (CRITICAL / 2, CRITICAL * 2)}
+    known = {c: kit.format_number(ratio) for c, ratio in ratios.items() if ratio.value is not None}
+    others = "".join(f", {ratio} times as much at c = {c:g}" for c, ratio in known.items())
     whole, late = numbers[PRODUCT()], numbers[LATE()]
     bends = bool(whole.interval and late.interval and late.interval[0] > whole.interval[1])
     return kit.sentences(
         f"At width {width} over {length} steps gradients keep their size at c = {kit.format_number(backward)},",
         f"{beside} the theory's 2, and forward signals at c = {kit.format_number(forward)}.",
-        f"The share of a first step's separation that is kept at c = 2 is {kit.percent(kept)}{others}.",
+        f"The share of a first step's separation that is kept is {kit.percent(kept)} at c = 2{others}.",
         f"The worst direction grows as {kit.power(whole, 'length')}{', and faster over the last factors' * bends}.",
     )
 

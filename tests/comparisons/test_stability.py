@@ -44,8 +44,8 @@ def numbers_of(table):
         (
             {},
             [
-                "is 10 % (9.9 to 10), 0.00998 (",
-                "times that at c = 1, 3 (2.98 to 3.02) times that at c = 4",
+                "is 10 % (9.9 to 10) at c = 2, 0.00998 (",
+                "times as much at c = 1, 3 (2.98 to 3.02) times as much at c = 4",
                 "length^0.5 (",
             ],
         ),
@@ -53,7 +53,7 @@ def numbers_of(table):
         ({"critical": 3.0}, ["at c = 3 (2.97 to 3.03), above the theory's 2"]),
         ({"critical": 16.0}, ["at c = unknown (5 of 5 seeds right censored at 4)"]),
         ({"bend": 0.05}, ["and faster over the last factors"]),
-        ({"kept": (0.5, 0.1, 0.1)}, [", 5 (4.96 to 5.05) times that at c = 1", ", 1 times that at c = 4"]),
+        ({"kept": (0.5, 0.1, 0.1)}, [", 5 (4.96 to 5.05) times as much at c = 1", ", 1 times as much at c = 4"]),
         ({"seeds": 2}, ["at c = 2, beside the theory's 2"]),
     ],
 )
@@ -78,7 +78,7 @@ def test_numbers_are_the_made_up_ones():
     assert numbers["separation_kept.2"].value == pytest.approx(0.1)
     assert numbers["separation_ratio.4"].value == pytest.approx(3)
     assert "separation_ratio.2" not in numbers
-    assert numbers["separation_limit.1"].value is None
+    assert (numbers["separation_limit.1"].value, numbers["separation_limit.1"].reason) == (None, "lost in rounding")
     assert numbers["separation_limit.4"].value == pytest.approx(0.3)
     assert numbers["separation_limit.4"].seeds == 0
 
@@ -94,7 +94,7 @@ def test_missing_and_lost_cells_leave_the_rest():
     without = made_up()[lambda t: t["variance"] != 2]
     assert numbers_of(without)["exponent.product_norm"].value is None
     verdict = stability.conclude(without).verdict
-    assert "kept at c = 2 is unknown (not measured)" in verdict
+    assert "kept is unknown (not measured) at c = 2" in verdict
     assert "grows as length^unknown" in verdict
     assert numbers_of(made_up().iloc[:1])["critical_c"].value is None
 
