@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 
+NOTHING, DIVERGED = "nothing was measured", "some seed has no finite value (it diverged?)"
+
 
 @dataclass(frozen=True)
 class Number:
@@ -50,8 +52,8 @@ class Number:
         from lab.measures.exponents import mean_interval
 
         sample = _floats(values)
-        if not sample or not all(math.isfinite(value) for value in sample):
-            return cls(None, None, len(sample), "some seed has no finite value (it diverged?)")
+        if reason := _lost(sample):
+            return cls(None, None, len(sample), reason)
         joint = mean_interval(sample, 1 - 0.05 / together)[1] if together > 1 else None
         return cls(*mean_interval(sample), len(sample), details={"joint_interval": list(joint)} if joint else {})
 
@@ -59,9 +61,8 @@ class Number:
     def geometric(cls, values: Iterable[Any]) -> Self:
         """Geometric mean over seeds (n,) with the t interval of the logs; no value unless all are positive."""
         sample = _floats(values)
-        if not all(value > 0 for value in sample):
-            return cls(None, None, len(sample), "some seed has no positive value")
-        logs = cls.mean([math.log(value) for value in sample])
+        reason = _lost(sample) or (None if min(sample) > 0 else "some seed has no positive value")
+        logs = cls(None, None, len(sample), reason) if reason else cls.mean([math.log(value) for value in sample])
         if logs.value is None:
             return logs
         ends = None if logs.interval is None else (math.exp(logs.interval[0]), math.exp(logs.interval[1]))
@@ -85,9 +86,10 @@ class Number:
 
     @classmethod
     def share(cls, holds: Iterable[Any]) -> Self:
-        """Share of the seeds for which something is true (n,), without an interval."""
+        """Share of the seeds for which something is true (n,), without an interval; none where a value is missing."""
         sample = _floats(holds)
-        return cls(sum(sample) / len(sample) if sample else None, None, len(sample))
+        reason = _lost(sample)
+        return cls(None if reason else sum(sample) / len(sample), None, len(sample), reason)
 
     @classmethod
     def median(cls, values: Iterable[Any]) -> Self:
@@ -95,7 +97,7 @@ class Number:
         sample = _floats(values)
         lost = sum(not math.isfinite(value) for value in sample)
         if lost or not sample:
-            return cls(None, None, len(sample), f"{lost} of {len(sample)} seeds diverged")
+            return cls(None, None, len(sample), f"{lost} of {len(sample)} seeds diverged" if sample else NOTHING)
         return cls(float(np.median(sample)), None, len(sample), None, {"lowest": min(sample), "highest": max(sample)})
 
     @classmethod
@@ -117,11 +119,11 @@ class Number:
 
     def as_json(self) -> dict[str, Any]:
         """``{value, interval, seeds}``, a reason if there is one, and the details; what is not finite is null."""
-        finite = self.interval is not None and all(math.isfinite(end) for end in self.interval)
-        interval = list(self.interval) if self.interval is not None and finite else None
+        bounded = self.interval is not None and all(math.isfinite(end) for end in self.interval)
+        interval = list(self.interval) if self.interval is not None and bounded else None
         infinite = self.reason is None and self.value is not None and not math.isfinite(self.value)
         reason = {} if self.reason is None and not infinite else {"reason": self.reason or "not finite"}
-        return {"value": self.value, "interval": interval, "seeds": self.seeds} | reason | dict(self.details)
+        return {"value": finite(self.value), "interval": interval, "seeds": self.seeds} | reason | dict(self.details)
 
 
 Numbers = dict[Key, Number]
@@ -150,3 +152,8 @@ def over_finite(values: Iterable[Any], average: Callable[[Iterable[float]], Numb
 
 def _floats(values: Iterable[Any]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
+
+
+def _lost(sample: list[float]) -> str | None:
+    """Why these seeds have no average, if so."""
+    return None if sample and all(map(math.isfinite, sample)) else DIVERGED if sample else NOTHING

@@ -1,4 +1,4 @@
-"""How verdicts state numbers and compare them: one vocabulary, and no more than an interval supports."""
+"""Phrases in which verdicts state and compare numbers: one vocabulary, no claim beyond the interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from comparisons.kit.numbers import Number
 Position = Literal["below", "above", "around"]
 
 NO_DIFFERENCE = "no difference is visible"
-FEW_SEEDS = "an interval needs three seeds or more"
+FEW_SEEDS = "not judged: fewer than three seeds"
 
 
 def format_value(value: float, digits: int | None = None) -> str:
@@ -22,6 +22,8 @@ def format_value(value: float, digits: int | None = None) -> str:
     >>> format_value(0.9432), format_value(1.1314), format_value(146.2), format_value(-0.343), format_value(1.5e-14)
     ('0.94', '1.13', '150', '−0.34', '1.5e−14')
     """
+    if not math.isfinite(value):
+        return "undefined" if math.isnan(value) else "∞" if value > 0 else "−∞"
     if abs(value) < 1e-15:  # rounding
         return "0"
     digits = digits or (3 if 0.99 <= abs(value) < 2 else 2)
@@ -43,10 +45,13 @@ def format_number(number: Number, unit: float = 1.0, after: str = "", digits: in
         return format_value(number.value / unit, digits) + after
     low, high = number.interval
     digits = digits or (3 if high - low < abs(number.value) / 4 else 2)
-    value, *ends = (format_value(each / unit, digits) for each in (number.value, low, high) if math.isfinite(each))
+    value = format_value(number.value / unit, digits) + after
+    ends = [format_value(each / unit, digits) for each in (low, high) if math.isfinite(each)]
+    if not ends:
+        return f"{value} (not bounded)"
     if len(ends) < 2:
-        return f"{value}{after} ({ends[0]} or {'more' if low > -math.inf else 'less'})"
-    return value + after + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else "")
+        return f"{value} ({ends[0]} or {'more' if math.isfinite(low) else 'less'})"
+    return value + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else "")
 
 
 def percent(number: Number) -> str:
@@ -86,14 +91,14 @@ def compare(
 
 
 def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
-    """What the interval of a falling quantity's exponent says about the theory's, in words; ``name`` names the law."""
+    """Compares the interval of a falling quantity's exponent with the theory's, in words; ``name`` names the law."""
     growing = position(exponent, 0.0)
     if growing is None:
         return FEW_SEEDS
     if growing == "around":
         return "no trend is visible at this size"
     if growing == "above":
-        return "it grows here"
+        return "it increases in this range"
     said = name or f"the theory's exponent {theory:g}".replace("-", "−")
     where = {"around": "compatible with", "above": "slower than", "below": "faster than"}
     return f"{where[str(position(exponent, theory))]} {said}"
@@ -118,11 +123,11 @@ def fill(template: str, names: Sequence[str]) -> str:
 
 
 def clauses(start: str, parts: Iterable[str]) -> str:
-    """``start, one; another.`` of the parts that say something; empty if none does."""
-    said = "; ".join(filter(None, parts))
-    return f"{start}, {said}." if said else ""
+    """``start, one; another.`` of the non-empty parts; empty if there is none."""
+    joint = "; ".join(filter(None, parts))
+    return f"{start}, {joint}." if joint else ""
 
 
 def sentences(*parts: str) -> str:
-    """The parts that say something, in one paragraph."""
+    """The non-empty parts, in one paragraph."""
     return " ".join(filter(None, parts))

@@ -51,7 +51,7 @@ def numbers_of(table):
         ({"loss": {"A": 0.05}}, ["by W in 100 %, A in 40 %"]),
         ({"slope": 0.0}, ["moves W by 100 %"]),
         ({"init": 0.5, "end": 0.5}, ["no difference in error is visible"]),
-        ({"seeds": 2}, ["an interval needs three seeds or more"]),
+        ({"seeds": 2}, ["not judged: fewer than three seeds"]),
     ],
 )
 def test_the_verdict_follows_the_numbers(table, texts):

@@ -150,7 +150,7 @@ def made_up(slope=-1.0, cost=0.1, seeds=5, networks=("erf",), spread=0.01, noise
         (-0.5, "slower than the theory"),
         (-1.5, "faster than the theory"),
         (0.0, "no trend is visible"),
-        (0.5, "it grows here"),
+        (0.5, "it increases in this range"),
     ],
 )
 def test_the_verdict_follows_the_slopes(slope, text):

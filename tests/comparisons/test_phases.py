@@ -58,7 +58,7 @@ def made_up(seeds=5, large=0.3, control=0.3, frozen=0.6, least=0.5, residuals=(0
         ({"least": 2.0}, ["keeps 200 %"]),
         ({"least": 1.0}, ["of its constant there: no difference is visible"]),
         ({"lambda_min_phase_one": 0.0}, ["lower bound is lost"]),
-        ({"seeds": 2}, ["three seeds or more"]),
+        ({"seeds": 2}, ["not judged: fewer than three seeds"]),
     ],
 )
 def test_the_verdict_follows_the_numbers(changes, texts):

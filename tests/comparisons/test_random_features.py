@@ -68,7 +68,7 @@ def made_up(law="power", *, seeds=5, spread=0.02, network=0.1, reach=16, hard=4,
             {"seeds": 2},
             [
                 "which of them needs three seeds",
-                "times (an interval needs three seeds or more) that of the tangent kernel",
+                "times (not judged: fewer than three seeds) that of the tangent kernel",
             ],
         ),
         ({"reach": 4}, ["largest coefficient) grows by an unknown law (fewer than 3 places"]),

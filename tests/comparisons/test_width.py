@@ -31,7 +31,7 @@ def made_up(slope, **options):
         (-0.2, "slower than the theory"),
         (-1.0, "faster than the theory"),
         (0.0, "no trend is visible"),
-        (0.4, "it grows here"),
+        (0.4, "it increases in this range"),
     ],
 )
 def test_the_verdict_follows_the_numbers(slope, text):
@@ -46,7 +46,7 @@ def test_the_verdict_names_what_is_missing():
     table.loc[table["width"] > 64, "gap_test"] = np.nan
     conclusion = width.conclude(table)
     assert numbers_of(conclusion)["exponent.gap_test"].value is None
-    assert "no exponent" in conclusion.verdict
+    assert "No exponent of the test gap could be fitted" in conclusion.verdict
 
 
 def test_a_diverged_cell_enters_no_fit():
@@ -175,7 +175,7 @@ def test_the_limit_of_samples_is_how_many_there_are():
 
 def test_a_gap_of_rounding_errors_is_no_gap():
     table = made_up(-0.5, level=1e-6)
-    assert "rounding noise" in width.conclude(table).verdict
+    assert "less than 10 times the numerical noise" in width.conclude(table).verdict
 
 
 def test_a_quantity_without_values_says_why():

@@ -50,7 +50,12 @@ def test_means_and_geometric_means_have_students_intervals():
     assert number.joint.interval is None
     assert Number.mean([1.0, None]).value is None
     assert Number.geometric([1.0, 0.0]).reason == "some seed has no positive value"
-    assert Number.mean([]).value is None
+    assert Number.geometric([math.nan, 2.0, 0.0]).reason == "some seed has no finite value (it diverged?)"
+
+
+@pytest.mark.parametrize("average", [Number.mean, Number.geometric, Number.median, Number.share])
+def test_an_average_of_nothing_says_so(average):
+    assert average([]) == Number.none("nothing was measured")
 
 
 def test_medians_shares_and_constants_have_no_interval():
@@ -59,6 +64,7 @@ def test_medians_shares_and_constants_have_no_interval():
     assert Number.median([3.0, None]).reason == "1 of 2 seeds diverged"
     share = Number.share([True, False, False, True, True])
     assert (share.value, share.interval, share.seeds) == (0.6, None, 5)
+    assert Number.share([True, None]) == Number.none("some seed has no finite value (it diverged?)", 2)
     assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
     assert Number.constant([np.nan]).value is None
 
@@ -89,6 +95,7 @@ def test_numbers_at_each_value_of_a_column():
 
 def test_numbers_that_are_not_finite_are_null_with_a_reason():
     assert Number(math.inf, None, 3).as_json()["reason"] == "not finite"
+    assert [Number.exact(value).as_json()["value"] for value in (math.nan, math.inf)] == [None, None]
     assert Number(1.0, (0.5, math.inf), 3).as_json()["interval"] is None
     assert Number.none("why").as_json() == {"value": None, "interval": None, "seeds": 0, "reason": "why"}
     assert Number(1.0, None, 2, details={"widths": [8]}).as_json()["widths"] == [8]
@@ -166,8 +173,8 @@ def test_a_degree_leaves_out_what_is_mostly_censored():
         ((-0.3, -0.2), "above", "slower than the theory's exponent −0.5"),
         ((-0.9, -0.8), "below", "faster than the theory's exponent −0.5"),
         ((-0.4, 0.1), "above", "no trend is visible at this size"),
-        ((0.1, 0.4), "above", "it grows here"),
-        (None, None, "three seeds"),
+        ((0.1, 0.4), "above", "it increases in this range"),
+        (None, None, "not judged: fewer than three seeds"),
     ],
 )
 def test_what_an_interval_says(ends, place, phrase):
@@ -189,6 +196,10 @@ def test_numbers_are_written_with_the_digits_that_their_interval_supports():
     assert format_number(Number(0.1234, (0.12, 0.13), 5)) == "0.123 (0.12 to 0.13)"
     assert format_number(Number(0.1234, (0.05, 0.2), 5)) == "0.12 (0.05 to 0.2)"
     assert format_number(Number(0.5, (0.4, math.inf), 5)) == "0.5 (0.4 or more)"
+    assert format_number(Number(0.5, (-math.inf, 0.6), 5)) == "0.5 (0.6 or less)"
+    assert format_number(Number(0.5, (-math.inf, math.inf), 5)) == "0.5 (not bounded)"
+    assert format_number(Number(math.inf, (0.4, math.inf), 5)) == "∞ (0.4 or more)"
+    assert [format_value(value) for value in (math.inf, -math.inf, math.nan)] == ["∞", "−∞", "undefined"]
     assert format_number(Number.none("why")) == "unknown (why)"
     assert [format_value(value) for value in (1e-16, 123456.0, -0.5, 1.234)] == ["0", "1.2e5", "−0.5", "1.23"]
     assert [joined(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
