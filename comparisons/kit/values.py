@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import math
 import operator
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -54,8 +55,12 @@ _BOUNDS = {
 }
 
 
+_NOUNS: dict[Any, str] = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(e[-+]?[0-9]+)?", re.IGNORECASE)
+
+
 def constraints(hint: Any) -> tuple[Any, list[object]]:
-    """The type inside an annotation, and everything that is said of it; intervals are taken apart."""
+    """The type inside an annotation, and its metadata; intervals are taken apart."""
     if typing.get_origin(hint) is not Annotated:
         return hint, []
     base, *said = typing.get_args(hint)
@@ -66,9 +71,10 @@ def constraints(hint: Any) -> tuple[Any, list[object]]:
 
 
 def fit(argument: str, value: Any, hint: Any) -> Any:
-    """``value`` as the annotation ``hint`` wants it.
+    """``value`` converted to the type of the annotation ``hint``.
 
-    Lists become tuples, whole numbers floats where floats are wanted, numbers of NumPy Python's, mappings dataclasses.
+    Lists become tuples, whole numbers become floats where the type is float, NumPy numbers become Python numbers, and
+    mappings become dataclasses.
 
     Raises
     ------
@@ -93,13 +99,22 @@ def _fit_union(argument: str, value: Any, options: Sequence[Any], hint: Any) -> 
         return None
     kinds = [option for option in options if option is not type(None)]
     if len(kinds) == 1 and value is not None:
-        return fit(argument, value, kinds[0])
+        return _fit_optional(argument, value, kinds[0], options)
     for kind in kinds:
         try:
             return fit(argument, value, kind)
         except LabError:
             continue
     return _refuse(argument, value, hint)
+
+
+def _fit_optional(argument: str, value: Any, kind: Any, options: Sequence[Any]) -> Any:
+    try:
+        return fit(argument, value, kind)
+    except LabError as error:
+        if type(None) not in options or error.argument != argument:
+            raise
+        raise LabError(argument, error.came, f"{error.allowed} or None", f"{error.fix}, or None") from None
 
 
 def _fit_tuple(argument: str, value: Any, options: Sequence[Any], hint: Any) -> tuple[Any, ...]:
@@ -116,8 +131,9 @@ def _fit_tuple(argument: str, value: Any, options: Sequence[Any], hint: Any) -> 
 def _distinct(argument: str, value: tuple[Any, ...], said: Sequence[object]) -> tuple[Any, ...]:
     for each in said:
         if isinstance(each, Distinct) and (len(value) < each.least or len(set(value)) < len(value)):
-            number = {0: "different values", 1: "one or more different values"}.get(each.least)
-            refuse(argument, str(value), number or f"{each.least} or more different values", "name each value once")
+            least = {0: "", 1: "one or more "}.get(each.least, f"{each.least} or more ")
+            fix = "name each value once" if len(value) >= each.least else f"give {least}values"
+            refuse(argument, str(value), f"{least}different values", fix)
     return value
 
 
@@ -160,19 +176,25 @@ def _typed(value: Any, base: Any) -> Any:
 
 
 def _refuse(argument: str, value: Any, hint: Any) -> typing.NoReturn:
-    refuse(argument, repr(value), describe(hint), _fix(argument, hint))
+    refuse(argument, repr(value), describe(hint), _fix(value, hint))
 
 
-def _fix(argument: str, hint: Any) -> str:
+def _fix(value: Any, hint: Any) -> str:
+    """What to do about a value that does not fit; also about one value of a list."""
     base, said = constraints(hint)
     least = [each.ge for each in said if isinstance(each, Ge)]
-    if any(isinstance(each, OneOf) for each in said):
+    if typing.get_origin(base) is typing.Literal or any(isinstance(each, OneOf) for each in said):
         return "check the spelling"
     if typing.get_origin(base) is tuple:
-        return f"write {argument} as a list"
-    if base is int and least:
-        return f"pass {argument}={least[0]} or more"
-    return f"choose {argument} inside the bounds" if _bounds(said) else f"give {argument} a value of that type"
+        return f"write a list, such as [{value}]" if isinstance(value, (str, int, float)) else "write a list"
+    if _typed(value, base) is not None:
+        too_small = base is int and least and value < least[0]
+        return f"use {least[0]} or more" if too_small else "stay within the bounds"
+    if base in (int, float) and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return f"write {value} as a number, without quotes"
+    if base is int:
+        return f"give a whole number{f', such as {least[0]}' if least else ''}"
+    return f"give {_NOUNS.get(base, 'a value of that type')}"
 
 
 def describe(hint: Any) -> str:
@@ -180,7 +202,7 @@ def describe(hint: Any) -> str:
     base, said = constraints(hint)
     origin, options = typing.get_origin(base), typing.get_args(base)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join("none" if each is type(None) else describe(each) for each in options)
+        return " or ".join("None" if each is type(None) else describe(each) for each in options)
     if origin is tuple:
         return f"a list of values, each {describe(options[0])}"
     if origin is typing.Literal:
@@ -188,11 +210,10 @@ def describe(hint: Any) -> str:
     for each in said:
         if isinstance(each, OneOf):
             return "one of " + ", ".join(sorted(each.options))
-    nouns = {int: "an integer", float: "a finite number", bool: "true or false", str: "text"}
     found = [(*_BOUNDS[type(each)][:2], each) for each in _bounds(said)]
     bounds = [f"{word} {getattr(each, name):g}" for name, word, each in found]
     joined = " and ".join(bounds).replace("at least", "of at least" if base is int else "at least", 1)
-    return f"{nouns.get(base, getattr(base, '__name__', str(base)))} {joined}".rstrip()
+    return f"{_NOUNS.get(base, getattr(base, '__name__', str(base)))} {joined}".rstrip()
 
 
 def _bounds(said: Sequence[object]) -> list[object]:

@@ -78,9 +78,43 @@ def test_what_does_not_fit_is_refused_by_name(value, hint, allowed):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "hint", "fix"),
+    [
+        ([], Choices[Count], "give one or more values"),
+        ([2], Annotated[tuple[int, ...], Distinct(2)], "give 2 or more values"),
+        ([1, 1], Choices[Count], "name each value once"),
+        (["32"], Choices[Count], "write 32 as a number, without quotes"),
+        ("0.5", Half, "write 0.5 as a number, without quotes"),
+        ("none", Count | None, "give a whole number, such as 1, or None"),
+        (float("nan"), Count, "give a whole number, such as 1"),
+        (2.5, Annotated[int, Gt(0)], "give a whole number"),
+        (float("nan"), Half, "give a finite number"),
+        (0, Count, "use 1 or more"),
+        ([0], Choices[Count], "use 1 or more"),
+        (9, Annotated[int, Ge(2), MultipleOf(2)], "stay within the bounds"),
+        (0.7, Half, "stay within the bounds"),
+        (3, tuple[int, ...], "write a list, such as [3]"),
+        ("yes", bool, "give true or false"),
+        (1, str, "give text"),
+    ],
+)
+def test_the_fix_fits_the_mistake(value, hint, fix):
+    with pytest.raises(LabError) as caught:
+        fit("name", value, hint)
+    assert caught.value.fix == fix
+
+
+def test_where_none_is_allowed_the_message_says_so():
+    with pytest.raises(LabError, match="samples: got 'none'; allowed: an integer of at least 1 or None"):
+        fit("samples", "none", Count | None)
+    with pytest.raises(LabError, match="got 'x'; allowed: an integer or None"):
+        fit("samples", ["x"], tuple[int | None, ...])
+
+
 def test_an_annotation_is_described_in_words():
     assert describe(Annotated[float, Interval(ge=0, lt=1)]) == "a finite number at least 0 and below 1"
-    assert describe(int | None) == "an integer or none"
+    assert describe(int | None) == "an integer or None"
 
 
 @dataclass(frozen=True)
