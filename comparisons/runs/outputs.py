@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion
 from comparisons.kit.numbers import Number
-from comparisons.runs.registry import find, typed
+from comparisons.runs.registry import find, returned, typed
 from lab.errors import check_choice, refuse
 from lab.sweeps import Cell, Results, Store, signs, versions
 from lab.sweeps.cells import matches, pretty
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A run directory and what its committed cells say; nothing is trained here. It shows itself in Jupyter.
+    """A run directory and what its committed cells say; nothing is trained here. Jupyter shows it as a page.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Run:
     conclusion
         Numbers by key, and the verdict.
     counts
-        Cells by fate: total, failed (tried, and an error is known), missing (absent for any other reason), diverged.
+        Cells by status: total, failed (tried, and an error is known), missing (absent for any other reason), diverged.
     """
 
     comparison: Comparison
@@ -75,7 +75,16 @@ class Run:
         return draw(self)
 
     def arrays(self, **fields: Any) -> list[tuple[Any, Arrays]]:
-        """Pairs of cell and arrays of every committed cell that has these fields, as in ``run.arrays(width=64)``."""
+        """Pairs of cell and arrays of every committed cell that has these fields, as in ``run.arrays(width=64)``.
+
+        Raises
+        ------
+        LabError
+            A field that no cell has.
+        """
+        known = sorted({name for cell in self.results.cells for name in cell})
+        for name in fields if known else ():
+            check_choice("arrays", name, known)
         found = [cell for cell in self.results.cells if matches(cell, fields)]
         return [(typed(self.comparison, cell), self.results.read(cell)) for cell in found]
 
@@ -86,13 +95,21 @@ class Run:
         )
 
     def _repr_html_(self) -> str:
-        """Question, verdict, numbers with intervals, and the figures."""
+        """Question, verdict, numbers with intervals, and the figures; what is missing of an incomplete run."""
         rows = [f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(str(number))}</td></tr>"
                 for key, number in self.numbers.items()]  # fmt: skip
-        pictures = [f"<p>{render(figure, 'svg').decode()}</p>" for figure in self.figures.values()]
+        pictures = [f"<div>{_inline(figure)}</div>" for figure in self.figures.values()]
         table = f"<details><summary>{len(rows)} numbers</summary><table>{''.join(rows)}</table></details>"
-        said = [f"<p><b>{html.escape(self.comparison.question)}</b></p>", f"<p>{html.escape(self.verdict)}</p>"]
-        return "\n".join([*said, table, *pictures])
+        there, total = len(self.results.cells), self.counts["total"]
+        missing = f" (from {there} of {total} cells, {self.counts['failed']} failed)" if there < total else ""
+        question, verdict = html.escape(self.comparison.question), html.escape(self.verdict + missing)
+        return "\n".join([f"<p><b>{question}</b></p>", f"<p>{verdict}</p>", table, *pictures])
+
+
+def _inline(figure: Figure) -> str:
+    """A picture as an element of a page: svg without the head of a file."""
+    text = render(figure, "svg").decode()
+    return text[text.index("<svg") :]
 
 
 def comparison_of(store: Store) -> Comparison:
@@ -104,11 +121,26 @@ def comparison_of(store: Store) -> Comparison:
         If the directory holds no run, or one of a comparison or version that is not here.
     """
     manifest = store.manifest
-    comparison = find(manifest.get("source") or manifest["comparison"])
+    comparison = find(_source(store))
     if manifest["version"] != comparison.version:
         came = f"cells of version {manifest['version']} of {manifest['comparison']}"
         refuse("directory", came, f"version {comparison.version}", "run it again with another --out")
     return comparison
+
+
+def _source(store: Store) -> str:
+    """Name or file of the comparison of a directory; a file that has moved is looked for here and around the run."""
+    source = store.manifest.get("source")
+    if source is None:
+        return str(store.manifest["comparison"])
+    name = Path(source).name
+    places = [Path(source), Path(name), *(parent / name for parent in store.directory.resolve().parents)]
+    found = [str(place) for place in places if place.is_file()]
+    if not found:
+        came = f"{str(store.directory)!r}, whose comparison {source!r} is not there"
+        fix = f"put {name} into this folder or beside the run directory"
+        refuse("directory", came, "the file of the comparison under its name", fix)
+    return found[0]
 
 
 def read(comparison: Comparison, store: Store, cells: Sequence[Cell]) -> Run:
@@ -117,6 +149,7 @@ def read(comparison: Comparison, store: Store, cells: Sequence[Cell]) -> Run:
     table = results.table
     empty = Conclusion({}, "There is no measurement to conclude from.")
     conclusion = comparison.conclude(table) if len(table) else empty
+    returned("conclude", conclusion, Conclusion, "a kit.Conclusion")
     return Run(comparison, store, results, conclusion, _count(store, cells, results))
 
 
@@ -184,7 +217,8 @@ def draw(run: Run, style: str = "default") -> dict[str, Figure]:
 
     check_style(style)
     with styles.use(style):
-        return dict(run.comparison.draw(run.results, run.conclusion)) if run.results.cells else {}
+        figures = run.comparison.draw(run.results, run.conclusion) if run.results.cells else {}
+    return dict(returned("draw", figures, Mapping, "a dictionary of figures by name"))
 
 
 def render(figure: Figure, suffix: str, style: str = "default", *, outlines: bool = False) -> bytes:

@@ -13,7 +13,7 @@ from comparisons.kit.comparison import Comparison
 from comparisons.kit.settings import Settings, as_json, choosing, with_values
 from comparisons.kit.tasks import stamped
 from comparisons.runs.options import RunOptions
-from comparisons.runs.registry import Measure, find, title
+from comparisons.runs.registry import Measure, find, identity, returned, title
 from lab.costs import Cost
 from lab.errors import LabError, check_choice
 from lab.sweeps import Cell, Outcome, Pool, Shard, Store, run_cells
@@ -59,7 +59,9 @@ class Plan:
     def measure(self, progress: bool) -> Outcome:
         """Measure what is missing of this share."""
         name = str(Path(self.name).resolve()) if self.name.endswith(".py") else self.name
-        return run_cells(Measure(name), self.mine, self.costs, self.store, self.pool, progress=progress)
+        return run_cells(
+            Measure(name, identity(self.comparison)), self.mine, self.costs, self.store, self.pool, progress=progress
+        )
 
 
 def make(name: str, settings: Settings, options: RunOptions) -> Plan:
@@ -72,7 +74,7 @@ def make(name: str, settings: Settings, options: RunOptions) -> Plan:
     """
     comparison, pool, shard = find(name), options.pool(), options.share()
     asked = [stamped(cell) for cell in comparison.cells(settings)]
-    costs = [comparison.cost(cell) for cell in asked]
+    costs = [returned("cost", comparison.cost(cell), Cost, "a kit.Cost") for cell in asked]
     cells, places = [to_json(cell) for cell in asked], shard.chosen(costs)
     mine = [cells[i] for i in places], [costs[i] for i in places]
     return Plan(name, comparison, settings, Store(options.directory(title(name))), pool, shard, cells, *mine)

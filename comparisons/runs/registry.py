@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
 import typing
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import comparisons
 from comparisons.kit.cells import from_json
 from comparisons.kit.comparison import Comparison, Measured
+from comparisons.runs.files import load
 from lab.errors import LabError, refuse
 from lab.sweeps import Cell
 
-_ATTRIBUTES = ("question", "asked_by", "version", "Settings", "PRESETS", "Cell")
-_NAMES = (*_ATTRIBUTES, "cells", "cost", "measure", "conclude", "draw")
+Kind = TypeVar("Kind")
+PAIR = "a pair of dictionaries: the row and the arrays"
 
 
 def names() -> list[str]:
@@ -48,47 +47,51 @@ def find(name: str) -> Comparison:
         If there is none, or a file does not have what a comparison has.
     """
     if is_file(name):
-        return typing.cast(Comparison, _from_file(Path(name)))
+        return typing.cast(Comparison, load(Path(name)))
     if name not in names():
         fix = "check the spelling with `lazylab list`; one of your own is named by the path of its .py file"
         raise LabError("comparison", repr(name), "one of " + (", ".join(names()) or "none, there are none yet"), fix)
     return typing.cast(Comparison, importlib.import_module(f"comparisons.{name}"))
 
 
-def _from_file(path: Path) -> ModuleType:
-    """The module in a file, loaded once per process."""
-    where = path.resolve()
-    name = f"comparisons_from_{where.stem}_{zlib.crc32(str(where).encode()):x}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, where)
-    if not where.is_file() or spec is None or spec.loader is None:
-        refuse("comparison", repr(str(path)), "a Python file that is there", "check the path")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before it runs: its dataclasses look themselves up there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    missing = [each for each in _NAMES if not hasattr(module, each)]
-    if missing:
-        del sys.modules[name]
-        fix = "see “Add a comparison” in the README"
-        refuse("comparison", f"{str(path)!r} without {', '.join(missing)}", ", ".join(_NAMES), fix)
-    return module
+def identity(comparison: Comparison) -> str:
+    """The name of the module that was loaded; it changes with the content of a user's file."""
+    return typing.cast(ModuleType, comparison).__name__
+
+
+def returned(function: str, value: Kind, kind: type[Any], allowed: str) -> Kind:
+    """What a function of a comparison returned, refused if it is of another type."""
+    if not isinstance(value, kind):
+        refuse(f"{function}()", f"a {type(value).__name__} returned", allowed, f"correct the function {function}")
+    return value
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Measures cells of a comparison given as JSON; it travels to workers, which load the comparison by its name."""
+    """Measures cells of a comparison given as JSON; it travels to workers, which load the comparison by its name.
+
+    ``module`` is the `identity` of the comparison when the run began.
+    """
 
     name: str
+    module: str
 
     def __call__(self, cell: Cell) -> Measured:
-        """Row and arrays of one cell."""
+        """Row and arrays of one cell.
+
+        Raises
+        ------
+        LabError
+            If the user's file has changed since the run began, or does not return row and arrays.
+        """
         comparison = find(self.name)
-        return comparison.measure(typed(comparison, cell))
+        if identity(comparison) != self.module:
+            fix = "run it again; raise its version if cells come out differently"
+            refuse("comparison", f"{self.name!r}, changed since the run began", "the same file", fix)
+        found = returned("measure", comparison.measure(typed(comparison, cell)), tuple, PAIR)
+        if len(found) != 2 or not all(isinstance(each, Mapping) for each in found):
+            refuse("measure()", f"a tuple of {len(found)} returned", PAIR, "correct the function measure")
+        return found
 
 
 def typed(comparison: Comparison, cell: Cell) -> Any:

@@ -12,7 +12,7 @@ from comparisons.runs import forecast, outputs, plan
 from comparisons.runs.options import Executor, Preset, RunOptions
 from comparisons.runs.outputs import Run
 from comparisons.runs.registry import find
-from lab.errors import LabWarning
+from lab.errors import LabWarning, refuse
 from lab.sweeps import Outcome, Store
 from lab.sweeps.cells import label
 
@@ -70,9 +70,10 @@ def run(
     >>> found = comparisons.run("stability", "fast", widths=(16, 32), progress=False)  # doctest: +SKIP
     >>> found.numbers["critical_c"].value  # doctest: +SKIP
     """
-    where = RunOptions(preset, _path(config), _path(out), executor, workers, scheduler, shard)
+    where = RunOptions(preset, _path("config", config), _path("out", out), executor, workers, scheduler, shard)
     options = replace(where, device=device, threads=threads, progress=progress)
-    made = plan.make(os.fspath(name), plan.settings_of(find(os.fspath(name)), options, settings), options)
+    name = _text("name", name)
+    made = plan.make(name, plan.settings_of(find(name), options, settings), options)
     made.claim()
     _warn(memory_advice(made))
     outcome = made.measure(progress)
@@ -83,8 +84,16 @@ def run(
     return conclude(made)
 
 
-def _path(given: str | os.PathLike[str] | None) -> Path | None:
-    return None if given is None else Path(given)
+def _text(argument: str, given: str | os.PathLike[str]) -> str:
+    """A name or path as text; refused if it is empty or of another type."""
+    text = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
+    if not text or not text.strip():
+        refuse(argument, repr(given), "a name or a path", f"pass {argument} as text or as a pathlib.Path")
+    return text
+
+
+def _path(argument: str, given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(_text(argument, given))
 
 
 def _warn(advice: str | None) -> None:
@@ -100,7 +109,7 @@ def load(directory: str | os.PathLike[str]) -> Run:
     LabError
         If the directory holds no run, or one of a comparison or version that is not here.
     """
-    store = Store(directory)
+    store = Store(_text("directory", directory))
     return outputs.read(outputs.comparison_of(store), store, store.manifest["cells"])
 
 

@@ -41,7 +41,7 @@ def real_sweep(directory: Path, executor: str, workers: int, settings: width.Set
     store = Store(directory)
     store.claim("width", width.version, as_json(settings), choosing(type(settings)), cells)
     pool = Pool(executor, workers, initializer=functools.partial(prepare_process, 1, "cpu"))
-    outcome = run_cells(Measure("width"), cells, prices, store, pool, progress=False)
+    outcome = run_cells(Measure("width", "comparisons.width"), cells, prices, store, pool, progress=False)
     return outcome.seconds, store.table(cells)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 import comparisons
 from comparisons.cli.command import main
+from comparisons.kit.cells import to_json
 from comparisons.runs.options import NAMES
+from comparisons.runs.registry import Measure, find, identity
 from lab.errors import LabError, LabWarning
 
 HERE = Path(__file__).parents[1]
@@ -32,7 +34,7 @@ def test_a_run_has_numbers_verdict_table_figures_and_arrays(toy):
 
 def test_a_run_shows_itself_in_jupyter(toy):
     page = comparisons.run("toy", out="here", **QUIET)._repr_html_()
-    for text in ("Does the toy run?", "The toy runs.", "<code>norm.mean</code>", "nothing to see", "<svg"):
+    for text in ("Does the toy run?", "The toy runs.", "<code>norm.mean</code>", "nothing to see", "<div><svg"):
         assert text in page
 
 
@@ -71,6 +73,9 @@ def test_settings_go_before_the_file_and_the_file_before_the_preset(toy):
         ({"name": "toy", "device": "abacus"}, "cpu, cuda"),
         ({"name": "toy", "workers": 0}, "workers"),
         ({"name": "toy", "executor": "cloud"}, "cloud"),
+        ({"name": "toy", "out": " "}, "out: got ' '; allowed: a name or a path"),
+        ({"name": None}, "name: got None; allowed: a name or a path"),
+        ({"name": "toy", "config": 3}, "config: got 3"),
         ({"name": "nowhere.py"}, "a Python file that is there"),
         ({"name": "broken.py"}, "without asked_by"),
     ],
@@ -95,6 +100,8 @@ def test_load_reads_what_is_there_and_writes_nothing(toy):
     before = {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")}
     again = comparisons.load("here")
     assert again.numbers == first.numbers
+    with pytest.raises(LabError, match="widht"):
+        again.arrays(widht=4)
     pd.testing.assert_frame_equal(again.table, first.table)
     assert list(again.figures) == ["norms"]
     assert {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")} == before
@@ -113,6 +120,90 @@ def test_a_comparison_in_a_file_runs_and_is_found_again(tmp_path, monkeypatch, e
     assert main(["status", "runs/mine"]) == 0
     assert main(["show", "runs/mine"]) == 0
     assert main(["run", "./mine.py", "--widths", "4", "5", "--dry-run"]) == 0
+
+
+TOY = (HERE / "toy.py").read_text(encoding="utf-8")
+FROZEN = "@dataclass(frozen=True)\n"
+
+
+def test_an_edited_file_is_loaded_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(TOY, encoding="utf-8")
+    comparisons.run("mine.py", **QUIET)
+    Path("mine.py").write_text(TOY.replace("Does the toy run?", "Does it still run?"), encoding="utf-8")
+    assert comparisons.load("runs/mine").comparison.question == "Does it still run?"
+    Path("mine.py").write_text("def", encoding="utf-8")
+    assert main(["status", "runs/mine"]) == 0  # which needs no more than the files of the directory
+    Path("mine.py").write_text(TOY.replace("version = 1", "version = 2"), encoding="utf-8")
+    with pytest.raises(LabError, match="version is 1 there"):
+        comparisons.run("mine.py", **QUIET)
+
+
+def test_a_file_that_changes_during_a_run_fails_its_cells(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(TOY, encoding="utf-8")
+    measure = Measure("mine.py", identity(find("mine.py")))
+    [cell, *_] = find("mine.py").cells(find("mine.py").PRESETS["fast"])
+    assert measure(to_json(cell))[0]["width"] == 4
+    Path("mine.py").write_text(TOY + "\n", encoding="utf-8")
+    with pytest.raises(LabError, match="changed since the run began"):
+        measure(to_json(cell))
+
+
+def test_a_file_that_has_moved_with_its_run_is_found(tmp_path, monkeypatch):
+    (tmp_path / "first").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    Path("mine.py").write_text(TOY, encoding="utf-8")
+    numbers = comparisons.run("mine.py", **QUIET).numbers
+    monkeypatch.chdir(tmp_path)
+    Path("first").rename("second")
+    assert comparisons.load("second/runs/mine").numbers == numbers
+    Path("second/mine.py").unlink()
+    with pytest.raises(LabError, match=r"put mine\.py into this folder or beside the run directory"):
+        comparisons.load("second/runs/mine")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version = 1": 'version = "1"'}, "with version = '1'; allowed: an integer"),
+        ({"def conclude(": "def deduce("}, "without conclude"),
+        ({"class Settings(kit.Settings)": "class Settings"}, "a subclass of kit.Settings"),
+        ({f"{FROZEN}class Settings": "class Settings", "widths=(4,)": "", "seeds=4": ""}, "write @dataclass"),
+        ({"scale: Annotated[float,": "threads: Annotated[float,"}, "with the settings threads"),
+        ({'"fast": ': '"quick": '}, "without Settings for fast in PRESETS"),
+        ({"import os\n": "import os_of_nowhere\n"}, "line 5 .ModuleNotFoundError"),
+        ({"import os\n": "import os(\n"}, "SyntaxError"),
+    ],
+)
+def test_a_file_that_is_no_comparison_is_refused(tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    text = TOY
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("mine.py").write_text(text, encoding="utf-8")
+    with pytest.raises(LabError, match=message):
+        comparisons.run("mine.py", **QUIET)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.filterwarnings("error::lab.errors.LabWarning")
+@pytest.mark.parametrize(
+    ("function", "value", "message"),
+    [
+        ("cost", "None", "a kit.Cost"),
+        ("conclude", '({}, "yes")', "a kit.Conclusion"),
+        ("draw", "[1]", "a dictionary of figures"),
+        ("measure", "{}", "cells failed, .* a pair of dictionaries"),
+        ("measure", "({}, {}, {})", "cells failed, .* a tuple of 3 returned"),
+    ],
+)
+def test_what_a_function_of_a_file_returns_is_checked(tmp_path, monkeypatch, function, value, message):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(f"{TOY}\n\ndef {function}(*_):\n    return {value}\n", encoding="utf-8")
+    with pytest.raises((LabError, LabWarning), match=message):
+        comparisons.run("mine.py", **QUIET)
 
 
 def test_a_share_concludes_only_with_the_others(toy):
