@@ -60,8 +60,8 @@ class Settings(kit.networks.CentredSettings):
     samples: kit.networks.Samples = 24
     widths: kit.networks.Widths = (64, 128, 256, 512)
     batches: Annotated[kit.Choices[str], kit.doc("Batch sizes.")] = ("1", "4", "full")
-    momenta: Annotated[kit.Choices[kit.Momentum], kit.doc("Heavy balls β.")] = (0.0, 0.9)
-    kernel_time: Annotated[kit.Positive, kit.doc("τ at the end.")] = 50.0
+    momenta: Annotated[kit.Choices[kit.Momentum], kit.doc("Momentum β.")] = (0.0, 0.9)
+    kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ at which training stops.")] = 50.0
 
     def check(self) -> None:
         """Refuse batches that do not divide the samples."""
@@ -202,19 +202,19 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     times = [f"{kit.format_number(numbers[LEAVING[MAIN](arm.value)])} with {arm.label}" for arm in arms]
     errors = {arm.label: numbers[MSE(arm.value)] for arm in arms}
     left = [f"{kit.percent(error)} with {label}" for label, error in errors.items() if error.value is not None]
-    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the initial residual is "
-    parts = [f"{first}{kit.joined(times)}.", f"Of the training error, {kit.joined(left)} is left then." if left else ""]
+    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the initial residual is {{}}."
+    parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
-    grows = kit.compare(degree, 0.0, above="it grows", below="it falls", around="no growth is visible at this size")
-    growth = f"The time goes as {kit.power(degree)}: {grows}."
-    parts.append(growth if degree.value is not None else f"The time has no exponent here: {degree.reason}.")
+    change = {"above": "it increases", "below": "it decreases", "around": "no trend is visible at this size"}
+    growth = f"The time scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
+    parts.append(growth if degree.value is not None else f"No exponent of the time could be fitted: {degree.reason}.")
+    until = f"The gap up to kernel time {WATCHED}"
     if gap.value is not None:
-        theory = kit.compare_with_theory(gap, THEORY)
-        parts.append(f"The gap up to kernel time {WATCHED} goes as {kit.power(gap)}: {theory}.")
+        parts.append(f"{until} scales as {kit.power(gap)}; {kit.compare_with_theory(gap, THEORY)}.")
     ratio = numbers.get(OVER_FULL(WATCHED, main.value))
     if ratio is not None and ratio.value is not None:
-        noise = kit.compare(ratio, 1.0, above="the noise adds to it", below="the noise takes from it")
-        parts.append(f"With {main.label} it is {kit.format_number(ratio)} times that of full batches: {noise}.")
+        noise = kit.compare(ratio, 1.0, above="SGD noise increases it", below="SGD noise decreases it")
+        parts.append(f"{until} with {main.label} is {kit.format_number(ratio)} times that with full batches; {noise}.")
     return kit.sentences(*parts)
 
 
