@@ -3,7 +3,7 @@
 For each seed, random labels, parity, a sum over time steps, one ReLU neuron (`lab.tasks.models`) and a wide Elman
 network label the same sequences, and the same networks learn them; targets have variance 1. The widths are those of
 `comparisons.kit.ladders`: that at which gradient descent *trains* in nine of ten seeds, and that at which it stays
-*lazy*. The time for both is ten times what the infinitely wide linear learner takes on these very labels. The
+*lazy*. The time for both is ten times what the infinitely wide linear learner takes on the same labels. The
 sequences are many for their dimension (48 of 4 steps with 4 features): 32 of 4 steps with 8 features are so nearly
 orthogonal that the kernel hardly separates any labels from random ones, and there is nothing to compare
 (``--features 8 --samples 32``).
@@ -72,16 +72,16 @@ PANELS = {  # quantities with their labels and colours
 }
 
 SENSES = {
-    "train": "To train in the time due to their own labels",
+    "train": "To train within the budget of each model's own labels",
     "lazy": "To stay lazy",
-    "equal_time": "To train in the time due to random labels",
+    "equal_time": "To train within the budget of random labels",
 }
 PHRASES = {
-    "below": "less width than random labels is needed by {}",
-    "above": "more width than random labels is needed by {}",
-    "around": "no difference is visible for {}",
-    "unknown": "there are too few seeds for an interval for {}",
-    "missing": "there is no ratio for {}",
+    "below": "less width is needed than for random labels: {}",
+    "above": "more width is needed than for random labels: {}",
+    "around": "no difference is visible: {}",
+    "unknown": "not judged (fewer than three seeds): {}",
+    "missing": "no ratio is known {}",
 }
 
 Model = Annotated[str, kit.OneOf(*MODELS)]
@@ -91,14 +91,14 @@ Model = Annotated[str, kit.OneOf(*MODELS)]
 class Settings(kit.ladders.LadderSettings):
     """Settings of the data-model comparison; digits have their own labels as one more model."""
 
-    models: Annotated[kit.Choices[Model], kit.doc("random (always there), parity, additive, neuron, teacher.")] = MODELS
-    samples: Annotated[int, Ge(2), kit.doc("n.")] = 48
-    test: Annotated[kit.Count, kit.doc("n'.")] = 64
-    length: Annotated[int, Ge(2), kit.doc("L of random sequences.")] = 4
-    features: Annotated[int, Ge(2), kit.doc("p of random sequences.")] = 4
-    accuracy: Annotated[kit.Share, kit.doc("ε: mse at which training is done; targets have variance 1.")] = 0.1
-    widest: Annotated[kit.Count, Le(WIDEST), kit.doc("Upper end of the ladders.")] = 1024
-    width: Annotated[kit.Count, kit.doc("Width at which test errors are taken.")] = 256
+    models: Annotated[kit.Choices[Model], kit.doc("random (required), parity, additive, neuron, teacher.")] = MODELS
+    samples: Annotated[int, Ge(2), kit.doc("Number of training samples n.")] = 48
+    test: Annotated[kit.Count, kit.doc("Number of test samples.")] = 64
+    length: Annotated[int, Ge(2), kit.doc("Time steps L of random sequences.")] = 4
+    features: Annotated[int, Ge(2), kit.doc("Features p of random sequences.")] = 4
+    accuracy: Annotated[kit.Share, kit.doc("Mean square error ε to reach; targets have variance 1.")] = 0.1
+    widest: Annotated[kit.Count, Le(WIDEST), kit.doc("Largest width tried.")] = 1024
+    width: Annotated[kit.Count, kit.doc("Width of the networks whose test errors are measured.")] = 256
 
     def check(self) -> None:
         """Refuse models without random labels, and more digits than there are."""
@@ -139,7 +139,7 @@ def cost(cell: Cell) -> kit.Cost:
 
 
 def measure(cell: Cell) -> kit.Measured:
-    """One ladder, or what the linear model and one network make of the data."""
+    """One ladder, or the complexity of the data and the test errors of one network."""
     task = build_task(cell, cell.model)
     clock = build_task(cell, RANDOM) if cell.notion == "equal_time" else task
     row, arrays = _learn(cell, task) if cell.notion == "model" else kit.ladders.climb(cell, task, clock)
@@ -219,8 +219,8 @@ def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
     found: dict[str, list[str]] = {phrase: [] for phrase in PHRASES.values()}
     for model in NAMES:
         if ratio := numbers.get(RATIOS[notion](model)):
-            size = "" if ratio.value is None else f" at {kit.format_number(ratio)} times"
-            found[kit.compare(ratio, 1.0, **PHRASES)].append(model + size)
+            size = "" if ratio.value is None else f"{kit.format_number(ratio)} times "
+            found[kit.compare(ratio, 1.0, **PHRASES)].append(f"{size}for {model}")
     return [kit.fill(phrase, models) for phrase, models in found.items()]
 
 

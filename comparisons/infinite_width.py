@@ -1,7 +1,7 @@
 """How far is a network of finite width from the infinitely wide one, in its kernel and in what it learns?
 
 For each width and seed: the empirical tangent kernel K₀ at initialization against its closed-form limit K∞, and the
-trained network's test outputs against the predictor that starts from the same f₀ and descends with K∞ instead of K₀,
+trained network's test outputs against the predictor that starts from the same f₀ and is trained with K∞ instead of K₀,
 
     f₀(x) + K∞(x, X) K∞⁻¹ (I − (I − ηK∞)^t)(y − f₀(X)),    η = 2c/λ_max(K∞) for all seeds.
 
@@ -34,7 +34,7 @@ EXPONENTS = kit.family(
         "tracking_error": "RMS(network − own linearization), a part of the output error",
         "limit_error": "RMS(own linearization − predictor), the other part of the output error",
         RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs "
-        "that go from infinite to finite width ask for ¼ or less",
+        "that go from infinite to finite width require ¼ or less",
     },
 )
 WIDTH = kit.Quantity(
@@ -66,9 +66,9 @@ THEORY = -0.5
 
 @dataclass(frozen=True)
 class Settings(kit.networks.NetworkSettings):
-    """Settings of the infinite-width comparison: those of `NetworkSettings`, and how long to train."""
+    """Settings of the infinite-width comparison: those of `NetworkSettings`, and the training time."""
 
-    kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K∞)/2 of the comparison; steps are τ/c.")] = 50.0
+    kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ = ηtλ_max(K∞)/2 of the comparison: τ/c steps.")] = 50.0
 
 
 PRESETS = {
@@ -192,7 +192,7 @@ def _extrapolated(rows: kit.Table) -> kit.Number:
 
 
 def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
-    """What the intervals of the two errors say, and from which width on the kernel is close enough."""
+    """The two errors and their exponents, and the width from which the kernel is close enough."""
     output, kernel = (_error(numbers, name, high) for name in ("output_error", "kernel_error"))
     return kit.sentences(
         f"At width {high} the trained network's output {output}.",
@@ -203,26 +203,26 @@ def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
 
 def _error(numbers: kit.Numbers, name: str, width: int) -> str:
     """The distance from the limit, and how it falls."""
-    slope = numbers[EXPONENTS[name]()]
-    if slope.value is None:
-        return f"has no exponent here ({slope.reason})"
-    level = kit.percent(numbers[LEVELS[name](width)])
-    return f"is {level} off its infinite-width limit, as {kit.power(slope)}: {kit.compare_with_theory(slope, THEORY)}"
+    slope, level = numbers[EXPONENTS[name]()], numbers[LEVELS[name](width)]
+    known = f"scaling as {kit.power(slope)}: {kit.compare_with_theory(slope, THEORY)}"
+    law = known if slope.value is not None else f"and no exponent could be fitted ({slope.reason})"
+    far = kit.percent(level) if level.value is not None else f"an unknown amount ({level.reason})"
+    return f"deviates by {far} from its infinite-width limit, {law}"
 
 
 def _kernel_sentence(numbers: kit.Numbers, low: int) -> str:
     """From which width on the kernel is within a quarter of its smallest eigenvalue."""
     found, further = numbers[WIDTH()], numbers[FAR_WIDTH()]
-    close = "It is within a quarter of its smallest eigenvalue"
+    close = "‖K₀ − K∞‖₂ ≤ λ_min(K∞)/4 holds in 90 % of the seeds"
     if found.value is not None:
         return f"{close} from width {kit.format_number(found)} on."
     if found.reason == f"left censored at {low:g}":
-        return f"{close} at every one of these widths."
+        return f"{close} at every measured width."
     if not str(found.reason).startswith("right censored"):
-        return f"Whether it is within a quarter of its smallest eigenvalue is unknown ({found.reason})."
+        return f"Whether {close} is unknown ({found.reason})."
     if further.value is None:
-        return f"{close} at none of these widths."
-    return f"{close} at none of these widths; extrapolated, from width {kit.format_number(further)} on."
+        return f"{close} at no measured width."
+    return f"{close} at no measured width; extrapolated, in a typical seed from {kit.format_number(further)} on."
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

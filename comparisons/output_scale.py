@@ -67,22 +67,22 @@ DRAWN = {
 }
 THEORY = -1.0
 LAZY_FROM = 3.0  # smallest α of the fits
-NOISE = 10  # times the rounding noise: a gap below that is none
+NOISE = 10  # times the rounding noise: smaller gaps do not count
 
 
 @dataclass(frozen=True)
 class Training:
     """Settings that all cells of a run share."""
 
-    data_seed: Annotated[kit.Seed, kit.doc("Seed of the data, which are the same for all α and seeds.")] = 0
+    data_seed: Annotated[kit.Seed, kit.doc("Data seed; all α and seeds share the data.")] = 0
     width: Annotated[kit.Count, kit.doc("Hidden units of the recurrent networks.")] = 64
     channels: Annotated[kit.Count, Le(22), kit.doc("Channels of both convolutions; 22 make 5,000 parameters.")] = 16
-    trained: Annotated[tuple[kit.networks.Block, ...], kit.Distinct(), kit.doc("Trained among W, A, B.")] = ("W",)
+    trained: Annotated[tuple[kit.networks.Block, ...], kit.Distinct(), kit.doc("Trained matrices: W, A, B.")] = ("W",)
     test: Annotated[int, Ge(2), Le(309), kit.doc("Test samples; of 357 digits 48 are for training.")] = 300
-    target: Annotated[kit.Share, kit.doc("Mean squared training error to reach, in units of the first.")] = 0.03
+    target: Annotated[kit.Share, kit.doc("Training error to reach, relative to its initial value.")] = 0.03
     critical_fraction: Annotated[kit.Share, kit.doc("c in η = 2c/λ_max at the first try.")] = 0.5
-    fallbacks: Annotated[int, Ge(0), kit.doc("How often c is divided by 4.")] = 3
-    patience: Annotated[kit.Positive, kit.doc("Steps of a try over the linear learner's at the first c.")] = 3.0
+    fallbacks: Annotated[int, Ge(0), kit.doc("How many times c may be divided by 4.")] = 3
+    patience: Annotated[kit.Positive, kit.doc("Steps per try, relative to the linear learner's at the first c.")] = 3.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Settings(Training, kit.Settings):
 
     networks: Annotated[kit.Choices[Annotated[str, kit.OneOf(*NETWORKS)]], kit.doc("Networks.")] = tuple(NETWORKS)
     data: Annotated[kit.Choices[Annotated[str, kit.OneOf(*SIZES)]], kit.doc("Data; teacher for RNNs.")] = tuple(SIZES)
-    alphas: Annotated[kit.Choices[kit.Positive], kit.doc("Scales α.")] = (*ALPHAS, 1000.0)
+    alphas: Annotated[kit.Choices[kit.Positive], kit.doc("Output scales α.")] = (*ALPHAS, 1000.0)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations at each α.")] = 5
 
     def check(self) -> None:
@@ -191,7 +191,7 @@ def _slope(rows: kit.Table, name: str) -> kit.Number:
 
 
 def _errors(rows: kit.Table) -> dict[kit.Quantity, kit.Number]:
-    """Test errors at the smallest α that all seeds reached, beside α = 1 and at the largest, and paired differences."""
+    """Test errors at the smallest α that all seeds reached, at α = 1 and at the largest, and paired differences."""
     errors = kit.by_seed(rows, "test_error", "alpha").dropna(axis=1)
     alphas = sorted(errors.columns.astype(float))
     found = dict.fromkeys(ERRORS.values(), kit.Number.none("not all seeds reached the error at two different α"))
@@ -206,15 +206,15 @@ def _errors(rows: kit.Table) -> dict[kit.Quantity, kit.Number]:
 
 
 def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
-    """How the gap falls with α, what laziness costs in test error, and which runs never arrived."""
+    """Scaling of the gap in α, the cost of laziness in test error, and the runs that never arrived."""
     slopes = {arm.label: numbers[SLOPES["gap_test"](arm.value)] for arm in arms if not arm.name}
     prices = {arm.label: numbers[ERRORS["lazy_minus_rich"](arm.value, arm=arm.name)] for arm in arms}
     law, theory = partial(kit.power, of="α"), partial(kit.compare_with_theory, theory=THEORY, name="the theory")
     gaps = kit.for_each(slopes, law, theory)
     costs = kit.for_each(prices, kit.format_number, partial(kit.compare, level=0.0, below="lower", above="higher"))
     return kit.sentences(
-        kit.fill("For α ≥ 3 the test gap goes as {}. The theory is 1/α and holds for smooth networks.", gaps)
-        or "The test gap has no slope in α here.",
+        kit.fill("For α ≥ 3 the test gap scales as {}. The theory is 1/α and holds for smooth networks.", gaps)
+        or "No slope of the test gap in α could be fitted.",
         kit.fill("At equal training error, from smallest to largest α reached, the test error changes by {}.", costs),
         *map(_report_lost, arms),
     )
@@ -224,7 +224,7 @@ def _report_lost(arm: kit.Arm) -> str:
     """At which α no run of a network arrived, and why."""
     lost = arm.rows[~(arm.rows["exit"] == "reached").groupby(arm.rows["alpha"]).transform("any")]
     reason, alphas = next(iter(lost["reasons"]), ""), [f"{alpha:g}" for alpha in lost["alpha"].unique()]
-    return kit.fill(f"The {arm.label} never trained that far at α = {{}} ({reason}).", alphas)
+    return kit.fill(f"The {arm.label} never reached the training error at α = {{}} ({reason}).", alphas)
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

@@ -6,7 +6,7 @@ both kernels, 2c/max(λ_max(K₀), λ_max(K_k)). Two linear models in closed for
 network does, at f(W_k), and differ in their kernel alone: K₀ = K(W₀), as the theory has it, or K_k = K(W_k). It ends
 when the second one's error is a hundredth of what phase one left. The control, the smallest c₁, has no large steps.
 
-Gaps are in units of RMS(y − f(W_k)) on the training set. Allen-Zhu, Li, Song 2019 (Theorem 3) say of the loss f that
+Gaps are in units of RMS(y − f(W_k)) on the training set. Allen-Zhu, Li, Song 2019 (Theorem 3) show for the loss f that
 ‖∇f‖² ≥ const·m·f near W₀; for all targets at once, the best constant is 2λ_min(K)/m and that of their upper bound
 2λ_max(K)/m, averaged in logs. Numbers are at the largest width, and at the middle ρ if no other is named.
 """
@@ -22,7 +22,7 @@ import lab
 from comparisons import kit
 from lab.errors import check_number
 
-question = "After a first phase of large steps, does a linearization taken there describe what follows?"
+question = "After a first phase of large steps, does a new linearization describe the training that follows?"
 asked_by = "R1, R3"
 version = 1
 
@@ -30,15 +30,15 @@ AFTER = kit.family(
     meanings={
         "gap_from_init": "Largest test gap of phase two, RMS(network − linear model with K₀).",
         "gap_from_phase_one": "Largest test gap of phase two, RMS(network − linear model with K_k).",
-        "kernel_distance": "1 − ⟨K₀, K_k⟩/(‖K₀‖‖K_k‖) (Fort et al. 2020): blind to a kernel that shrinks as a whole.",
+        "kernel_distance": "1 − ⟨K₀, K_k⟩/(‖K₀‖‖K_k‖) (Fort et al. 2020): blind to rescaling.",
         "spectrum_kept": "Share of the singular values of W_k below 1.1 times the edge of a random matrix; 1 for W₀.",
         "spectrum_top": "Largest singular value of W_k over the edge of a random matrix, 2√2 in the paper's setting.",
-        "capped": "Share of seeds in which phase two ended with its budget.",
+        "capped": "Share of seeds in which phase two used up its budget.",
         "lambda_min_phase_one": "λ_min(K_k)/m.",
         "lambda_max_phase_one": "λ_max(K_k)/m.",
-        "gradient_ratio_phase_one": "‖∇f‖²/(m·f) at W_k, for the residual that is there.",
+        "gradient_ratio_phase_one": "‖∇f‖²/(m·f) at W_k, for the residual at W_k.",
         "gap_ratio": "gap_from_phase_one over gap_from_init, paired by seed: below 1, relinearizing helps.",
-        "lambda_min_kept": "λ_min(K_k)/λ_min(K₀), paired by seed: what is left of Theorem 3's lower bound at W_k.",
+        "lambda_min_kept": "λ_min(K_k)/λ_min(K₀), paired by seed: the relative constant of Theorem 3's bound at W_k.",
         "phase_one_length": "Steps of phase one (geometric mean).",
         "gap_over_control": "gap_from_phase_one over that of the control, paired by seed.",
     }
@@ -77,14 +77,14 @@ class Settings(kit.networks.CentredSettings):
     """Settings of the comparison of phases: those of `CentredSettings`, and the two phases."""
 
     widths: kit.networks.Widths = (256,)
-    critical_fraction: Annotated[kit.Share, kit.doc("c of phase two, of the smaller critical step.")] = 0.25
-    phase_one: Annotated[kit.Choices[kit.Positive], kit.doc("Values of c₁; the smallest is the control.")] = FRACTIONS
-    residuals: Annotated[kit.Choices[kit.Share], kit.doc("Values of ρ.")] = (0.8, 0.5, 0.2)
+    critical_fraction: Annotated[kit.Share, kit.doc("c of phase two, in units of the smaller critical step.")] = 0.25
+    phase_one: Annotated[kit.Choices[kit.Positive], kit.doc("Step sizes c₁; the smallest is the control.")] = FRACTIONS
+    residuals: Annotated[kit.Choices[kit.Share], kit.doc("Relative residuals ρ that end phase one.")] = (0.8, 0.5, 0.2)
     phase_one_time: Annotated[kit.Positive, kit.doc("Budget of phase one in kernel time τ = c₁·steps.")] = 100.0
     phase_two_steps: Annotated[kit.Count, kit.doc("Budget of phase two in steps.")] = 3000
 
     def check(self) -> None:
-        """Refuse a control beyond the edge."""
+        """Refuse a control with c₁ ≥ 1."""
         super().check()
         check_number("phase_one", min(self.phase_one), above=0, below=1)
 
@@ -190,7 +190,7 @@ def _after(rows: kit.Table, control: kit.Table) -> dict[str, kit.Number]:
 
 
 def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
-    """What the largest c₁ with numbers says of both linear models, and of Theorem 3."""
+    """Both linear models, and Theorem 3, at the largest c₁ that has numbers."""
     firsts, gap = sorted(table["first"].unique()), AFTER["gap_from_init"]
     large = [first for first in firsts if first > 1 and numbers[gap(first)].value is not None]
     if not large:
@@ -199,14 +199,15 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     renewed, frozen = kit.percent(found["gap_from_phase_one"]), kit.percent(found["gap_from_init"])
     control, kept = numbers[CONTROL("phase_one")], found["lambda_min_kept"]
     helps = kit.compare(found["gap_ratio"], 1.0, below="relinearizing helps", above="relinearizing makes it worse")
-    more = kit.compare(found["gap_over_control"], 1.0, below="less after large steps", above="more after large steps")
+    places = {"below": "it deviates less after large steps", "above": "it deviates more after large steps"}
+    more = kit.compare(found["gap_over_control"], 1.0, **places)
     constant = kit.compare(kept, 1.0, below="", above="", around=": no difference is visible", unknown="")
-    theorem = "is lost there" if kept.value is None else f"keeps {kit.percent(kept)} of its constant there{constant}"
+    bound = f"{kit.percent(kept)}{'' if kept.value is None else ' of that at W₀'}{constant}"
     return kit.sentences(
         f"At width {table['width'].max()}, after a first phase at {large[-1]:g} times the critical step, the "
-        f"linearization there is off by {renewed} of the residual left, that at initialization by {frozen}: {helps}.",
-        "" if control.value is None else f"After small steps it is {kit.percent(control)}: {more}.",
-        f"Theorem 3's lower bound {theorem}.",
+        f"linearization at W_k deviates by {renewed} of the remaining residual, that at W₀ by {frozen}; {helps}.",
+        "" if control.value is None else f"After small steps the former deviates by {kit.percent(control)}; {more}.",
+        f"The constant of Theorem 3's lower bound at W_k is {bound}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Is the linear theory sufficient to explain how well networks do on real series?
+"""Is the linear theory sufficient to explain how well networks perform on real series?
 
 `lab.measures.selection` has the learners. All of them train on the same data: series are standardised by the training
 samples, targets are ±1 (a column for each of more than two classes), the loss is squared. A seed draws the network and
@@ -25,7 +25,7 @@ import lab
 from comparisons import kit
 from lab.errors import refuse
 
-question = "Is the linear theory sufficient to explain how well networks do on real series?"
+question = "Is the linear theory sufficient to explain how well networks perform on real series?"
 asked_by = "R3"
 version = 1
 
@@ -61,16 +61,16 @@ class Settings(kit.Settings):
 
     sets: Annotated[kit.Choices[str], kit.doc(SETS_HELP)] = SETS
     samples: Annotated[kit.Choices[Size], kit.doc("Training samples n of the first set.")] = (24, 48, 96, 192)
-    others: Annotated[Size, kit.CHOOSES, kit.doc("n of the other sets, or half of a smaller set.")] = 48
-    test: Annotated[Size, kit.doc("Test samples at most.")] = 300
-    longest: Annotated[int, Ge(2), kit.doc("Time steps at most; longer series are averaged.")] = 50
+    others: Annotated[Size, kit.CHOOSES, kit.doc("Samples n of the other sets, at most half of each.")] = 48
+    test: Annotated[Size, kit.doc("Largest number of test samples.")] = 300
+    longest: Annotated[int, Ge(2), kit.doc("Largest number of time steps; longer series are averaged.")] = 50
     width: Annotated[kit.Count, kit.doc("Hidden units m.")] = 256
     kernel_time: Annotated[kit.Positive, kit.doc("Last stopping time τ = c·steps·(1 + β)/(1 − β).")] = 1000.0
-    momentum: Annotated[kit.Momentum, kit.doc("β of all learners that descend.")] = 0.9
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of resamples.")] = 5
+    momentum: Annotated[kit.Momentum, kit.doc("Momentum β of all learners trained by descent.")] = 0.9
+    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of resampled data splits.")] = 5
 
     def check(self) -> None:
-        """Refuse sets that are not there, and tasks that are no real series."""
+        """Refuse unknown sets, and tasks that are not real series."""
         for name in self.sets:
             if name in ("separable", "templates"):
                 refuse("sets", repr(name), "real series", 'name "digits", a set of the archives, or a file')
@@ -187,7 +187,7 @@ def _learning(rows: kit.Table) -> kit.Numbers:
 
 
 def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
-    """How networks compare with both linear theories, how errors fall, and which sets were left out."""
+    """Networks against both linear theories, the learning exponents, and the sets that were left out."""
     skipped = list(dict.fromkeys(table["skipped"].dropna())) if "skipped" in table else []
     left_out = f"Left out: {'; '.join(skipped)}." if skipped else ""
     if not sets:
@@ -199,26 +199,27 @@ def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
     return kit.sentences(
         _judge(numbers, kernel, DIFFERENCES, sets, better="below"),
         _judge(numbers, "their own linearizations", GAINS, sets, better="above"),
-        f"With n samples, errors go as {kit.joined(laws)}." if len(laws) == len(slopes) else "",
+        f"With n samples, errors scale as {kit.joined(laws)}." if len(laws) == len(slopes) else "",
         left_out,
     )
 
 
 def _judge(numbers: kit.Numbers, theory: str, keys: dict[str, kit.Quantity], sets: Sequence[str], better: str) -> str:
     """Networks and sets, grouped by what the joint intervals of their numbers show; three of a group are named."""
-    phrases = {"below": "worse", "above": "worse", better: "better"}
+    phrases = {"below": "worse", "above": "worse", better: "better", "around": "not visibly different"}
+    phrases |= {"unknown": "not judged (fewer than three seeds)", "missing": "not known (some seed has no error)"}
     found: dict[str, list[str]] = {"better": [], "worse": []}
     reach = 0.0
     for learner, name in itertools.product(NETWORKS, sets):
         if number := numbers.get(keys[learner](name)):
-            phrase = kit.compare(number.joint, 0.0, **phrases, unknown="without an interval")
+            phrase = kit.compare(number.joint, 0.0, **phrases)
             found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
             reach = max(reach, float(np.ptp(number.joint.interval or 0.0)) / 2)
     named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
     parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
-    none = "" if found["better"] else "better on no set; "
-    judged = f"All are judged together, by intervals of up to ±{kit.format_value(100 * reach)} %."
-    return f"Compared with {theory}, networks are {none}{'; '.join(parts)}. {judged}" if parts else ""
+    none = "" if found["better"] or not reach else "better on no set; "
+    judged = f"All are judged together, by intervals of up to ±{kit.format_value(100 * reach)} %." if reach else ""
+    return f"Compared with {theory}, networks are {none}{'; '.join(parts)}. {judged}".rstrip() if parts else ""
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

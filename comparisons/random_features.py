@@ -1,9 +1,9 @@
-"""What can random features not do, and what does a network that moves its features do instead?
+"""What can random features not learn, and does a network that learns its features do better?
 
 Part one, without samples (`lab.measures.hardness`): random ReLU features of Gaussian inputs x are fitted in the
 population to one neuron or to a wave. r* is the smallest number of features that reach an error, u their coefficients;
 the theorem of Yehudai and Shamir 2019 bounds r·max|u| from below, at a relative accuracy of order d⁻⁴. The other cases
-want the same relative accuracy at every d (``tolerances``); the first of them is the main case.
+use the same relative accuracy at every d (``tolerances``); the first of them is the main case.
 
 Part two, from n samples (`lab.measures.validation`): a recurrent network reads x in L pieces and has to output
 relu(⟨w, [x_1…x_L]⟩) at step L. Every learner chooses a penalty, or when to stop, on n validation samples. A seed draws
@@ -24,7 +24,7 @@ from annotated_types import Ge
 import lab
 from comparisons import kit
 
-question = "What can random features not do, and what does a network that moves its features do instead?"
+question = "What can random features not learn, and does a network that learns its features do better?"
 asked_by = "R3 [Yehudai, Shamir]"
 version = 1
 
@@ -64,14 +64,14 @@ class Settings(kit.Settings):
     tolerances: Tolerances = (0.2, 0.1)
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0
     bias_spread: Annotated[float, Ge(0), kit.doc("Standard deviation of the features' biases; 0 for none.")] = 1.0
-    wave_spacing: Annotated[kit.Positive, kit.doc("Kinks of the wave are this over √d apart.")] = 4.0
+    wave_spacing: Annotated[kit.Positive, kit.doc("Distance of the kinks of the wave, times √d.")] = 4.0
     length: Annotated[kit.Count, kit.doc("Time steps L into which x is cut; divides the largest dimension.")] = 4
     samples: Annotated[int, Ge(2), kit.doc("Training samples n of part two, and as many for validation.")] = 256
-    test: Annotated[int, Ge(2), kit.doc("Test samples.")] = 2000
+    test: Annotated[int, Ge(2), kit.doc("Number of test samples.")] = 2000
     width: Annotated[kit.Count, kit.doc("Hidden units m of the networks.")] = 128
-    alpha: Annotated[kit.Positive, kit.doc("Their scale α; the smaller, the further features move.")] = 0.03
+    alpha: Annotated[kit.Positive, kit.doc("Output scale α of the networks; small α moves features.")] = 0.03
     critical_fraction: Annotated[kit.Positive, kit.doc("c in η = 2c/λ_max(K₀); at small α the kernel grows.")] = 0.1
-    steps: Annotated[kit.Count, kit.doc("Gradient steps.")] = 2000
+    steps: Annotated[kit.Count, kit.doc("Number of gradient steps.")] = 2000
 
     def check(self) -> None:
         """Refuse tolerances that round to one name, a length that does not divide, and too few samples for a plane."""
@@ -112,7 +112,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def cost(cell: Cell) -> kit.Cost:
-    """That of one fit, or of three networks under descent."""
+    """That of one fit, or of training three networks."""
     if isinstance(cell, Population):
         return lab.measures.hardness.catalogue.fitting_cost(cell)
     return lab.measures.validation.catalogue.learning_cost(cell)
@@ -172,7 +172,7 @@ def _errors(rows: kit.Table) -> kit.Numbers:
 
 
 def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
-    """What one neuron costs random features, then the hard cases, then the learners."""
+    """Growth of the cost of random features for one neuron and the hard cases, then the learners."""
     start = "For one neuron of d inputs the cost of random features (count times largest coefficient) grows"
     shares: list[str] = []
     sentences = [f"{start} {_law(numbers, '')}." if cases else "Nothing was fitted in the population."]
@@ -184,22 +184,22 @@ def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
             sentences.append(f"For a wave of shifted ReLUs it grows {_law(numbers, case.name)}.")
     network = numbers[ERRORS["network"]()]
     if network.value is None:
-        return kit.sentences(*sentences, f"The network that moves its features has no test error: {network.reason}.")
+        return kit.sentences(*sentences, f"The network that learns its features has no test error: {network.reason}.")
     for name, what in {"kernel": "the tangent kernel", "features_infinite": "infinitely many features"}.items():
         ratio = numbers[RATIOS[name]()]
         judged = kit.compare(ratio, 1.0, below="better", above="worse")
         shares.append(f"{kit.format_number(ratio)} times ({judged}) that of {what}")
-    return kit.sentences(*sentences, kit.fill("The test error of a network that moves its features is {}.", shares))
+    return kit.sentences(*sentences, kit.fill("The test error of a network that learns its features is {}.", shares))
 
 
 def _law(numbers: kit.Numbers, arm: str) -> str:
-    """Which of two laws the AIC difference of the smaller product shows."""
+    """The law that the AIC difference of the smaller product supports."""
     rate, slope, aic = (numbers[key(arm=arm)] for key in LAWS["wide_product"].values())
     if aic.value is None:
         return f"by an unknown law ({aic.reason})"
     power, exponential = f"as {kit.power(slope, 'd')}", f"exponentially, with rate {kit.format_number(rate)} per input"
-    either = f"{power} or {exponential}: which of them"
-    around, unknown = f"{either} is not visible at this size", f"{either} needs three seeds"
+    either = f"{power} or {exponential}"
+    around, unknown = f"{either}; the fits do not tell which", f"{either}; not judged: fewer than three seeds"
     return kit.compare(aic, 0.0, below=f"{power}, not exponentially", above=exponential, around=around, unknown=unknown)
 
 
@@ -219,7 +219,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 def _draw_growth(fits: kit.Table) -> kit.Figure:
     rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
     shown = {label: [_series(case, name) for case in _cases(fits)] for name, label in rows.items()}
-    title, ticks = "What random features pay for one neuron, as the dimension grows", np.unique(fits["dimension"])
+    title, ticks = "Cost of random features for one neuron, as the dimension grows", np.unique(fits["dimension"])
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 

@@ -1,13 +1,14 @@
-"""How does the width that is enough grow with the samples, the length, the separation and the accuracy?
+"""How does the sufficient width grow with the samples, the length, the separation and the accuracy?
 
 The theorem asks for m ≥ poly(n, L, 1/δ, log 1/ε) (Allen-Zhu, Li, Song 2019, Theorem 1) and hides the degrees. Here one
 of n, L, δ and ε varies at a time around a base setting. Two widths are measured (`comparisons.kit.ladders`): that at
 which gradient descent *trains* in nine of ten seeds, and that at which it stays *lazy*. Budgets are multiples of the
 hitting time of the infinitely wide linear learner, so that a degree is not that of the budget.
 
-A seed draws network and data: one data set for each setting would put its luck into the degree, and no interval over
-initializations would show it. The degree in δ is measured on pairs of sequences whose first steps are exactly δ apart
-and whose later steps are equal (`lab.tasks.pairs`). A setting with more than 20 % censored seeds is left out and named.
+A seed draws network and data: with one data set per setting its peculiarities would enter the degree, and no interval
+over initializations would show it. The degree in δ is measured on pairs of sequences whose first steps are exactly δ
+apart and whose later steps are equal (`lab.tasks.pairs`). A setting with more than 20 % censored seeds is left out and
+named.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import lab
 from comparisons import kit
 from lab.errors import check_integer
 
-question = "Which degree has the polynomial in n, L, 1/δ and 1/ε that the width really needs?"
+question = "How does the width that suffices in practice scale with n, L, 1/δ and 1/ε?"
 asked_by = "R1, R3"
 version = 1
 
@@ -83,22 +84,22 @@ Separation = Annotated[float, Interval(gt=0, le=1)]
 class Settings(kit.ladders.LadderSettings):
     """Settings of the required-width comparison; digits vary samples and accuracy only."""
 
-    notions: Annotated[Values[Notion], kit.doc("Among train and lazy.")] = tuple(NOTIONS)
-    samples: Annotated[Values[Two], kit.doc("n, for train.")] = (8, 16, 32, 64, 128)
-    lazy_samples: Annotated[Values[Two], kit.doc("n, for lazy.")] = (8, 16, 32, 64)
-    lengths: Annotated[Values[Two], kit.doc("L, with the loss at the last step.")] = (2, 4, 8, 16)
-    lengths_all: Annotated[Values[Two], kit.doc("L, with the loss over all steps.")] = (2, 4, 8)
-    separations: Annotated[Values[Separation], kit.doc("δ of pairs, at most 1, for train.")] = (0.1, 0.2, 0.4, 0.7, 1.0)
-    lazy_separations: Annotated[Values[Separation], kit.doc("δ of pairs, for lazy.")] = (0.4, 0.55, 0.75, 1.0)
-    accuracies: Annotated[Values[kit.Share], kit.doc("ε; targets are ±1.")] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
-    base_samples: Annotated[Two, MultipleOf(2), kit.doc("n where it does not vary, even for the sake of pairs.")] = 8
+    notions: Annotated[Values[Notion], kit.doc("Criteria to measure, among train and lazy.")] = tuple(NOTIONS)
+    samples: Annotated[Values[Two], kit.doc("Training samples n, for train.")] = (8, 16, 32, 64, 128)
+    lazy_samples: Annotated[Values[Two], kit.doc("Training samples n, for lazy.")] = (8, 16, 32, 64)
+    lengths: Annotated[Values[Two], kit.doc("Lengths L, with the loss at the last step.")] = (2, 4, 8, 16)
+    lengths_all: Annotated[Values[Two], kit.doc("Lengths L, loss over all steps.")] = (2, 4, 8)
+    separations: Annotated[Values[Separation], kit.doc("Distances δ, for train.")] = (0.1, 0.2, 0.4, 0.7, 1.0)
+    lazy_separations: Annotated[Values[Separation], kit.doc("Distances δ, for lazy.")] = (0.4, 0.55, 0.75, 1.0)
+    accuracies: Annotated[Values[kit.Share], kit.doc("Accuracies ε.")] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    base_samples: Annotated[Two, MultipleOf(2), kit.doc("n where it does not vary; even, as some data are pairs.")] = 8
     base_length: Annotated[Two, kit.doc("L where it does not vary.")] = 4
     base_accuracy: Annotated[kit.Share, kit.doc("ε where it does not vary.")] = 0.1
-    features: Annotated[Two, kit.doc("p.")] = 8
-    lazy_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws, for lazy.")] = 5
-    widest: Annotated[kit.Count, kit.doc("Upper end of the ladders, for train.")] = 512
-    lazy_narrowest: Annotated[kit.Count, kit.doc("Lower end of the ladders, for lazy.")] = 4
-    lazy_widest: Annotated[kit.Count, kit.doc("Upper end of the ladders, for lazy.")] = 1024
+    features: Annotated[Two, kit.doc("Features p of a time step.")] = 8
+    lazy_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of network and data, for lazy.")] = 5
+    widest: Annotated[kit.Count, kit.doc("Largest width tried, for train.")] = 512
+    lazy_narrowest: Annotated[kit.Count, kit.doc("Smallest width tried, for lazy.")] = 4
+    lazy_widest: Annotated[kit.Count, kit.doc("Largest width tried, for lazy.")] = 1024
 
     def check(self) -> None:
         """Refuse more digits than there are, and ladders without widths."""
@@ -198,15 +199,15 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 
 def verdict(numbers: kit.Numbers) -> str:
-    """Degrees of the last-step loss in words, and what they say of the theory."""
+    """Degrees for the last-step loss, and a comparison with the theory."""
     starts = {"train": "To train in 9 of 10 seeds", "lazy": "To stay lazy"}
     found = [kit.clauses(start, _clauses(numbers, notion)) for notion, start in starts.items()]
     counted = numbers.get(DEGREES["train"]["n"]())
     if counted is not None and counted.value is not None:
-        few = "not comparable (an interval needs three seeds) with"
+        few = "not compared (fewer than three seeds) with"
         place = kit.compare(counted, COUNTING, below="below", above="above", around="compatible with", unknown=few)
-        theory = "n^24 is quoted for the theorem's feed-forward sibling (Zou, Gu 2019)"
-        found.append(f"The degree in n for training is {place} the ½ of counting weights, m² ≥ n; {theory}.")
+        theory = "Zou and Gu 2019 quote n^24 for the theorem's feed-forward version"
+        found.append(f"The degree in n for training is {place} the ½ from counting weights (m² ≥ n); {theory}.")
     return kit.sentences(*found)
 
 
@@ -218,9 +219,9 @@ def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
     powers = [kit.power(degree, f"({symbol})" if "/" in symbol else symbol) for symbol, degree in known.items()]
     flat = [symbol for symbol, degree in known.items() if kit.position(degree, 0.0) == "around"]
     return [
-        kit.fill("the width goes as {}", powers),
-        kit.fill("a dependence on {} is not visible at this size", flat),
-        *[f"there is no degree in {symbol} ({degrees[symbol].reason})" for symbol in degrees if symbol not in known],
+        kit.fill("the width scales as {}", powers),
+        kit.fill("no dependence on {} is visible at this size", flat),
+        *[f"no degree in {symbol} was fitted ({degrees[symbol].reason})" for symbol in degrees if symbol not in known],
     ]
 
 
@@ -229,8 +230,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     widths = kit.figures.panel_per_arm(
         kit.split(results.table, "arm", LABELS),
         lambda ax, arm: _draw_widths(ax, arm, conclusion),
-        title="Which width is enough to train, and which to stay lazy?",
-        ylabel="width m that is enough",
+        title="Which width suffices to train, and which to stay lazy?",
+        ylabel="sufficient width m",
         size=(3.9, 4.9),
         named="against {}",
     )

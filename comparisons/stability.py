@@ -1,4 +1,4 @@
-"""At which variance of the recurrent weights does a signal neither explode nor vanish, and do inputs stay apart?
+"""At which weight variance do signals neither explode nor vanish, and do inputs stay distinguishable?
 
 The recurrent matrix has variance c/m, and only it: W = √(c/2)·W₀ with the same draws W₀ for every c, while A keeps the
 paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
@@ -24,7 +24,7 @@ from comparisons import kit
 from lab.costs import ELEMENTWISE, recurrent_pass
 from lab.errors import refuse
 
-question = "At which variance of the recurrent weights do signals neither explode nor vanish, and inputs stay apart?"
+question = "At which weight variance do signals neither explode nor vanish, and do inputs stay distinguishable?"
 asked_by = "R1"
 version = 1
 
@@ -33,7 +33,7 @@ RATES = kit.family(
     meanings={
         "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",
         "forward_growth": "forwards: log ‖h_l‖ against l, where all inputs after the first step are zero",
-        "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 is no sign of a memory",
+        "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 does not imply memory",
     },
 )
 CROSSINGS = {
@@ -59,8 +59,6 @@ PANELS = {
     "separation_kept": ("directions (dashed: infinite width)", "distance over that at step 1"),
     "distance_kept": ("states", "distance over that at step 1"),
 }
-
-
 VARIANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
 
 
@@ -75,7 +73,7 @@ class Settings(kit.Settings):
     separation: Annotated[float, Interval(gt=0, le=2), kit.doc("δ, the distance of a pair's first steps.")] = 0.3
     length: Annotated[int, Ge(3), kit.doc("Time steps L of a sequence.")] = 100
     features: Annotated[int, Ge(2), kit.doc("Features p of a time step.")] = 8
-    data_seed: Annotated[kit.Seed, kit.doc("Seed of the sequences, the same for all widths, seeds, variances.")] = 0
+    data_seed: Annotated[kit.Seed, kit.doc("Data seed; all widths, variances and seeds share the sequences.")] = 0
 
     def check(self) -> None:
         """Refuse an odd number of sequences."""
@@ -189,20 +187,22 @@ def _product_law(rows: kit.Table, last: int = 0) -> kit.PowerLaw:
 
 
 def verdict(numbers: kit.Numbers, width: int, length: int) -> str:
-    """What the largest width says about the variance 2/m, and how its inputs and its worst direction fare there."""
+    """Compare the critical variances at the largest width with 2/m; report separation and worst direction there."""
     backward, forward = (numbers[key()] for key in CROSSINGS.values())
-    beside = kit.compare(backward, CRITICAL, below="below", above="above", around="compatible with", unknown="beside")
+    places = {"below": "below", "above": "above", "around": "compatible with", "unknown": "not compared with"}
+    beside = kit.compare(backward, CRITICAL, **places)
     kept = numbers.get(SHARES["separation_kept"](CRITICAL), kit.Number.none("not measured"))
     ratios = {c: numbers.get(RATIO(c), kit.Number.none("not measured")) for c in (CRITICAL / 2, CRITICAL * 2)}
     known = {c: kit.format_number(ratio) for c, ratio in ratios.items() if ratio.value is not None}
     others = "".join(f", {ratio} times as much at c = {c:g}" for c, ratio in known.items())
     whole, late = numbers[PRODUCT()], numbers[LATE()]
+    law = f"has no exponent ({whole.reason})" if whole.value is None else f"grows as {kit.power(whole, 'length')}"
     bends = bool(whole.interval and late.interval and late.interval[0] > whole.interval[1])
     return kit.sentences(
-        f"At width {width} over {length} steps gradients keep their size at c = {kit.format_number(backward)},",
-        f"{beside} the theory's 2, and forward signals at c = {kit.format_number(forward)}.",
-        f"The share of a first step's separation that is kept is {kit.percent(kept)} at c = 2{others}.",
-        f"The worst direction grows as {kit.power(whole, 'length')}{', and faster over the last factors' * bends}.",
+        f"At width {width} over {length} steps the gradient norm stays constant at c = {kit.format_number(backward)},",
+        f"{beside} the theory's 2, and the norm of forward signals at c = {kit.format_number(forward)}.",
+        f"The share of the first step's separation that is kept is {kit.percent(kept)} at c = 2{others}.",
+        f"The norm of the worst direction {law}{', and faster over the last factors' * bends}.",
     )
 
 

@@ -217,7 +217,7 @@ def test_the_rich_end_is_the_smallest_scale_that_all_seeds_reached():
     assert "never" not in output_scale.conclude(one).verdict
     bounded = without(table, table["alpha"] == 0.1, "out of reach: bounded")
     assert (
-        "The erf RNN never trained that far at α = 0.1 (out of reach: bounded)."
+        "The erf RNN never reached the training error at α = 0.1 (out of reach: bounded)."
         in output_scale.conclude(bounded).verdict
     )
 
@@ -229,8 +229,8 @@ def test_nothing_that_arrived_is_no_conclusion():
         number.value is None for name, number in numbers_of(conclusion).items() if not name.startswith("reached")
     )
     assert all(number.reason for name, number in numbers_of(conclusion).items() if not name.startswith("reached"))
-    assert "no slope" in conclusion.verdict
-    assert output_scale.conclude(table[table["alpha"] == 100.0]).verdict.startswith("The test gap has no slope")
+    assert "No slope" in conclusion.verdict
+    assert output_scale.conclude(table[table["alpha"] == 100.0]).verdict.startswith("No slope of the test gap")
     assert numbers_of(output_scale.conclude(made_up(seeds=2)))["slope.gap_test.erf"].interval is None
 
 

@@ -141,7 +141,7 @@ def made_up(errors, sizes=(24, 48, 96), seeds=5, sets=("digits",), slope=-0.5):
         ({"network_small_scale": 0.1}, "infinite-width kernel, whose test error on digits is 20 %"),
         ({"network_small_scale": 0.1}, "networks are better on digits (network, small α); "),
         ({"network": 0.3}, "better on no set; worse on digits (network, c = 0.25)"),
-        ({}, "networks are better on no set; no difference is visible on digits (network, c = 0.25),"),
+        ({}, "networks are better on no set; not visibly different on digits (network, c = 0.25),"),
         ({"linearized": 0.4}, "linearizations, networks are better on digits (network, c = 0.25), digits (network, c"),
         ({"network_large_step": 0.4}, "linearizations, networks are better on no set; worse on digits (network, c = 2"),
     ],
@@ -163,7 +163,7 @@ def test_numbers_are_paired_and_keyed_by_learner_and_set():
     assert "difference.kernel.digits" not in numbers
     assert numbers["learning_exponent.kernel"].value == pytest.approx(-0.5, abs=0.05)
     assert numbers["learning_exponent.kernel"].details["sizes"] == [24, 48, 96]
-    assert "errors go as n^−0.5" in conclusion.verdict
+    assert "errors scale as n^−0.5" in conclusion.verdict
 
 
 def test_pairing_beats_the_spread_of_resamples():
@@ -197,7 +197,7 @@ def test_too_few_mistakes_have_no_exponent():
     assert numbers["learning_exponent.kernel"].reason == "mistakes cannot be counted at n = 96"
     assert numbers["learning_exponent.ridge"].reason == "mistakes cannot be counted at n = 48"
     assert numbers["learning_exponent.network"].value is not None
-    assert "errors go as" not in practice.conclude(table).verdict
+    assert "errors scale as" not in practice.conclude(table).verdict
 
 
 def test_a_diverged_run_enters_no_mean():
@@ -208,7 +208,7 @@ def test_a_diverged_run_enters_no_mean():
     conclusion = practice.conclude(table)
     assert numbers_of(conclusion)["error.network_large_step.digits"].value is None
     assert numbers_of(conclusion)["difference.network_large_step.digits"].value is None
-    assert "without an interval on digits (network, c = 2)" in conclusion.verdict
+    assert "not known (some seed has no error) on digits (network, c = 2)" in conclusion.verdict
 
 
 def test_rows_may_be_missing():
@@ -221,7 +221,10 @@ def test_rows_may_be_missing():
         conclusion = practice.conclude(table[table["learner"] != gone])
         assert conclusion.verdict
         assert f"error.{gone}.digits" not in numbers_of(conclusion)
-    assert numbers_of(practice.conclude(table[table["seed"] < 2]))["error.network.digits"].interval is None
+    two = practice.conclude(table[table["seed"] < 2])
+    assert numbers_of(two)["error.network.digits"].interval is None
+    assert "networks are not judged (fewer than three seeds) on digits" in two.verdict
+    assert "±" not in two.verdict
 
 
 def test_figures_show_every_set_and_the_curve():

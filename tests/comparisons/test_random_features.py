@@ -61,13 +61,13 @@ def made_up(law="power", *, seeds=5, spread=0.02, network=0.1, reach=16, hard=4,
             {"law": "exponential"},
             ["For one neuron of d inputs", "exponentially, with rate 0.399 (0.398 to 0.401) per input"],
         ),
-        ({"law": "neither"}, ["which of them is not visible at this size"]),
+        ({"law": "neither"}, ["per input; the fits do not tell which"]),
         ({"network": 2.0}, ["times (worse) that of the tangent kernel"]),
         ({"network": 0.45}, ["times (no difference is visible) that of the tangent kernel"]),
         (
             {"seeds": 2},
             [
-                "which of them needs three seeds",
+                "per input; not judged: fewer than three seeds",
                 "times (not judged: fewer than three seeds) that of the tangent kernel",
             ],
         ),
@@ -148,7 +148,7 @@ def test_cells_measure_what_the_contract_names(measured):
     assert set(curves) == set(random_features.NETWORKS)
     assert {f"error_{name}" for name in random_features.LEARNERS} <= set(sampled)
     conclusion = random_features.conclude(pd.DataFrame([row for row, _ in measured]))
-    assert "needs three seeds" not in conclusion.verdict.split(":")[0]
+    assert "fewer than three seeds" not in conclusion.verdict.split(":")[0]
 
 
 def test_what_is_out_of_reach_has_a_reason():

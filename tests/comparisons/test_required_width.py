@@ -81,7 +81,7 @@ def test_the_verdict_compares_with_counting_weights(degree, text):
 
 def test_the_verdict_says_what_is_not_visible():
     said = required_width.conclude(made_up(TRUE)).verdict
-    assert said.count("a dependence on 1/ε is not visible at this size") == 2
+    assert said.count("no dependence on 1/ε is visible at this size") == 2
     assert said.count("(1/ε)^") == 2, "what is not visible has its precision beside it"
 
 
@@ -137,7 +137,7 @@ def test_missing_rows_and_one_notion_alone_still_conclude():
     assert "9 of 10" not in said
     two = required_width.conclude(made_up(TRUE, seeds=2))
     assert two.numbers[DEGREES["train"]["n"]()].interval is None
-    assert "an interval needs three seeds" in two.verdict
+    assert "not compared (fewer than three seeds) with the ½" in two.verdict
 
 
 @pytest.fixture
