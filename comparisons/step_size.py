@@ -1,4 +1,4 @@
-"""How large may a step be before tracking breaks, the linear model diverges, and the network gives up?
+"""How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?
 
 One network for each width and seed is trained at a grid of steps η = 2c/λ_max(K₀), from far below the critical step
 (c = 1, where the linear model's fastest direction stops contracting) to far above it. All runs go to one kernel time
@@ -22,7 +22,7 @@ from annotated_types import Gt
 import lab
 from comparisons import kit
 
-question = "How large may a step be before tracking breaks, the linear model diverges, and the network gives up?"
+question = "How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?"
 asked_by = "R1"
 version = 1
 
@@ -30,13 +30,13 @@ AT_WIDTH = kit.family(
     meanings={
         "tracking_limit": "Largest c up to which the test gap of τ ≤ 40 is within 1.25 times that at the smallest c.",
         "linear_limit": "Smallest c at which the linear model's error grows tenfold in 10,000 steps: just above 1.",
-        "network_limit": "Largest c such that it and all smaller ones get the network to a tenth of its first error.",
+        "network_limit": "Largest c such that there and at all smaller c the network reaches 0.1 of its initial error.",
         "sharpness_after_catapult": "ηλ_max(K_T)/2 at a network_limit above 1: of the kernel, not of the Hessian.",
         "live_gates": "Share of open ReLU gates on the training set at network_limit after training.",
         "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of RMS(y − f₀) of training.",
         "live_gates_start": "Share of open ReLU gates on the training set before training.",
-        "catapult_peak": "Largest mean squared error on the way at network_limit, over the first one (geometric mean).",
-        "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at a tenth of the first error.",
+        "catapult_peak": "Largest mean squared error at network_limit, over the initial one (geometric mean).",
+        "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at 0.1 of the initial error.",
         "nonmonotone_seeds": "Number of seeds that train again at some c beyond their network_limit.",
     }
 )
@@ -47,13 +47,13 @@ EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(w
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
 F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set.")
 
-REACHED = 0.1  # of the first mean squared error
+REACHED = 0.1  # of the initial mean squared error
 TRACKS = 1.25  # times the gap at the smallest step
-EXPLODES = 10.0  # times the linear model's first mean squared error
-LINEAR_STEPS = 10_000  # in which it may
+EXPLODES = 10.0  # times the linear model's initial mean squared error, beyond which it counts as diverged
+LINEAR_STEPS = 10_000  # after which the linear model's error is compared with that
 EDGE = 0.6  # share of linear_limit from which tracking ends where the linear model does: one or two places of the grid
 NO_LIMIT = kit.Number.none("K∞ has no closed form for this activation and parametrization")
-VAGUE = 1.0  # length of an interval of an exponent beyond which it says nothing
+VAGUE = 1.0  # length beyond which the interval of an exponent is not interpreted
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Settings(kit.networks.CentredSettings):
     """Settings of the step-size comparison: those of `CentredSettings`, the grid of steps, and how long to train."""
 
     widths: kit.networks.Widths = (64, 128, 256)
-    critical_fraction: Annotated[kit.Share, kit.doc("c at which the linear learner's own time sets the budget.")] = 0.5
+    critical_fraction: Annotated[kit.Share, kit.doc("c at which the linear learner's time defines the budget.")] = 0.5
     smallest_fraction: Annotated[kit.Share, kit.CHOOSES, kit.doc("Smallest c of the grid.")] = 0.05
     largest_fraction: Annotated[float, Gt(1), kit.CHOOSES, kit.doc("Largest c of the grid.")] = 64.0
     per_octave: Annotated[kit.Count, kit.CHOOSES, kit.doc("Values of c in each factor of 2.")] = 2
@@ -176,36 +176,37 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
     """The largest step of the network, those of tracking and of the linear model, and the theorem's 1/width."""
     tracking, linear, network = (numbers[AT_WIDTH[name]()] for name in LIMITS)
     rises = numbers[AT_WIDTH["catapult_peak"]()]
-    peak = "" if rises.value is None else f", where its error first rises {kit.format_number(rises)} times"
+    peak = "" if rises.value is None else f", where its error first rises by a factor of {kit.format_number(rises)}"
     first = (
         f"the network's largest step is not inside this grid ({network.reason})"
         if network.value is None
         else f"the network trains at up to {kit.format_number(network)} times the critical step 2/λ_max{peak}"
     )
-    edge = "never diverges here" if linear.value is None else f"diverges from {kit.format_value(linear.value)} on"
+    outside = f"has no limit inside this grid ({linear.reason})"
+    edge = outside if linear.value is None else f"diverges from {kit.format_value(linear.value)} on"
     if linear.value is not None and network.value is not None and network.value <= linear.value:
-        edge += ", so the network gets no further than that"
+        edge += "; the network's limit is not above it"
     return kit.sentences(f"At width {width} {first}.", _tracking(tracking, linear, edge), _law(numbers[EXPONENT()]))
 
 
 def _tracking(tracking: kit.Number, linear: kit.Number, edge: str) -> str:
     """Where tracking breaks: at about the step at which the linear model diverges, or well before."""
     if tracking.value is None:
-        return f"Tracking does not break inside this grid, and the linear model {edge}."
+        return f"The limit of tracking is not inside this grid ({tracking.reason}), and the linear model {edge}."
     latest = (tracking.interval or (0.0, tracking.value))[1]
-    if linear.value is not None and latest >= EDGE * linear.value:
+    if linear.value is None or latest >= EDGE * linear.value:
         return f"It tracks the linear model up to {kit.format_number(tracking)}, and the linear model {edge}."
     return f"Tracking breaks at {kit.format_number(tracking)}, well before the linear model, which {edge}."
 
 
 def _law(step: kit.Number) -> str:
-    """Whether the critical step falls as the theorem's 1/width; nothing without an interval."""
+    """Whether the critical step falls as the theorem's 1/width; empty without an interval."""
     if step.interval is None:
         return ""
     if step.interval[1] - step.interval[0] > VAGUE:
-        return "Seeds differ too much here to see the theorem's 1/width."
+        return "The exponent's interval is too wide to test the theorem's 1/width."
     judged = kit.compare(step, 0.0, below="faster than", above="slower than", around="compatible with")
-    return f"The critical step times the width goes as {kit.power(step)}: {judged} the theorem's 1/width."
+    return f"The critical step times the width scales as {kit.power(step)}: {judged} the theorem's 1/width."
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -229,12 +230,12 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number]) -> kit.Figure:
     trained.plot(share.x, share.middle, label="linear model does not diverge", **line)
     kit.figures.through(axes[:, 0], limits[0], "tracking\nends", 0.5, beside="left")
     kit.figures.through(axes[:, 0], limits[1], "linear model\ndiverges", 0.7)
-    kit.figures.through(axes[:, 0], limits[2], "network\ngives up", 0.9)
+    kit.figures.through(axes[:, 0], limits[2], "network\nfails", 0.9)
     linear, last = (limit.value for limit in limits[1:])
     if linear is not None and last is not None and last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
     gap.set(yscale="log", ylabel="largest gap |network − linearized|\n(test, in units of RMS(y − f₀))")
-    trained.set_ylabel(f"share of seeds that come to\n{REACHED:g} of their first error")
+    trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
     trained.set(xscale="log", xlabel="step in units of the critical step, c = ηλ_max(K₀)/2")
     trained.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)
     style.headline(figure, question)
