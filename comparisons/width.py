@@ -28,7 +28,7 @@ EXPONENTS = kit.family(
         "gap_test": "the largest gap on the test set; Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2)",
         "weight_motion": "‖θ_T − θ₀‖_F",
         "relative_weight_motion": "‖θ_T − θ₀‖_F/‖θ₀‖_F",
-        "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) ask for order m^(−1/2)",
+        "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
         "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
         "gate_flips": "the share of ReLU gates that changed",
     },
@@ -152,13 +152,15 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     gap, low, high = numbers[EXPONENTS["gap_test"]()], int(table["width"].min()), int(table["width"].max())
     first, last = numbers[GAP(low)], numbers[GAP(high)]
     if gap.value is None:
-        return f"The test gap has no exponent here: {gap.reason}."
-    if max(last.value or 0.0, 0.0) < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
-        return f"From width {low} to {high} the test gap is rounding noise: the two learners are one model here."
+        return f"No exponent of the test gap could be fitted: {gap.reason}."
+    if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
+        return (
+            f"At width {high} the test gap is less than {NOISE} times the numerical noise; its exponent is not judged."
+        )
     mse = numbers[MSE()].value
     return kit.sentences(
         f"From width {low} to {high} the largest test gap between network and linearization goes from "
-        f"{kit.percent(first)} to {kit.percent(last)} of the initial residual, as {kit.power(gap)}: "
+        f"{kit.percent(first)} to {kit.percent(last)} of the initial residual, as {kit.power(gap)}; "
         f"{kit.compare_with_theory(gap, THEORY)}.",
         ""
         if mse is None
