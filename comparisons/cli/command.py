@@ -25,6 +25,7 @@ from lab.errors import LabError
 from lab.sweeps import Store, termination_interrupts, versions
 
 EVERY = "all"  # stands for every comparison
+FLAT = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 DESCRIPTION = "Full recurrent network, its linearization and its tangent-kernel regressor, side by side."
 
 
@@ -170,8 +171,7 @@ def understand(arguments: list[str]) -> Callable[[], int]:
     if first == "--version":
         return _print_version
     if first != "run" or len(arguments) < 2 or name in ("-h", "--help"):
-        command: Callable[[], int] = _parse(arguments, _run_type(None, [EVERY, *names(), "FILE.py"]))
-        return command
+        return _parse(arguments)
     if name.startswith("-"):
         fix = "write `lazylab run width --preset fast`"
         raise LabError("NAME", repr(name), "a comparison right after `run`, options behind it", fix)
@@ -184,40 +184,47 @@ def _understand_run(arguments: list[str]) -> Run:
     early = early_options(arguments)
     known = early if early.preset in comparison.PRESETS else RunOptions()  # the parser explains an unknown preset
     start = plan.settings_of(comparison, known, {})
-    asked = _parse(arguments, _run_type(start, [arguments[1]]))
+    asked = _parse_flags(arguments, f"Run or resume a comparison: {comparison.question}", start)
     values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
     return Run(arguments[1], type(start)(**values), options_of(asked.run))
 
 
 def _understand_all(arguments: list[str]) -> RunAll:
     """Run options alone: settings belong to one comparison."""
-    options = options_of(_parse(arguments, _run_type(None, [EVERY])).run)
+    options = options_of(_parse_flags(arguments, RunAll.__doc__ or "").run)
     if options.config is not None:
         fix = "run that comparison by its name"
         raise LabError("config", f"{str(options.config)!r} for all comparisons", "a preset", fix)
     return RunAll(options)
 
 
-def _parse(arguments: list[str], run: type[Any]) -> Any:
-    """One of the commands. A further one is a dataclass that can be called, and an entry here."""
-    commands = {"list": List, "run": run, "show": Show, "status": Status, "report": Report}
+def _parse(arguments: list[str]) -> Callable[[], int]:
+    """One of the commands. A further one is a dataclass that can be called, and an entry here.
+
+    `run` is one of them for the help and for usage errors alone: with a NAME, its flags are read by `_parse_flags`.
+    """
+    commands = {"list": List, "run": _run_without_name(), "show": Show, "status": Status, "report": Report}
     choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
-    flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)
-    return tyro.cli(union, prog="lazylab", description=DESCRIPTION, args=arguments, config=flat)
+    found: Callable[[], int] = tyro.cli(union, prog="lazylab", description=DESCRIPTION, args=arguments, config=FLAT)
+    return found
 
 
-def _run_type(settings: Settings | None, choices: Sequence[str]) -> type[Any]:
-    """Arguments of `run`, with the settings of one comparison as flags if they are known."""
-    listed = f"{'One of ' if len(choices) > 1 else ''}{', '.join(choices)}."
+def _run_without_name() -> type[Any]:
+    """Arguments of `run` where no comparison is named yet: the names there are, and run options."""
+    listed = f"One of {', '.join([EVERY, *names(), 'FILE.py'])}."
     name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help=listed)]]
-    entries: list[Any] = [("name", name)]
-    if settings is not None:
-        entries.append(("settings", *flags(settings)))
-    entries.append(("run", *flags(RunOptions())))
-    made = make_dataclass("Run", entries, frozen=True)
+    made = make_dataclass("Run", [("name", name), ("run", *flags(RunOptions()))], frozen=True)
     made.__doc__ = Run.__doc__
     return made
+
+
+def _parse_flags(arguments: list[str], description: str, settings: Settings | None = None) -> Any:
+    """The flags of `run NAME`: run options, and the settings of one comparison. Its help and its errors name NAME."""
+    entries: list[Any] = [] if settings is None else [("settings", *flags(settings))]
+    entries.append(("run", *flags(RunOptions())))
+    made = make_dataclass("Flags", entries, frozen=True)
+    return tyro.cli(made, prog=f"lazylab run {arguments[1]}", description=description, args=arguments[2:], config=FLAT)
 
 
 def _print_version() -> int:

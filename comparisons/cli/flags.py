@@ -52,11 +52,22 @@ def flags(values: Any) -> tuple[type[Any], Any]:
 
 
 def _described(hint: Any) -> Any:
-    """Help of a flag, and its choices in place of its type where it has some."""
-    base, said = constraints(hint)
-    inner = typing.get_args(base)[0] if typing.get_origin(base) is tuple else base
-    options = [each.options for each in (*said, *constraints(inner)[1]) if isinstance(each, OneOf)]
-    return tyro.conf.arg(help=help_of(hint), metavar=f"{{{','.join(options[0])}}}" if options else None)
+    """Help of a flag, and what it takes; a switch such as --dry-run takes nothing."""
+    return tyro.conf.arg(help=help_of(hint), metavar=None if constraints(hint)[0] is bool else _takes(hint))
+
+
+def _takes(hint: Any) -> str:
+    """What a flag takes, such as ``INT``, ``INT|None``, ``{relu,erf}``, or ``INT [...]`` for one or more."""
+    base, metadata = constraints(hint)
+    origin, inner = typing.get_origin(base), typing.get_args(base)
+    options = [each.options for each in metadata if isinstance(each, OneOf)]
+    if options or origin is typing.Literal:
+        return f"{{{','.join([*options, inner][0])}}}"
+    if origin is tuple:
+        return f"{_takes(inner[0])} [...]"
+    if inner:
+        return "|".join(sorted(map(_takes, inner), key="None".__eq__))  # None last
+    return "None" if base is type(None) else str(base.__name__).upper()
 
 
 def options_of(flags: Any) -> RunOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +25,14 @@ SHOWN = 24
 def describe_comparison(name: str, comparison: Comparison) -> str:
     """Name, question and cost of a comparison."""
     costs = ", ".join(_preset_cost(comparison, preset) for preset in comparison.PRESETS)
-    return f"{name}\n  {comparison.question}\n  asked by {comparison.asked_by}\n  cost: {costs}"
+    asked_by = re.sub(r"\bR(\d)\b", r"reviewer \1", comparison.asked_by)
+    return f"{name}\n  {comparison.question}\n  asked by {asked_by}\n  cost: {costs}"
 
 
 def _preset_cost(comparison: Comparison, preset: str) -> str:
     cells = comparison.cells(comparison.PRESETS[preset])
-    return f"{preset} {quantity(sum(comparison.cost(cell).flops for cell in cells), 'flop')} in {len(cells)} cells"
+    flops = sum(comparison.cost(cell).flops for cell in cells)
+    return f"{preset} {quantity(flops, 'flop')} in {counted(len(cells), 'cell')}"
 
 
 def describe_run(run: Run) -> str:
@@ -47,7 +50,7 @@ def _format(number: Number) -> str:
     if number.value is None:
         return f"none ({number.reason or 'no reason given'})"
     interval = f"  [{number.interval[0]:.4g}, {number.interval[1]:.4g}]" if number.interval else ""
-    return f"{number.value:>10.4g}{interval}  ({number.seeds} seeds)"
+    return f"{number.value:>10.4g}{interval}  ({counted(number.seeds, 'seed')})"
 
 
 def print_plan(plan: Plan) -> None:
@@ -62,7 +65,7 @@ def print_plan(plan: Plan) -> None:
     print(f"work       {quantity(flops, 'flop')}, of which {quantity(left, 'flop')} to do")
     places = f"{pool.workers} at a time" if pool.scheduler is None else "as many at a time as there are workers"
     print(f"memory     {quantity(peak, 'B')} at most per cell, {places}")
-    print(f"executor   {pool.executor} on {pool.device}, {pool.threads} threads per cell")
+    print(f"executor   {pool.executor} on {pool.device}, {counted(pool.threads, 'thread')} per cell")
     if missing:
         _print_forecast(foresee(missing, to_do, pool), elsewhere=pool.scheduler is not None)
 
@@ -121,6 +124,11 @@ def print_incomplete(run: Run) -> None:
     if counts["missing"] or counts["failed"]:
         absent = f"of {counts['total']} cells {counts['missing']} are missing and {counts['failed']} failed"
         print(f"lazylab: {absent}", file=sys.stderr)
+
+
+def counted(number: int, what: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

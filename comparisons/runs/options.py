@@ -18,26 +18,28 @@ Executor = Literal["serial", "processes", "dask"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how to run; none of these changes a number of the result. No setting has one of these names."""
+    """Where and how to run; none of these options changes a number of the result."""
 
-    preset: Annotated[Preset, doc("Settings to start from.")] = "default"
+    preset: Annotated[Preset, doc("Named settings to start from.")] = "default"
     config: Annotated[Path | None, doc("TOML file with settings; it overrides the preset, and flags override it.")] = (
         None
     )
-    out: Annotated[
-        Path | None, doc("Run directory; runs/NAME, or runs/NAME-PRESET for other presets than default. Resumes.")
+    out: Annotated[Path | None, doc("Run directory; runs/NAME, or runs/NAME-PRESET. An existing run is resumed.")] = (
+        None
+    )
+    executor: Annotated[Executor, doc("How cells are computed.")] = "processes"
+    workers: Annotated[
+        int | None, doc("Number of cells at a time; by default one per usable core, or one on cuda.")
     ] = None
-    executor: Annotated[Executor, doc("Where cells are computed.")] = "processes"
-    workers: Annotated[int | None, doc("Cells at a time. One per usable core if not given, one on cuda.")] = None
     scheduler: Annotated[str | None, doc("Address of a running Dask scheduler, for executor dask.")] = None
-    shard: Annotated[str | None, doc("Run share i of N alone, as i/N counted from 1, of a job array.")] = None
-    device: Annotated[str, doc("cpu or cuda.")] = "cpu"
-    threads: Annotated[int, doc("Threads of one cell.")] = 1
+    shard: Annotated[str | None, doc("Run only shard i of N, written i/N with i from 1, as in a job array.")] = None
+    device: Annotated[str, doc("Device: cpu, cuda or cuda:N.")] = "cpu"
+    threads: Annotated[int, doc("Number of threads per cell.")] = 1
     progress: Annotated[bool, doc("Show a progress bar.")] = True
-    dry_run: Annotated[bool, doc("Show what would be run, and run nothing.")] = False
+    dry_run: Annotated[bool, doc("Show what would run, with a forecast, and run nothing.")] = False
 
     def pool(self) -> Pool:
-        """The workers that these options ask for.
+        """The workers that these options define.
 
         Raises
         ------
@@ -55,8 +57,14 @@ class RunOptions:
         return Pool(self.executor, workers, self.threads, self.device, prepare, self.scheduler)
 
     def share(self) -> Shard:
-        """The share of the cells that these options ask for."""
-        return Shard.parse(self.shard) if self.shard is not None else Shard(1, 1)
+        """The shard of the cells that these options select."""
+        if self.shard is None:
+            return Shard(1, 1)
+        try:
+            return Shard.parse(self.shard)
+        except LabError as error:
+            fix = error.fix if "/" not in self.shard else "count the shards from 1, as 1/2 and 2/2"
+            raise LabError("shard", repr(self.shard), "i/N with i from 1 to N", fix) from None
 
     def directory(self, title: str) -> Path:
         """The run directory of a comparison."""
@@ -86,7 +94,7 @@ def prepare_process(threads: int, device: str) -> None:
     Parameters
     ----------
     threads
-        Threads of every numerical library here, which decide the order of sums and so the last bits.
+        Threads of every numerical library here, which determine the order of sums and so the last bits.
     device
         Where torch puts new tensors.
     """

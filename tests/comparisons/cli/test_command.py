@@ -134,7 +134,8 @@ def test_a_bad_file_is_refused_before_any_work(toy, capsys, text, message):
         (["show", "nowhere"], "a run directory"),
         (["show"], "Required"),
         (["status", "nowhere"], "a run directory"),
-        (["run", "toy", "--shard", "3/2"], "shard"),
+        (["run", "toy", "--shard", "3/2"], "shard: got '3/2'; allowed: i/N with i from 1 to N"),
+        (["run", "toy", "--shard", "0/2"], "shard: got '0/2'; allowed: i/N with i from 1 to N"),
         (["run", "toy", "--shard", "half"], "i/N"),
         (["dance"], "dance"),
         ([], "list"),
@@ -296,18 +297,43 @@ def test_status_of_a_comparison_that_is_not_here(toy, capsys):
     assert "0 of 4 done" in capsys.readouterr().out
 
 
-def test_list_shows_question_and_cost(toy, capsys):
+def test_list_shows_question_and_cost(toy, capsys, monkeypatch):
+    monkeypatch.setattr("comparisons.toy.asked_by", "R1, R3 [Relu, R2D2]")
     assert main(["list"]) == 0
     said = capsys.readouterr().out
-    assert "toy\n  Does the toy run?" in said
+    assert "toy\n  Does the toy run?\n  asked by reviewer 1, reviewer 3 [Relu, R2D2]\n" in said
     assert "fast 32 Mflop in 2 cells" in said
 
 
 def test_help_names_settings_with_the_defaults_of_the_preset(toy, capsys):
     assert main(["run", "toy", "--preset", "full", "--help"]) == 0
     said = capsys.readouterr().out
+    assert "usage: lazylab run toy" in said
     assert "Hidden widths." in said
     assert "--scale" in said
+
+
+@pytest.mark.parametrize("wrong", [["--seeds", "x"], ["--scael", "1"], ["--executor", "cloud"], ["--seeds"]])
+def test_a_usage_error_points_to_the_help_that_shows_the_settings(toy, capsys, wrong):
+    assert main(["run", "toy", *wrong]) == 2
+    said = capsys.readouterr().err
+    assert "lazylab run toy --help" in said
+    assert "lazylab --help" not in said
+
+
+@pytest.mark.parametrize(
+    "text", ["--trained {W,A,B} [...]", "--widths INT [...]", "--samples INT|None", "--out PATH|None"]
+)
+def test_help_says_how_many_values_a_flag_takes(capsys, text):
+    assert main(["run", "width", "--help"]) == 0
+    assert text in capsys.readouterr().out
+
+
+def test_one_of_a_kind_is_no_plural(toy, capsys):
+    assert run("--widths", "8", "--seeds", "1") == 0
+    assert "(1 seed)" in capsys.readouterr().out
+    assert run("--widths", "8", "--seeds", "1", "--dry-run") == 0
+    assert "1 thread per cell" in capsys.readouterr().out
 
 
 QUIET = """
