@@ -204,7 +204,7 @@ def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
 def _error(numbers: kit.Numbers, name: str, width: int) -> str:
     """The distance from the limit, and how it falls."""
     slope, level = numbers[EXPONENTS[name]()], numbers[LEVELS[name](width)]
-    known = f"scaling as {kit.power(slope)}: {kit.compare_with_theory(slope, THEORY)}"
+    known = f"scaling as {kit.power(slope)}; {kit.compare_with_theory(slope, THEORY)}"
     law = known if slope.value is not None else f"and no exponent could be fitted ({slope.reason})"
     far = kit.percent(level) if level.value is not None else f"an unknown amount ({level.reason})"
     return f"deviates by {far} from its infinite-width limit, {law}"
@@ -222,7 +222,7 @@ def _kernel_sentence(numbers: kit.Numbers, low: int) -> str:
         return f"Whether {close} is unknown ({found.reason})."
     if further.value is None:
         return f"{close} at no measured width."
-    return f"{close} at no measured width; extrapolated, in a typical seed from {kit.format_number(further)} on."
+    return f"{close} at no measured width; extrapolated, typically from width {kit.format_number(further)} on."
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

@@ -202,12 +202,13 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     places = {"below": "it deviates less after large steps", "above": "it deviates more after large steps"}
     more = kit.compare(found["gap_over_control"], 1.0, **places)
     constant = kit.compare(kept, 1.0, below="", above="", around=": no difference is visible", unknown="")
-    bound = f"{kit.percent(kept)}{'' if kept.value is None else ' of that at W₀'}{constant}"
+    bound = f"{kit.percent(kept)}{'' if kept.value is None else ' of that at initialization'}{constant}"
     return kit.sentences(
         f"At width {table['width'].max()}, after a first phase at {large[-1]:g} times the critical step, the "
-        f"linearization at W_k deviates by {renewed} of the remaining residual, that at W₀ by {frozen}; {helps}.",
+        f"linearization there deviates by {renewed} of the remaining residual, that at initialization by {frozen};",
+        f"{helps}.",
         "" if control.value is None else f"After small steps the former deviates by {kit.percent(control)}; {more}.",
-        f"The constant of Theorem 3's lower bound at W_k is {bound}.",
+        f"After large steps the constant of Theorem 3's lower bound is {bound}.",
     )
 
 

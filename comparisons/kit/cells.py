@@ -1,4 +1,4 @@
-"""Cells: what one measurement asks, as a frozen dataclass; JSON only where the store reads and writes."""
+"""Cells: the parameters of one measurement, as a frozen dataclass; JSON only where the store reads and writes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
 def optional() -> Any:
-    """A field that is None unless it is given, and that then has no entry in JSON."""
+    """A field that is None by default, and has no entry in JSON while it is None."""
     return field(default=None, metadata={_ABSENT: True})
 
 
 def grid(kind: type[AnyCell], settings: object, **axes: Iterable[object]) -> list[AnyCell]:
     """One cell for every combination of the axes, the last axis fastest.
 
-    Fields that are no axis are taken from the settings of the same name; a field with neither keeps its default.
+    A field that is not an axis takes the setting of the same name, or else keeps its default.
     """
     shared = {entry.name: getattr(settings, entry.name) for entry in fields(kind) if hasattr(settings, entry.name)}
     return [kind(**{**shared, **dict(zip(axes, chosen, strict=True))}) for chosen in itertools.product(*axes.values())]

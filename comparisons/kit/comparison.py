@@ -1,4 +1,4 @@
-"""The protocol of a question: the names that its module has."""
+"""The protocol of a comparison: the names that its module defines."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Conclusion:
 
 
 class Comparison(Protocol):
-    """A module that asks one question.
+    """A module for one question.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Comparison(Protocol):
     asked_by
         Who raises it: a reviewer, a theorem, a paper.
     version
-        Goes up whenever a cell would come out differently; it is part of every cell's key.
+        Increased whenever the result of a cell would change; part of every cell's key.
     Settings
         A `comparisons.kit.settings.Settings`.
     PRESETS
@@ -68,7 +68,7 @@ class Comparison(Protocol):
     Cell: Any
 
     def cells(self, settings: Any) -> Sequence[Any]:
-        """Every measurement that the settings ask for, in the order of the table."""
+        """Every measurement that the settings define, in the order of the table."""
         ...
 
     def cost(self, cell: Any) -> Cost:
@@ -84,5 +84,5 @@ class Comparison(Protocol):
         ...
 
     def draw(self, results: Results, conclusion: Conclusion) -> Mapping[str, Figure]:
-        """The figures, by file name, from what is kept; nothing is trained."""
+        """The figures, by file name, from stored results; nothing is trained."""
         ...

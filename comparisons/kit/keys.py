@@ -1,4 +1,4 @@
-"""Keys of numbers as data: what, which, arm. They become text in one place, on their way out."""
+"""Keys of numbers as data: quantity, instance, arm. They become text in one place, `Key.__str__`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Key:
     parts
         What is measured and of which thing, such as ("exponent", "gap_test").
     arm
-        Of which further arm, such as "all"; empty for the main one.
+        Name of the arm, such as "all"; empty for the main one.
     meaning
-        Definition in one line. Keys are equal whatever it says.
+        Definition in one line; not used in comparisons of keys.
     """
 
     parts: tuple[str, ...]
@@ -31,9 +31,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A kind of number: how its keys begin, and what it means.
+    """A kind of number: the first parts of its keys, and its meaning.
 
-    Called with what tells its numbers apart, it gives a key: ``GAP(64, arm="all")`` is ``gap_test.64.all`` for
+    Called with the values that identify a number, it returns its key: ``GAP(64, arm="all")`` is ``gap_test.64.all`` for
     ``GAP = Quantity("gap_test", meaning="…")``. Floats are written to six digits at most.
 
     Attributes

@@ -6,7 +6,7 @@ network and linearization stays below a level. Outputs are centred, f(θ) − f(
 
 Ladders of *train* are climbed in factors 2^¼ until four widths in a row are reached and four are not; those of *lazy*
 in factors √2 until two gaps in a row are below the level, and downwards until two are above it: far below, a network
-with hardly an open gate cannot move, and would count as lazy.
+with hardly any open gate cannot move, and would count as lazy.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ SEARCHES = {True: Search(2**0.5, 64, 2), False: Search(2**0.25, 16, 4)}  #: by w
 
 @dataclass(frozen=True)
 class LadderSettings(Settings):
-    """What both ladders need, the task's sizes and the accuracy left out."""
+    """Settings of both ladders, except the sizes of the task and the accuracy."""
 
     task: Annotated[str, OneOf("separable", "digits"), doc("separable (random unit vectors), or digits.")] = "separable"
     seeds: Annotated[Count, CHOOSES, doc("Number of draws of network and data.")] = 10
-    data_seed: Annotated[Seed, doc("Added to the seed for the data.")] = 0
-    critical_fraction: Annotated[Share, doc("c in η = 2c/λ_max, below 1.")] = 0.5
-    budget: Annotated[Positive, doc("Steps, in units of the linear learner's hitting time.")] = 10.0
+    data_seed: Annotated[Seed, doc("Data seed; the seed of a draw is added to it.")] = 0
+    critical_fraction: Annotated[Share, doc("Learning rate in units of the critical one, below 1.")] = 0.5
+    budget: Annotated[Positive, doc("Step budget, in units of the linear learner's hitting time.")] = 10.0
     level: Annotated[Positive, doc("Largest test gap that counts as lazy, in units of RMS(y − f₀).")] = 0.1
-    narrowest: Annotated[Count, doc("Lower end of the ladders.")] = 2
-    widest: Annotated[Count, doc("Upper end of the ladders.")] = 1024
+    narrowest: Annotated[Count, doc("Smallest width tried.")] = 2
+    widest: Annotated[Count, doc("Largest width tried.")] = 1024
     dtype: Annotated[Precision, doc("Precision of weights and outputs.")] = "float32"
 
     def check(self) -> None:
@@ -136,7 +136,7 @@ def read(rows: pd.DataFrame, notion: str, widest: int) -> Ladders:
 def climb(cell: LadderCell, task: SequenceTask, clock: SequenceTask | None = None) -> Measured:
     """One ladder: its columns of the row, and for a lazy one the gaps behind its width.
 
-    ``clock`` is a task on which the linear learner's time is taken instead.
+    The linear learner's time is measured on ``clock`` if that is given.
     """
     timed = task if clock is None else clock
     linear = lab.measures.hitting.limit_hitting_steps(timed, cell.accuracy, cell.critical_fraction)

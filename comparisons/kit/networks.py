@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lab.networks.network import Network
     from lab.tasks.task import SequenceTask
 
-RECORDED = 75  #: how many steps a descent records by itself, about
+RECORDED = 75  #: about how many steps training records by default
 BLOCKS = ("W", "A", "B")
 _JACOBIAN_BYTES = 2**28  # that a kernel holds at most, as lab.jacobians.gram.MEMORY
 
@@ -36,7 +36,7 @@ SAMPLES = "Training samples, and as many test samples; None: the task's own numb
 Task = Annotated[str, doc(TASK)]
 Samples = Annotated[int | None, doc(SAMPLES)]
 Readouts = Annotated[Choices[Readout], doc(READOUTS)]
-Widths = Annotated[Choices[Count], doc("Widths m.")]
+Widths = Annotated[Choices[Count], doc("Widths m of the network.")]
 Dtype = Annotated[Precision, doc("Precision of weights and outputs; eigen-solves are in float64.")]
 
 
@@ -49,15 +49,15 @@ class NetworkSettings(Settings):
     readouts: Readouts = ("last", "all")
     widths: Widths = (64, 128, 256, 512, 1024)
     seeds: Annotated[Count, CHOOSES, doc("Number of initializations at each width.")] = 5
-    data_seed: Annotated[Seed, doc("Seed of the data, which are the same for all widths and seeds.")] = 0
-    critical_fraction: Annotated[Positive, doc("c in η = 2c/λ_max.")] = 0.5
+    data_seed: Annotated[Seed, doc("Data seed; all widths and seeds share the data.")] = 0
+    critical_fraction: Annotated[Positive, doc("Learning rate in units of the critical one: c in η = 2c/λ_max.")] = 0.5
     activation: Annotated[str, OneOf("relu", "erf", "tanh", "softplus"), doc("Activation φ.")] = "relu"
-    parametrization: Annotated[str, OneOf("paper", "ntk"), doc("Allen-Zhu, Li, Song 2019, or NTK.")] = "paper"
-    trained: Annotated[tuple[Block, ...], Distinct(), doc("Matrices that are trained, among W, A, B.")] = ("W",)
+    parametrization: Annotated[str, OneOf("paper", "ntk"), doc("paper (Allen-Zhu, Li, Song 2019) or ntk.")] = "paper"
+    trained: Annotated[tuple[Block, ...], Distinct(), doc("Trained matrices, among W, A, B.")] = ("W",)
     dtype: Dtype = "float32"
 
     def check(self) -> None:
-        """Refuse a task that is not there, and an activation that the parametrization does not allow."""
+        """Refuse an unknown task, and an activation that the parametrization does not allow."""
         tasks.check_task(self.task, self.samples)
         if self.activation == "softplus" and self.parametrization == "paper":
             came = "'softplus' with parametrization='paper'"
@@ -70,7 +70,7 @@ class NetworkSettings(Settings):
 
 @dataclass(frozen=True)
 class CentredSettings(NetworkSettings):
-    """`NetworkSettings` for comparisons in which a run that first forgets its own f₀ would hide the answer."""
+    """`NetworkSettings` for comparisons in which removing f₀ would dominate training."""
 
     readouts: Readouts = ("last",)
     centred: Annotated[bool, doc("Outputs are f(θ) − f(θ₀); E f₀² = Σ_t ‖x_t‖² is large beside targets of size 1.")] = (
@@ -104,7 +104,7 @@ AnyCell = TypeVar("AnyCell", bound=NetworkCell)
 
 
 def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Network]:
-    """The task of a cell, and its network at initialization on torch's default device; centred if the cell says so."""
+    """The task of a cell, and its network at initialization on torch's default device; centred if `centred` is set."""
     import torch
 
     import lab
@@ -119,7 +119,7 @@ def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Netw
 
 
 def choices(cell: NetworkCell) -> dict[str, Any]:
-    """Arguments of `lab.ElmanRNN` that a cell makes, the seed and the precision left out."""
+    """Arguments of `lab.ElmanRNN` from a cell, except seed and precision."""
     return {name: getattr(cell, name) for name in ("readout", "activation", "parametrization", "trained")}
 
 
@@ -131,7 +131,7 @@ def _module(task: SequenceTask, cell: NetworkCell, network: str) -> nn.Module:
 
 
 def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
-    """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of some tangent kernels.
+    """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of ``kernels`` kernels.
 
     Memory is that of `kernel_cost`.
     """
@@ -163,7 +163,7 @@ def _outputs(cell: NetworkCell) -> int:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a named network can be asked for; ``activations`` are empty where it has its own."""
+    """Options that a named network supports; no ``activations`` where its own are fixed."""
 
     activations: tuple[str, ...]
     readouts: tuple[str, ...]
@@ -227,7 +227,7 @@ def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
 
 
 def _weights_and_flops(width: int, network: str, task: tasks.Size) -> tuple[float, float]:
-    """How many weights, biases and the output layer left out, and flops of a forward pass of one sample."""
+    """Number of weights, without biases and output layer, and flops of a forward pass of one sample."""
     gates = KINDS[network].gates
     if gates:
         weights = gates * width * (width + task.features)

@@ -1,4 +1,4 @@
-"""Questions about the paper's own network, which descends to an accuracy, and about the balls around its start."""
+"""Training of the paper's own network to an accuracy, and balls around its initialization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.networks.elman import ElmanRNN
     from lab.tasks.task import SequenceTask
 
-Radii = Annotated[tuple[Positive, ...], Distinct(), doc("τ of the balls; the spectral radius is τ/√m.")]
+Radii = Annotated[tuple[Positive, ...], Distinct(), doc("Radii τ of the balls; the spectral radius is τ/√m.")]
 
 DIVERGED: Exit = "diverged"  #: in the column ``exit``
 
@@ -33,12 +33,12 @@ class PathSettings(networks.NetworkSettings):
     task: str = "separable"
     samples: int | None = 12
     dtype: str = "float64"
-    accuracy: Annotated[Positive, doc("Mean square error at which descent stops.")] = 1e-3
-    patience: Annotated[Positive, doc("Budget in units of the linear model's own time to the accuracy.")] = 4.0
-    searches: Annotated[Count, doc("Gradients of λ_min at each radius in search of the worst motion.")] = 4
+    accuracy: Annotated[Positive, doc("Mean squared error at which training stops.")] = 1e-3
+    patience: Annotated[Positive, doc("Step budget, in units of the linear model's time to the accuracy.")] = 4.0
+    searches: Annotated[Count, doc("Gradients of λ_min per radius in the search for the worst motion.")] = 4
 
     def check(self) -> None:
-        """Refuse other networks than the paper's, for which alone there are theorems."""
+        """Refuse other networks than the paper's: the theorems hold only for it."""
         super().check()
         for name, value in {"activation": "relu", "parametrization": "paper", "trained": ("W",)}.items():
             if getattr(self, name) != value:
@@ -47,7 +47,7 @@ class PathSettings(networks.NetworkSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PathCell(networks.NetworkCell):
-    """One network that descends to an accuracy, and radii of the balls around its start."""
+    """One network trained to an accuracy, and radii of the balls around its initialization."""
 
     accuracy: float
     patience: float

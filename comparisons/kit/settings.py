@@ -1,4 +1,4 @@
-"""Settings of a comparison: a frozen dataclass whose annotations carry constraints, help and what chooses cells."""
+"""Settings of a comparison: a frozen dataclass whose annotations hold constraints, help texts and `CHOOSES`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Chooses(BaseMetadata):
-    """Marks a setting that only chooses cells: it may change in a run directory, where everything else may not."""
+    """Marks a setting that only selects cells: it may change in a run directory, all others may not."""
 
 
 CHOOSES: Final = Chooses()
@@ -108,7 +108,7 @@ def with_values(settings: Kind, values: Mapping[str, Any], source: str) -> Kind:
     values
         By field name.
     source
-        Where the values come from, for the message; empty where the field alone says it.
+        Where the values come from, for the message; empty where the field name is enough.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The tasks that settings can name, and their sizes without loading torch.
 
 A task is a name, or the path of a file with the user's own series (`lab.data.files.read`). A cell of a file carries the
-file's digest, so that other content is another cell, and its sizes, so that costs need no file.
+file's digest, so that a change of content gives a new cell, and its sizes, so that costs need no file.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def check_task(name: str, samples: int | None, argument: str = "samples", test: 
 
 
 def check_ready(name: str) -> None:
-    """Refuse a set of the archives where aeon is not installed: asked before work starts, not where settings are."""
+    """Refuse a set of the archives where aeon is not installed; checked before the run starts."""
     if name in archive.BUNDLED:
         archive.path(name)
 
@@ -130,7 +130,7 @@ def build(cell: TaskCell, data_seed: int) -> SequenceTask:
     Raises
     ------
     LabError
-        A file that is not there or has changed since the cell was made.
+        A file that is missing or has changed since the cell was made.
     """
     from lab import tasks
     from lab.tasks.files import make
@@ -158,12 +158,12 @@ def _path(name: str) -> str:
 
 
 def _digest(name: str) -> str:
-    """Enough of the digest of a task's files to tell contents apart."""
+    """A digest of a task's files, shortened."""
     return files.digest(_path(name))[:16]
 
 
 def _own(name: str) -> Size:
-    """The sizes that a task has of itself."""
+    """Default sizes of a task."""
     if name in SIZES:
         return SIZES[name]
     data = files.read(name)

@@ -41,7 +41,7 @@ def test_the_verdict_follows_the_numbers(slope, text):
     ("ratio", "text", "key"),
     [
         ((3.2, -0.5), "in 90 % of the seeds from width ", (128, 512)),
-        ((100.0, -0.5), "at no measured width; extrapolated, in a typical seed from", None),
+        ((100.0, -0.5), "at no measured width; extrapolated, typically from width", None),
         ((0.1, -0.5), "at every measured width", None),
         ((100.0, 0.0), "at no measured width.", None),
     ],

@@ -49,7 +49,7 @@ def made_up(seeds=5, large=0.3, control=0.3, frozen=0.6, least=0.5, residuals=(0
                 "30 % (29",
                 "by 60 % (58",
                 "30 % (29 to 31); no difference is visible",
-                "lower bound at W_k is 50 % (48",
+                "lower bound is 50 % (48",
             ],
         ),
         (
@@ -58,9 +58,9 @@ def made_up(seeds=5, large=0.3, control=0.3, frozen=0.6, least=0.5, residuals=(0
         ),
         ({"large": 0.9}, ["relinearizing makes it worse"]),
         ({"large": 0.2}, ["30 % (29 to 31); it deviates less after large steps"]),
-        ({"least": 2.0}, ["at W_k is 200 %"]),
-        ({"least": 1.0}, ["of that at W₀: no difference is visible"]),
-        ({"lambda_min_phase_one": 0.0}, ["lower bound at W_k is unknown (some seed has no positive value)."]),
+        ({"least": 2.0}, ["lower bound is 200 %"]),
+        ({"least": 1.0}, ["of that at initialization: no difference is visible"]),
+        ({"lambda_min_phase_one": 0.0}, ["lower bound is unknown (some seed has no positive value)."]),
         ({"seeds": 2}, ["not judged: fewer than three seeds"]),
     ],
 )
