@@ -3,9 +3,8 @@
 The theorems exclude bad critical points near the initialization, not elsewhere. So one is planted for each width and
 seed: at W_bad every even time step is dead on the training set, so that the gradient is exactly 0 and the loss constant
 around it (`lab.measures.landscape.planted_motion`). This is about the paper's own loss, of f and not of f − f₀. Why
-width helps is shown beside it (`lab.measures.room`). A second experiment trains narrow networks, which are centred by
-default, and counts how training ends (`lab.measures.attempts`). Only "stuck" is about minima. With m² < n·o weights a
-network cannot fit in general.
+width helps is shown beside it (`lab.measures.room`). A second experiment counts how training of narrow networks, which
+are centred by default, ends (`lab.measures.attempts`). Only "stuck" is about minima. If m² < n·o, no fit is expected.
 """
 
 from __future__ import annotations
@@ -48,16 +47,16 @@ DEGREE = kit.Quantity("exponent", "valid", meaning="Degree of valid in the width
 VALID_FROM = kit.Quantity("needed_is_valid_from", meaning="Width at which needed_over_valid falls through 1.")
 _ENDS = {
     "success": "reach the accuracy within the budget",
-    "slow": "are on their way when the budget is spent",
-    "stuck": "would lose less than a tenth of their loss in another budget at their pace",
+    "slow": "still make progress when the budget is spent",
+    "stuck": "would lower the loss by less than 10 % in as many further steps at the final rate",
     "diverged": "diverge",
 }
 EXITS = kit.family(template="Share of narrow networks that {}.", meanings=_ENDS)
 WIDTH_90 = kit.Quantity("width_for_90_percent", meaning="Width at which the success share is 0.9: logistic in log m.")
 
 COLORS = ("#009E73", "#E69F00", "#D55E00", "#6b6b6b")  # of the exits
-NEEDED = {"needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"), "valid": (r"kernel good, $\|\cdot\|_2$", "#D55E00")}
-DISTANCES = {"planted_distance": ("planted minimum", "#D55E00"), "descent_distance": ("end of descent", "#0072B2")}
+NEEDED = {"needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"), "valid": (r"valid radius, $\|\cdot\|_2$", "#D55E00")}
+DISTANCES = {"planted_distance": ("planted minimum", "#D55E00"), "descent_distance": ("after training", "#0072B2")}
 NARROW = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
 
 
@@ -68,10 +67,10 @@ class Settings(kit.paths.PathSettings):
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     centred: Annotated[bool, kit.doc("Narrow networks have outputs f(θ) − f(θ₀); a planted point belongs to f.")] = True
     success_widths: Annotated[kit.networks.Widths, kit.doc("Widths of the narrow networks.")] = NARROW
-    success_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Initializations of each of them.")] = 20
+    success_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Initializations at each narrow width.")] = 20
     success_readouts: Annotated[kit.networks.Readouts, kit.doc("Losses of the narrow networks.")] = ("last",)
     success_accuracy: Annotated[kit.Positive, kit.doc("Mean square error that counts as success.")] = 1e-2
-    success_patience: Annotated[kit.Positive, kit.doc("Their budget in units of the wide linear model's time.")] = 100.0
+    success_patience: Annotated[kit.Positive, kit.doc("Budget in units of the infinite-width model's time.")] = 100.0
     points: Annotated[int, Ge(3), kit.doc("Points on each line, its ends included.")] = 41
     radii: kit.paths.Radii = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 
@@ -191,27 +190,30 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
 
 
 def _far(numbers: kit.Numbers, width: int) -> str:
-    gradient, ratio = numbers[GRADIENT()].value, kit.format_number(numbers[AT_WIDTH["distance_ratio"](width)])
+    gradient, ratio = numbers[GRADIENT()].value, numbers[AT_WIDTH["distance_ratio"](width)]
     exact = "exactly 0" if gradient == 0 else f"at most {gradient:.2g}, not 0"
     exponent = numbers[EXPONENTS["distance_ratio"]()]
     growth = f", growing as {kit.power(exponent)}" if kit.position(exponent, 0.0) == "above" else ""
+    far = f"{kit.format_number(ratio)} times as far from W₀ as the weights after training{growth}"
+    far = f"at an unknown distance ({ratio.reason})" if ratio.value is None else far
     return (
-        f"At width {width} a worse minimum (gradient {exact}) is {ratio} times as far as the end of descent{growth}. "
-        f"The motion needed to fit is shorter than the radius of a good kernel {_from(numbers[VALID_FROM()])}."
+        f"At width {width} a worse minimum (gradient {exact}) is {far}. "
+        f"The motion needed to fit is below the radius with λ_min(K) ≥ λ_min(K₀)/4 {_from(numbers[VALID_FROM()])}."
     )
 
 
 def _ends(numbers: kit.Numbers, widths: list[int]) -> str:
     shares = {width: numbers[EXITS["stuck"](width)] for width in widths}
-    stuck, ends = [width for width, share in shares.items() if share.value], "none get stuck"
+    stuck, ends = [width for width, share in shares.items() if share.value], "none stops making progress"
     if stuck:
-        later = "none beyond" if stuck[-1] < widths[-1] else f"{kit.percent(shares[stuck[-1]])} at"
-        ends = f"{kit.percent(shares[stuck[0]])} get stuck at width {stuck[0]}, {later} width {stuck[-1]}"
-    return f"Nine of ten networks succeed {_from(numbers[WIDTH_90()])}: {ends}."
+        later = "none above" if stuck[-1] < widths[-1] else f"{kit.percent(shares[stuck[-1]])} at"
+        more = f", {later} width {stuck[-1]}" if stuck[0] < widths[-1] else ""
+        ends = f"{kit.percent(shares[stuck[0]])} stop making progress at width {stuck[0]}{more}"
+    return f"Nine of ten networks succeed {_from(numbers[WIDTH_90()])}; {ends}."
 
 
 def _from(place: kit.Number) -> str:
-    return f"at no width found ({place.reason})" if place.value is None else f"from width {kit.format_number(place)} on"
+    return f"from width {kit.format_number(place)} on" if place.value else f"from an unknown width on ({place.reason})"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -223,12 +225,9 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
         figures["success"] = panels(kit.by_readout(narrow), draw_arm, title=title, ylabel="share of initializations")
     if len(planted):
         panels = partial(panels, kit.by_readout(planted), ylabel="distance from W₀")
-        figures["intuition"] = panels(
-            kit.figures.power_laws(NEEDED, kit.power_law), title="Why width helps: motion needed, and room"
-        )
-        figures["distance"] = panels(
-            kit.figures.power_laws(DISTANCES, kit.power_law), title="How far away is a worse minimum?"
-        )
+        needed, distances = (kit.figures.power_laws(names, kit.power_law) for names in (NEEDED, DISTANCES))
+        figures["intuition"] = panels(needed, title="Why width helps: required motion and radius of validity")
+        figures["distance"] = panels(distances, title="How far away is a worse minimum?")
         figures["lines"] = _draw_lines(results, planted)
     return figures
 

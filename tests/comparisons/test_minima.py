@@ -55,15 +55,22 @@ def table(exits=GOOD, **change):
     [
         ({}, "(gradient exactly 0)"),
         ({"gradient": 1e-12}, "at most 1e-12, not 0"),
-        ({"ratio": 0.5}, "28.5 (27.9 to 29.1) times as far as the end of descent, growing as width^0.5"),
-        ({"ratio": 0.0}, "times as far as the end of descent. The motion"),
-        ({"level": 2.0}, "shorter than the radius of a good kernel from width 2"),
-        ({"level": 0.5}, "at no width found (4 of 4 seeds left censored at 64)"),
+        (
+            {"ratio": 0.5},
+            "28.5 (27.9 to 29.1) times as far from W₀ as the weights after training, growing as width^0.5",
+        ),
+        ({"ratio": 0.0}, "times as far from W₀ as the weights after training. The motion"),
+        ({"level": 2.0}, "below the radius with λ_min(K) ≥ λ_min(K₀)/4 from width 2"),
+        ({"level": 0.5}, "from an unknown width on (4 of 4 seeds left censored at 64)"),
         ({"needed": 0.0, "level": 5.0}, "right censored at 512"),
-        ({}, "100 % get stuck at width 2, none beyond width 4"),
-        ({"exits": {2: {"stuck": 20}, 4: {"stuck": 5, "slow": 15}}}, "100 % get stuck at width 2, 25 % at width 4"),
-        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "at no width found (right censored at 4)"),
-        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "none get stuck"),
+        ({}, "100 % stop making progress at width 2, none above width 4"),
+        (
+            {"exits": {2: {"stuck": 20}, 4: {"stuck": 5, "slow": 15}}},
+            "100 % stop making progress at width 2, 25 % at width 4.",
+        ),
+        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "from an unknown width on (right censored at 4)"),
+        ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "none stops making progress"),
+        ({"exits": {2: {"slow": 20}, 4: {"stuck": 5, "slow": 15}}}, "; 25 % stop making progress at width 4."),
     ],
 )
 def test_the_verdict_follows_the_numbers(change, text):
