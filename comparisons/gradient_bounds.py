@@ -169,20 +169,22 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
     names = ("motion", "motion_over_valid", "ratio_kept", "rate_over_prediction")
     motion, ratio, kept, rate = (numbers[AT_WIDTH[name](width)] for name in names)
     valid, trend = numbers[RADII["of_validity"](width)], numbers[EXPONENTS["ratio_min"]()]
-    where = kit.compare(ratio, 1.0, below="inside", above="outside", around="about there", unknown="somewhere")
-    ends = "" if motion.value is None else f", and descent ends {where}, at {kit.format_number(motion)}/√width"
-    few = "has no trend that can be judged: an interval needs three seeds or more"
-    law = f"as {kit.power(trend)}, unlike in Theorem 3"
-    around = f"has no visible trend in the width (exponent {kit.format_number(trend)})"
-    change = kit.compare(trend, 0.0, below=f"falls {law}", above=f"rises {law}", around=around, unknown=few)
+    places = {"below": "a smaller distance, ", "above": "a larger distance, ", "around": "about the same distance, "}
+    where = kit.compare(ratio, 1.0, **places, unknown="")
+    ends = "" if motion.value is None else f", and descent ends at {where}{kit.format_number(motion)}/√width"
+    law, same = f"as {kit.power(trend)}, unlike in Theorem 3", "it has no visible trend in the width: exponent"
+    trends = {"below": f"it falls {law}", "above": f"it rises {law}", "around": f"{same} {kit.format_number(trend)}"}
+    none = f"no exponent could be fitted: {trend.reason}"
+    few = "its trend in the width is not judged: fewer than three seeds"
+    change = kit.compare(trend, 0.0, **trends, unknown=few, missing=none)
     return kit.sentences(
-        f"At width {width} the radius in which the bound of Theorem 3 holds is unknown ({valid.reason})."
+        f"At width {width} the radius in which the lower bound of Theorem 3 holds is unknown ({valid.reason})."
         if valid.value is None
-        else f"At width {width} the lower bound of Theorem 3 keeps a quarter of its constant up to a distance of "
-        f"{kit.format_number(valid)}/√width in the worst direction found{ends}.",
-        f"Along descent it keeps {kit.percent(kept)}, and the constant {change}."
+        else f"At width {width} the lower constant of Theorem 3 stays above a quarter of its initial value up to a "
+        f"distance of {kit.format_number(valid)}/√width in the worst direction found{ends}.",
+        f"Along descent the smallest value of the constant is {kit.percent(kept)} of the initial one; {change}."
         if kept.value is not None
-        else f"What it keeps along descent is unknown ({kept.reason}).",
+        else f"The smallest value of the constant along descent is unknown ({kept.reason}).",
         "" if rate.value is None else f"The error falls at {kit.format_number(rate)} times the predicted linear rate.",
     )
 

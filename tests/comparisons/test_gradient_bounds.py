@@ -37,15 +37,15 @@ def made_up(kept=0.8, ratio=0.0, radius=0.5, motion=0.0, level=2.0, rate=0.9, se
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"ratio": 0.0}, "keeps 80 %, and the constant has no visible trend in the width (exponent"),
+        ({"ratio": 0.0}, "constant is 80 % of the initial one; it has no visible trend in the width: exponent"),
         ({"ratio": 0.5}, "rises as width^0.5"),
         ({"ratio": -0.5}, "falls as width^−0.49"),
-        ({"radius": 0.5, "level": 0.5}, "descent ends inside, at 1"),
-        ({"level": 1e-3}, "descent ends outside, at 1"),
-        ({"level": 1.0, "radius": 0.0}, "descent ends about there, at 1"),
+        ({"radius": 0.5, "level": 0.5}, "descent ends at a smaller distance, 1"),
+        ({"level": 1e-3}, "descent ends at a larger distance, 1"),
+        ({"level": 1.0, "radius": 0.0}, "descent ends at about the same distance, 1"),
         ({"level": 5.0}, "distance of 14.2 ("),
-        ({"seeds": 2}, "no trend that can be judged"),
-        ({"seeds": 2}, "descent ends somewhere"),
+        ({"seeds": 2}, "its trend in the width is not judged: fewer than three seeds"),
+        ({"seeds": 2}, "descent ends at 1/√width."),
         ({"rate": 2.0}, "falls at 2.01 ("),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_diverged_run_enters_no_mean_and_missing_rows_do_no_harm():
     assert numbers["reached"].value == pytest.approx(15 / 16)
     assert numbers_of(gb.conclude(table[table["width"] != 128]))["ratio_min.64"].value is not None
     everything = table.assign(exit="diverged", ratio_kept=np.nan, motion=np.nan, motion_over_valid=np.nan)
-    assert "keeps along descent is unknown" in gb.conclude(everything).verdict
+    assert "along descent is unknown" in gb.conclude(everything).verdict
 
 
 def test_a_second_readout_has_keys_of_its_own():
