@@ -122,7 +122,7 @@ def print_incomplete(run: Run) -> None:
     """How many cells of a run are missing or failed, if any."""
     counts = run.counts
     if counts["missing"] or counts["failed"]:
-        absent = f"of {counts['total']} cells {counts['missing']} are missing and {counts['failed']} failed"
+        absent = f"of {counted(counts['total'], 'cell')}, {counts['missing']} missing and {counts['failed']} failed"
         print(f"lazylab: {absent}", file=sys.stderr)
 
 

@@ -63,9 +63,9 @@ def constraints(hint: Any) -> tuple[Any, list[object]]:
     """The type inside an annotation, and its metadata; intervals are taken apart."""
     if typing.get_origin(hint) is not Annotated:
         return hint, []
-    base, *said = typing.get_args(hint)
+    base, *metadata = typing.get_args(hint)
     inner, before = constraints(base)
-    for each in said:
+    for each in metadata:
         before.extend(each if isinstance(each, GroupedMetadata) else [each])
     return inner, before
 
@@ -81,17 +81,17 @@ def fit(argument: str, value: Any, hint: Any) -> Any:
     LabError
         A value of another type or outside the constraints; ``argument`` is named.
     """
-    base, said = constraints(hint)
+    base, metadata = constraints(hint)
     origin, options = typing.get_origin(base), typing.get_args(base)
     if origin in (typing.Union, types.UnionType):
         return _fit_union(argument, value, options, hint)
     if origin is tuple:
-        return _distinct(argument, _fit_tuple(argument, value, options, hint), said)
+        return _distinct(argument, _fit_tuple(argument, value, options, hint), metadata)
     if origin is typing.Literal:
         return value if value in options else _refuse(argument, value, hint)
     if dataclasses.is_dataclass(base) and isinstance(base, type):
         return _fit_fields(argument, value, base)
-    return _fit_scalar(argument, value, base, said, hint)
+    return _fit_scalar(argument, value, base, metadata, hint)
 
 
 def _fit_union(argument: str, value: Any, options: Sequence[Any], hint: Any) -> Any:
@@ -128,8 +128,8 @@ def _fit_tuple(argument: str, value: Any, options: Sequence[Any], hint: Any) -> 
     return tuple(fit(argument, entry, kind) for entry, kind in zip(value, hints, strict=True))
 
 
-def _distinct(argument: str, value: tuple[Any, ...], said: Sequence[object]) -> tuple[Any, ...]:
-    for each in said:
+def _distinct(argument: str, value: tuple[Any, ...], metadata: Sequence[object]) -> tuple[Any, ...]:
+    for each in metadata:
         if isinstance(each, Distinct) and (len(value) < each.least or len(set(value)) < len(value)):
             least = {0: "", 1: "one or more "}.get(each.least, f"{each.least} or more ")
             fix = "name each value once" if len(value) >= each.least else f"give {least}values"
@@ -150,12 +150,12 @@ def _fit_fields(argument: str, value: Any, kind: type[Any]) -> Any:
         raise LabError(argument, str(error), f"every field of {kind.__qualname__}", "add what is missing") from None
 
 
-def _fit_scalar(argument: str, value: Any, base: Any, said: Sequence[object], hint: Any) -> Any:
+def _fit_scalar(argument: str, value: Any, base: Any, metadata: Sequence[object], hint: Any) -> Any:
     typed = _typed(value, base)
-    options = [each.options for each in said if isinstance(each, OneOf)]
+    options = [each.options for each in metadata if isinstance(each, OneOf)]
     if typed is None or any(typed not in each for each in options):
         _refuse(argument, value, hint)
-    for each in _bounds(said):
+    for each in _bounds(metadata):
         name, _, holds = _BOUNDS[type(each)]
         if not holds(typed, getattr(each, name)):
             _refuse(argument, value, hint)
@@ -181,9 +181,9 @@ def _refuse(argument: str, value: Any, hint: Any) -> typing.NoReturn:
 
 def _fix(value: Any, hint: Any) -> str:
     """What to do about a value that does not fit; also about one value of a list."""
-    base, said = constraints(hint)
-    least = [each.ge for each in said if isinstance(each, Ge)]
-    if typing.get_origin(base) is typing.Literal or any(isinstance(each, OneOf) for each in said):
+    base, metadata = constraints(hint)
+    least = [each.ge for each in metadata if isinstance(each, Ge)]
+    if typing.get_origin(base) is typing.Literal or any(isinstance(each, OneOf) for each in metadata):
         return "check the spelling"
     if typing.get_origin(base) is tuple:
         return f"write a list, such as [{value}]" if isinstance(value, (str, int, float)) else "write a list"
@@ -199,7 +199,7 @@ def _fix(value: Any, hint: Any) -> str:
 
 def describe(hint: Any) -> str:
     """What an annotation allows, in words, such as "an integer of at least 1"."""
-    base, said = constraints(hint)
+    base, metadata = constraints(hint)
     origin, options = typing.get_origin(base), typing.get_args(base)
     if origin in (typing.Union, types.UnionType):
         return " or ".join("None" if each is type(None) else describe(each) for each in options)
@@ -207,17 +207,17 @@ def describe(hint: Any) -> str:
         return f"a list of values, each {describe(options[0])}"
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, options))
-    for each in said:
+    for each in metadata:
         if isinstance(each, OneOf):
             return "one of " + ", ".join(sorted(each.options))
-    found = [(*_BOUNDS[type(each)][:2], each) for each in _bounds(said)]
+    found = [(*_BOUNDS[type(each)][:2], each) for each in _bounds(metadata)]
     bounds = [f"{word} {getattr(each, name):g}" for name, word, each in found]
     joined = " and ".join(bounds).replace("at least", "of at least" if base is int else "at least", 1)
     return f"{_NOUNS.get(base, getattr(base, '__name__', str(base)))} {joined}".rstrip()
 
 
-def _bounds(said: Sequence[object]) -> list[object]:
-    return [each for each in said if type(each) in _BOUNDS]
+def _bounds(metadata: Sequence[object]) -> list[object]:
+    return [each for each in metadata if type(each) in _BOUNDS]
 
 
 def hints_of(kind: type[Any]) -> dict[str, Any]:
@@ -235,5 +235,5 @@ def _hint_of(kind: type[Any], name: str) -> Any:
 
 
 def _is_constrained(hint: Any) -> bool:
-    base, said = constraints(hint)
-    return bool(said) or any(_is_constrained(option) for option in typing.get_args(base))
+    base, metadata = constraints(hint)
+    return bool(metadata) or any(_is_constrained(option) for option in typing.get_args(base))

@@ -232,7 +232,7 @@ def test_show_counts_missing_and_failed_cells(toy, capsys):
     (lost,) = [path for path in Path("here/cells").glob("*.json") if json.loads(path.read_text())["cell"]["seed"] == 1]
     lost.unlink()
     assert main(["show", "here"]) == 0
-    assert "of 4 cells 1 are missing and 2 failed" in capsys.readouterr().err
+    assert "of 4 cells, 1 missing and 2 failed" in capsys.readouterr().err
     assert summary()["cells"] == {"total": 4, "failed": 2, "missing": 1, "diverged": 0}
 
 
