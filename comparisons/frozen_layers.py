@@ -1,4 +1,4 @@
-"""What does each of the matrices W, A and B carry, and are random weights nearly optimal as they are?
+"""What does each of the matrices W, A and B contribute, and are random weights nearly optimal as they are?
 
 Arms train one, two or all of the three matrices, each with its own critical rate and to one kernel time τ, so that
 equal τ means equal progress along each arm's own fastest direction. Their outputs are centred, f(θ) − f(θ₀).
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lab.networks.network import Network
     from lab.tasks.task import SequenceTask
 
-question = "What does each of the matrices W, A and B carry, and are random weights nearly optimal as they are?"
+question = "What does each of the matrices W, A and B contribute, and are random weights nearly optimal as they are?"
 asked_by = "R3"
 version = 1
 
@@ -35,7 +35,7 @@ TRAINED = kit.family(
         "reached": "Share of seeds in which mean (f − y)² falls below the target.",
         "linear_time": "Kernel time at which the arm's own linear model is below the target, in closed form.",
         "gap": "Largest test gap |network − linearized| of the arm; f is linear in B: that of B is 0 up to rounding.",
-        "motion_over_prediction": "‖θ_T − θ₀‖ over √(r₀ᵀK⁻¹(I − (I − ηK)^T)² r₀), which the linear model moves.",
+        "motion_over_prediction": "‖θ_T − θ₀‖ over √(r₀ᵀK⁻¹(I − (I − ηK)^T)² r₀), the motion of the linear model.",
     },
 )
 BLOCK = kit.family(
@@ -63,7 +63,7 @@ Labels = Literal["task", "random"]
 ARMS: tuple[Trained, ...] = ("W", "A", "B", "WA", "WB", "AB", "WAB")
 BLOCKS = ARMS[:3]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # of the arms
-AXES = ("readout", "width", "seed", "labels", "arm")  # what tells cells apart
+AXES = ("readout", "width", "seed", "labels", "arm")  # columns that identify a cell
 KINDS: tuple[Labels, ...] = ("task", "random")
 AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share, "gap": kit.Number.mean}  # others: geometric
 OTHER_DRAW = 2**31  # what is added to a seed for an independent draw
@@ -75,16 +75,16 @@ class Settings(kit.networks.CentredSettings):
     """Settings of the frozen-layers comparison: those of `CentredSettings`, and what is trained on which labels."""
 
     widths: kit.networks.Widths = (64, 128, 256)
-    arms: Annotated[kit.Choices[Trained], kit.doc("Sets of trained matrices.")] = ARMS
-    labels: Annotated[kit.Choices[Labels], kit.doc("The task's, or coin flips.")] = KINDS
+    arms: Annotated[kit.Choices[Trained], kit.doc("Sets of matrices to train, one arm each.")] = ARMS
+    labels: Annotated[kit.Choices[Labels], kit.doc("Labels: those of the task, or random.")] = KINDS
     kernel_time: Annotated[kit.Positive, kit.doc("τ = ηtλ_max(K₀)/2 to which every arm trains.")] = 150.0
-    target: Annotated[kit.Share, kit.doc("Share of the first mse below which an arm has fitted.")] = 0.05
+    target: Annotated[kit.Share, kit.doc("Share of the initial mse below which an arm fits the data.")] = 0.05
 
     def check(self) -> None:
         """Refuse trained matrices other than by arms."""
         super().check()
         if self.trained != kit.networks.CentredSettings().trained:
-            refuse("trained", repr(self.trained), "nothing: the arms say what is trained", "set arms instead")
+            refuse("trained", repr(self.trained), "its default, since the arms determine it", "set arms instead")
 
 
 PRESETS = {
@@ -196,24 +196,28 @@ def _kernel_numbers(rows: kit.Table) -> kit.Numbers:
 
 
 def verdict(numbers: kit.Numbers, width: int) -> str:
-    """What the blocks of the kernel carry, which arms fit, and whether random weights are near and good."""
-    missing = kit.Number.none("not measured")
+    """What the blocks contribute to the kernel, which arms fit, and whether random weights are near and good."""
+    missing, same = kit.Number.none("not measured"), "no difference in error is visible"
     trace, fits = (
-        kit.joined([f"{block} {word} {kit.percent(numbers.get(key(block), missing))}" for block in BLOCKS])
-        for word, key in (("by", BLOCK["trace_share"]), ("in", TRAINED["reached"]))
+        kit.joined([f"{kit.percent(numbers.get(key(block), missing))} for {block}" for block in BLOCKS])
+        for key in (BLOCK["trace_share"], TRAINED["reached"])
     )
     init, end, distance = (numbers.get(START[name](), missing) for name in ("loss_init", "loss_end", NEAR))
-    level, same = end.interval[1] if end.interval else math.inf, "no difference in error is visible"
-    apart = kit.compare(init, level, above="it is near in distance, but far in error", below=same, around=same)
+    apart = kit.compare(
+        init, (end.interval or (0.0, math.inf))[1], above="the error decreases", below=same, around=same
+    )
     return kit.sentences(
-        f"At width {width} the kernel's trace comes from {trace}. The data are fitted by {fits} of the seeds.",
-        f"Training moves W by {kit.percent(distance)} of the distance to another draw, and the error from",
-        f"{kit.format_number(init)} to {kit.format_number(end)} times that of predicting 0: {apart}.",
+        f"At width {width} the share of the kernel's trace is {trace}.",
+        f"The share of seeds in which training a single matrix fits the data is {fits}.",
+        f"How far training moves W is unknown ({distance.reason})."
+        if distance.value is None
+        else f"Training moves W by {kit.percent(distance)} of the distance to another draw, and the error from "
+        f"{kit.format_number(init)} to {kit.format_number(end)} times that of predicting 0; {apart}.",
     )
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
-    """Losses of the arms; what each block of the kernel carries; near in distance and far in loss."""
+    """Losses of the arms; what each matrix contributes to the kernel; distance and error along training."""
     panels, width = kit.figures.panels, f"(width {results.table['width'].max()})"
     rows = kit.widest(kit.main_readout(results.table))
     arms = kit.split(rows[~rows["diverged"].astype(bool)], "labels")
@@ -221,7 +225,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     kernel, names = partial(_draw_kernel, numbers=conclusion.numbers), ("trace_share", "lambda_min")
     return {
         "losses": panels(arms, losses, title=f"Which matrices have to be trained? {width}", sharey=True),
-        "kernel": panels(names, kernel, title=f"What each matrix adds to the tangent kernel {width}"),
+        "kernel": panels(names, kernel, title=f"What each matrix contributes to the tangent kernel {width}"),
         "near_and_far": panels(arms, starts, title=f"Are random weights near trained ones? {width}", sharey=True),
     }
 
