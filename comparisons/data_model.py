@@ -91,7 +91,7 @@ Model = Annotated[str, kit.OneOf(*MODELS)]
 class Settings(kit.ladders.LadderSettings):
     """Settings of the data-model comparison; digits have their own labels as one more model."""
 
-    models: Annotated[kit.Choices[Model], kit.doc("random (required), parity, additive, neuron, teacher.")] = MODELS
+    models: Annotated[kit.Choices[Model], kit.doc("Models of the labels; random is required.")] = MODELS
     samples: Annotated[int, Ge(2), kit.doc("Number of training samples n.")] = 48
     test: Annotated[kit.Count, kit.doc("Number of test samples.")] = 64
     length: Annotated[int, Ge(2), kit.doc("Time steps L of random sequences.")] = 4

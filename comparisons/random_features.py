@@ -60,7 +60,7 @@ class Settings(kit.Settings):
 
     dimensions: Annotated[kit.Choices[Annotated[int, Ge(2)]], kit.doc("Dimensions d.")] = (2, 3, 4, 5, 6, 8, 12, 16)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of features, networks and samples.")] = 5
-    features: Annotated[kit.Count, kit.doc("R, the largest number of random features tried.")] = 1024
+    features: Annotated[kit.Count, kit.doc("Largest number R of random features tried.")] = 1024
     tolerances: Tolerances = (0.2, 0.1)
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0
     bias_spread: Annotated[float, Ge(0), kit.doc("Standard deviation of the features' biases; 0 for none.")] = 1.0
@@ -69,7 +69,7 @@ class Settings(kit.Settings):
     samples: Annotated[int, Ge(2), kit.doc("Training samples n of part two, and as many for validation.")] = 256
     test: Annotated[int, Ge(2), kit.doc("Number of test samples.")] = 2000
     width: Annotated[kit.Count, kit.doc("Hidden units m of the networks.")] = 128
-    alpha: Annotated[kit.Positive, kit.doc("Output scale α of the networks; small α moves features.")] = 0.03
+    alpha: Annotated[kit.Positive, kit.doc("Output scale α of the networks; features move at small α.")] = 0.03
     critical_fraction: Annotated[kit.Positive, kit.doc("c in η = 2c/λ_max(K₀); at small α the kernel grows.")] = 0.1
     steps: Annotated[kit.Count, kit.doc("Number of gradient steps.")] = 2000
 
