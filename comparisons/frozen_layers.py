@@ -203,9 +203,8 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
         for key in (BLOCK["trace_share"], TRAINED["reached"])
     )
     init, end, distance = (numbers.get(START[name](), missing) for name in ("loss_init", "loss_end", NEAR))
-    apart = kit.compare(
-        init, (end.interval or (0.0, math.inf))[1], above="the error decreases", below=same, around=same
-    )
+    level = (end.interval or (0.0, math.inf))[1]
+    apart = kit.compare(init, level, above="the error decreases", below=same, around=same)
     return kit.sentences(
         f"At width {width} the share of the kernel's trace is {trace}.",
         f"The share of seeds in which training a single matrix fits the data is {fits}.",
@@ -239,9 +238,7 @@ def _draw_losses(ax: kit.Axes, arm: kit.Arm, results: kit.Results) -> None:
         curves.append((part.value, curve, COLORS[ARMS.index(part.value)]))
     ax.set_xscale("symlog", linthresh=1)
     kit.figures.named_curves(ax, curves)
-    ax.set(
-        title=f"{arm.label} labels", xlabel="kernel time τ of the arm", ylabel="mse over its first value (median seed)"
-    )
+    ax.set(title=f"{arm.label} labels", xlabel="kernel time τ of the arm", ylabel="mse over initial mse (median seed)")
 
 
 def _draw_kernel(ax: kit.Axes, name: str, numbers: Mapping[kit.Key, kit.Number]) -> None:
