@@ -197,7 +197,7 @@ def pictures(run: Run, style: str = "default", *, outlines: bool = False) -> dic
 
     ``outlines`` draws the text in the svg as shapes: larger, but the same where the fonts are not installed.
     """
-    figures = draw(run, style) if run.results.cells else {}
+    figures = run.figures if style == "default" else draw(run, style)
     return {
         name: {suffix: render(figure, suffix, style, outlines=outlines) for suffix in ("png", "svg")}
         for name, figure in figures.items()
