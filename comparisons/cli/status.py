@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from comparisons.cli.messages import duration
+from comparisons.runs.outputs import source_of
 from comparisons.runs.registry import find, typed
 from lab.errors import LabError
 from lab.sweeps import Cell, Store, signs
@@ -57,14 +58,14 @@ def examine(store: Store) -> list[CellState]:
         If the directory holds no run.
     """
     manifest = store.manifest
-    works = _works(manifest.get("source") or manifest["comparison"], manifest["cells"])
+    works = _works(store, manifest["cells"])
     return [_state(store, cell, work) for cell, work in zip(manifest["cells"], works, strict=True)]
 
 
-def _works(name: str, cells: Sequence[Cell]) -> list[int]:
+def _works(store: Store, cells: Sequence[Cell]) -> list[int]:
     """Work of the cells; 1 each where the comparison is not installed here, or has other cells now."""
     try:
-        comparison = find(name)
+        comparison = find(source_of(store))
         return [comparison.cost(typed(comparison, cell)).work for cell in cells]
     except (LabError, LookupError, TypeError):
         return [1] * len(cells)

@@ -225,13 +225,12 @@ def hints_of(kind: type[Any]) -> dict[str, Any]:
 
     A field that a subclass declares again with a bare type, to change its default, keeps the annotation of its base.
     """
-    return {field.name: _hint_of(kind, field.name) for field in dataclasses.fields(kind)}
-
-
-def _hint_of(kind: type[Any], name: str) -> Any:
-    declared = [base for base in kind.__mro__ if name in inspect.get_annotations(base)]
-    found = [typing.get_type_hints(base, include_extras=True)[name] for base in declared]
-    return next((hint for hint in found if _is_constrained(hint)), found[0])
+    own = {base: typing.get_type_hints(base, include_extras=True) for base in kind.__mro__ if base is not object}
+    found = {}
+    for field in dataclasses.fields(kind):
+        declared = [hints[field.name] for base, hints in own.items() if field.name in inspect.get_annotations(base)]
+        found[field.name] = next((hint for hint in declared if _is_constrained(hint)), declared[0])
+    return found
 
 
 def _is_constrained(hint: Any) -> bool:

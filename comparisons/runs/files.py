@@ -35,8 +35,12 @@ def load(path: Path) -> ModuleType:
         refuse("comparison", repr(str(path)), "a Python file that is there", "check the path")
     name = f"comparisons_from_{where.stem}_{zlib.crc32(str(where).encode() + content):x}"
     if name not in sys.modules:
-        _execute(name, where, content)
-        _check(path, sys.modules[name], name)
+        try:
+            _execute(name, where, content)
+            _check(path, sys.modules[name])
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
     return sys.modules[name]
 
 
@@ -49,12 +53,8 @@ def _execute(name: str, where: Path, content: bytes) -> None:
     try:
         exec(compile(content, str(where), "exec"), vars(module))
     except Exception as error:
-        del sys.modules[name]
         came = f"{str(where)!r}, which fails {_place(error, where)}({type(error).__name__}: {error})"
         raise LabError("comparison", came, "a Python file that can be loaded", "correct the file") from error
-    except BaseException:
-        del sys.modules[name]
-        raise
 
 
 def _place(error: Exception, where: Path) -> str:
@@ -63,9 +63,8 @@ def _place(error: Exception, where: Path) -> str:
     return f"in line {lines[-1]} " if lines else ""
 
 
-def _check(path: Path, module: ModuleType, name: str) -> None:
+def _check(path: Path, module: ModuleType) -> None:
     for came, allowed, fix in _faults(module):
-        del sys.modules[name]
         refuse("comparison", f"{str(path)!r} {came}", allowed, fix)
 
 

@@ -29,7 +29,7 @@ class Run:
     Attributes
     ----------
     comparison, store
-        The module that asks, and the directory.
+        The module of the comparison, and the directory.
     results
         Table and arrays of the committed cells.
     conclusion
@@ -121,15 +121,21 @@ def comparison_of(store: Store) -> Comparison:
         If the directory holds no run, or one of a comparison or version that is not here.
     """
     manifest = store.manifest
-    comparison = find(_source(store))
+    comparison = find(source_of(store))
     if manifest["version"] != comparison.version:
         came = f"cells of version {manifest['version']} of {manifest['comparison']}"
         refuse("directory", came, f"version {comparison.version}", "run it again with another --out")
     return comparison
 
 
-def _source(store: Store) -> str:
-    """Name or file of the comparison of a directory; a file that has moved is looked for here and around the run."""
+def source_of(store: Store) -> str:
+    """Name or file of the comparison of a directory; a file that has moved is looked for here and around the run.
+
+    Raises
+    ------
+    LabError
+        If the directory holds no run, or the file is not found.
+    """
     source = store.manifest.get("source")
     if source is None:
         return str(store.manifest["comparison"])

@@ -13,7 +13,7 @@ from comparisons.kit.comparison import Comparison
 from comparisons.kit.settings import Settings, as_json, choosing, with_values
 from comparisons.kit.tasks import stamped
 from comparisons.runs.options import RunOptions
-from comparisons.runs.registry import Measure, find, identity, returned, title
+from comparisons.runs.registry import Measure, address, find, identity, is_file, returned, title
 from lab.costs import Cost
 from lab.errors import LabError, check_choice
 from lab.sweeps import Cell, Outcome, Pool, Shard, Store, run_cells
@@ -46,7 +46,7 @@ class Plan:
     def claim(self, write: bool = True) -> None:
         """Take the run directory, or refuse one that holds another run; without ``write`` only look."""
         settings, grid = as_json(self.settings), choosing(type(self.settings))
-        source = str(Path(self.name).resolve()) if self.name.endswith(".py") else None
+        source = address(self.name) if is_file(self.name) else None
         given = (title(self.name), self.comparison.version, settings, grid, self.cells)
         self.store.claim(*given, source=source, write=write)
 
@@ -58,10 +58,8 @@ class Plan:
 
     def measure(self, progress: bool) -> Outcome:
         """Measure what is missing of this share."""
-        name = str(Path(self.name).resolve()) if self.name.endswith(".py") else self.name
-        return run_cells(
-            Measure(name, identity(self.comparison)), self.mine, self.costs, self.store, self.pool, progress=progress
-        )
+        work = Measure(address(self.name), identity(self.comparison))
+        return run_cells(work, self.mine, self.costs, self.store, self.pool, progress=progress)
 
 
 def make(name: str, settings: Settings, options: RunOptions) -> Plan:

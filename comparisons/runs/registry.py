@@ -38,6 +38,11 @@ def title(name: str) -> str:
     return Path(name).stem if is_file(name) else name
 
 
+def address(name: str) -> str:
+    """The name with which another process finds the comparison: its own, or the absolute path of its file."""
+    return str(Path(name).resolve()) if is_file(name) else name
+
+
 def find(name: str) -> Comparison:
     """The comparison of this name, or in the Python file of this path.
 

@@ -12,16 +12,6 @@ from tests.tolerances import EXACT, relative
 OPTIONS = {"goal": 0.1, "kernel_time": 10.0, "least_steps": 20, "patience": 5.0, "reference": 0.5}
 
 
-@pytest.fixture
-def task():
-    return lab.tasks.separable(samples=8, test=4, length=3, features=4)
-
-
-@pytest.fixture
-def network(task):
-    return lab.Scaled(lab.ElmanRNN.like(task, 64), 1.0)
-
-
 @pytest.mark.parametrize("fraction", [0.3, 1.6])
 def test_errors_and_gap_are_those_of_the_three_learners(network, task, fraction):
     run = train_at(fraction, network, task, **OPTIONS)

@@ -8,16 +8,6 @@ from lab.measures.conditions import AfterPeak, Passage
 from tests.tolerances import EXACT, relative
 
 
-@pytest.fixture
-def task():
-    return lab.tasks.separable(samples=8, test=4, length=3, features=4)
-
-
-@pytest.fixture
-def network(task):
-    return lab.Scaled(lab.ElmanRNN.like(task, 64), 1.0)
-
-
 def path_of(network, task, descent):
     """Errors, distances in W and test outputs of every step."""
     start, rows = network.network.W.detach().clone(), []
