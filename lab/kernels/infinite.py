@@ -20,16 +20,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
-
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.kernels.expectations import Moments, expectations
 from lab.networks.elman import READOUTS, ElmanRNN
 from lab.networks.scaled import Scaled
+from lab.progress import bar
 
 BLOCK = 2**20  # pairs of (sample, time step) held at once: 8 MiB an array, and about ten arrays
-_PATIENCE = 3.0  # seconds before a progress bar shows
 
 
 def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None) -> Tensor:
@@ -220,12 +218,12 @@ def _upper(limit: _Limit, left: _Sequences, right: _Sequences, first: int, tange
     table = left.inputs.new_zeros(n, len(left.taps), columns, len(right.taps))
     height = max(1, BLOCK // max(1, len(offsets) * columns))
     starts = range(0, n if offsets else 0, height)
-    with tqdm(total=len(starts) * length, desc="infinite width", delay=_PATIENCE, leave=False) as bar:
+    with bar(len(starts) * length, "infinite width") as counter:
         for start in starts:
             rows = left.rows(start, start + height)
             for step, pairs in enumerate(_walk(limit, rows, right, offsets, start if same else None, tangent)):
                 _read(table[start : start + height], rows.taps[:, step], right.taps[:, step + first :], pairs)
-                bar.update()
+                counter.update()
     return table
 
 

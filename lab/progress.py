@@ -1,0 +1,42 @@
+"""Progress bars of work that turns out to take longer than about two seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+PATIENCE = 2.0  # seconds before a bar appears
+
+_is_shown: ContextVar[bool] = ContextVar("progress", default=True)
+
+
+@contextmanager
+def progress(shown: bool) -> Iterator[None]:
+    """While this context is open, bars appear or not; it never shows a bar that a surrounding context hides."""
+    token = _is_shown.set(_is_shown.get() and shown)
+    try:
+        yield
+    finally:
+        _is_shown.reset(token)
+
+
+def bar(total: int, what: str, unit: str = "it") -> tqdm[Any]:
+    """A bar of ``total`` units for a ``with`` statement; it appears after two seconds and disappears at the end.
+
+    Examples
+    --------
+    >>> with progress(False), bar(2, "kernel") as counter:
+    ...     for _ in range(2):
+    ...         _ = counter.update()
+    >>> counter.disable
+    True
+    """
+    from tqdm import tqdm
+
+    found: tqdm[Any] = tqdm(total=total, desc=what, unit=unit, delay=PATIENCE, leave=False, disable=not _is_shown.get())
+    return found
