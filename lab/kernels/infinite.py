@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.kernels.expectations import Moments, expectations

@@ -398,7 +398,7 @@ def test_small_blocks_change_nothing(monkeypatch, readout, block):
 def test_a_progress_bar_is_for_long_ones(monkeypatch, capsys):
     infinite_ntk(build(), draw(2, 4, 3))
     assert not capsys.readouterr().err
-    monkeypatch.setattr(infinite, "_PATIENCE", 0.0)
+    monkeypatch.setattr("lab.progress.PATIENCE", 0.0)
     infinite_ntk(build(), draw(2, 4, 3))
     assert "infinite width" in capsys.readouterr().err
 
