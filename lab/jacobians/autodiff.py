@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, jvp, vjp, vmap
+from torch.func import jvp, vjp, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
@@ -19,6 +19,7 @@ from lab.costs import ELEMENTWISE
 from lab.errors import check_choice, refuse
 from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
+from lab.jacobians.substitution import call, copied, tensors_of
 from lab.jacobians.unfused import unfused
 
 ROUTES = ("contraction", "vector_products")
@@ -37,31 +38,33 @@ class AutodiffJacobian:
     refuses elsewhere (a branch on data, a write in place, a hand-written autograd function) is tried once, then done
     the slow way: sample by sample and output by output, with forward mode as the derivative of a backward pass.
 
+    A complex parameter counts as its real and imaginary parts, which are real parameters: tangents have a last axis of
+    2 there, as `torch.view_as_real` gives it.
+
     Parameters
     ----------
     module
         Any module whose outputs have the samples first and that treats samples independently: what mixes them (batch
         statistics, attention across the batch) has no Jacobian per sample, and is not looked for here.
     trained
-        The parameters to differentiate in, by the module's own names.
+        The parameters to differentiate in, by the module's own names; complex ones as they are or as real views.
     inputs
         Samples first; already in the module's dtype and on its device.
 
     Raises
     ------
     LabError
-        Outputs that are no single tensor with one row per sample; a forward pass that writes the module's buffers.
+        Outputs that are no single real tensor with one row per sample; a forward pass that writes the module's tensors.
     """
 
     def __init__(self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor) -> None:
         self._module, self._inputs = module, inputs
-        everything = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        self._watch: WeightWatch | None = WeightWatch(everything)
-        self._point = dict(trained)
-        self._fixed = {name: value for name, value in everything.items() if name not in self._point}
+        self._watch: WeightWatch | None = WeightWatch(tensors_of(module))
+        self._point = {name: real_view(value) for name, value in trained.items()}
+        self._complex = {name for name, value in tensors_of(module).items() if value.is_complex()}
         self._refused: set[str] = set()
         with torch.no_grad():
-            self._outputs = _flat(module(inputs), len(inputs))
+            self._outputs = _flat(call(module, {}, inputs), len(inputs))
         if self._watch.moved:
             came = f"a module whose forward pass writes {', '.join(self._watch.moved)}"
             refuse("module", came, "a function of inputs and weights", "call module.eval() first")
@@ -141,10 +144,9 @@ class AutodiffJacobian:
     def keep(self) -> Self:
         """Copy the weights, so that nothing that happens to the module moves this Jacobian; returns the same object."""
         self._check()
-        live = {**self._point, **self._fixed}
-        frozen = {name: _copied(value) for name, value in live.items()}
-        self._module = copy.deepcopy(self._module, {id(live[name]): value for name, value in frozen.items()})
-        self._point, self._fixed = ({name: frozen[name] for name in names} for names in (self._point, self._fixed))
+        self._module = copied(self._module)
+        frozen = tensors_of(self._module)
+        self._point = {name: real_view(frozen[name]) for name in self._point}
         self._watch = None
         return self
 
@@ -170,8 +172,9 @@ class AutodiffJacobian:
         """θ -> f(θ, inputs), shape (n, o)."""
 
         def outputs(point: Tangent) -> Tensor:
+            own = {name: torch.view_as_complex(v) if name in self._complex else v for name, v in point.items()}
             with unfused():
-                return _flat(functional_call(self._module, {**self._fixed, **point}, (inputs,)), len(inputs))
+                return _flat(call(self._module, own, inputs), len(inputs))
 
         return outputs
 
@@ -330,11 +333,19 @@ def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+def real_view(value: Tensor) -> Tensor:
+    """A tensor without its graph, in the same memory: itself, or (…, 2) real and imaginary parts of a complex one."""
+    return torch.view_as_real(value.detach()) if value.is_complex() else value.detach()
+
+
 def _flat(outputs: object, samples: int) -> Tensor:
     """Outputs as (n, o); refused if they are not one tensor with a row for every sample."""
     if not isinstance(outputs, Tensor):
         fix = "wrap the module in one that returns what is trained, as in output, state = gru(x); return output[:, -1]"
         refuse("module", f"outputs of type {type(outputs).__name__}", "one tensor with samples first", fix)
+    if outputs.is_complex():
+        fix = "return torch.view_as_real(outputs).flatten(1), or the part that is trained"
+        refuse("module", f"outputs of type {outputs.dtype}", "real outputs", fix)
     rows = outputs.shape[0] if outputs.ndim else 1
     if rows != samples:
         fix = "put samples first in and out; torch's recurrent layers and attention need batch_first=True for that"
@@ -359,9 +370,3 @@ def _add_products(place: Tensor, left: Tangent, right: Tangent | None = None) ->
             add_self_product(place, rows.flatten(1))
         else:
             place.addmm_(rows.flatten(1), right[name].flatten(1).T)
-
-
-def _copied(value: Tensor) -> Tensor:
-    """A copy of a parameter or buffer, of the same kind."""
-    copied = value.detach().clone()
-    return torch.nn.Parameter(copied, value.requires_grad) if isinstance(value, torch.nn.Parameter) else copied

@@ -1,0 +1,137 @@
+"""Calls of a module with other tensors in the place of its own; the module is left exactly as it was.
+
+``torch.func.functional_call`` writes each name of a tensor, so that a layer that is used under two names is written
+twice and restored wrongly; and whatever a forward pass stores in the module stays there. Here each place of a tensor is
+written once, and every attribute of every submodule is put back at the end, also after an error or an interrupt.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CONTAINERS = (dict, list, set)
+
+
+def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> object:
+    """``module(inputs)`` with some tensors in the place of the module's own, by the names of `tensors_of`.
+
+    A tensor is replaced wherever the module holds it: under several names, in a layer that is used twice, in a list.
+    """
+    with Untouched(module):
+        _replace(module, {id(held): values[name] for name, held in tensors_of(module).items() if name in values})
+        return module(inputs)
+
+
+def tensors_of(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Every tensor that a module holds, once, by its first name: parameters, buffers, then tensors in attributes.
+
+    Those in attributes are looked for in the attributes themselves and in lists, tuples and dicts there.
+    """
+    found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    seen = {id(tensor) for tensor in found.values()}
+    for path, part in module.named_modules():
+        for name, tensor in _in_attributes(part):
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                found[f"{path}.{name}" if path else name] = tensor
+    return found
+
+
+def copied(module: torch.nn.Module) -> torch.nn.Module:
+    """A deep copy with tensors of its own; those that carry a graph, which torch does not copy, come without it."""
+    return copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
+
+
+class Untouched:
+    """A context after which a module is what it was before: each attribute of each submodule is the same object.
+
+    Lists, dicts and sets in attributes get their entries back. What a forward pass writes into a tensor itself, or into
+    an object of another type, is not undone.
+    """
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._attributes = [vars(part) for part in self._module.modules()]
+        inside = [value for held in self._attributes for value in held.values() if isinstance(value, _CONTAINERS)]
+        self._dicts = [*self._attributes, *(value for value in inside if isinstance(value, dict))]
+        self._others = [value for value in inside if not isinstance(value, dict)]
+        self._entries = [dict(each) for each in self._dicts]
+        self._members = [copy.copy(each) for each in self._others]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # one call of C code, in which no interrupt is raised: the tensors are back before anything else happens
+        deque(map(dict.update, self._dicts, self._entries), maxlen=0)
+        for found, entries in zip(self._dicts, self._entries, strict=True):
+            if list(found) != list(entries):
+                found.clear()
+                found.update(entries)
+        for held, members in zip(self._others, self._members, strict=True):
+            held.clear()
+            (held.extend if isinstance(held, list) else held.update)(members)
+
+
+def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
+    """Tensors whose gradients the graph of these outputs would accumulate, and which are not among ``own``."""
+    known, left = {id(tensor) for tensor in own}, [outputs.grad_fn]
+    leaves: list[Tensor] = []
+    seen: set[Any] = set()
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node).__name__ == "AccumulateGrad" and id(node.variable) not in known:
+            leaves.append(node.variable)
+        left += [following for following, _ in node.next_functions]
+    return leaves
+
+
+def _in_attributes(part: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for name, value in vars(part).items():
+        if name in ("_parameters", "_buffers"):
+            continue
+        if isinstance(value, Tensor):
+            yield name, value
+        elif isinstance(value, (list, tuple, dict)):
+            entries = value.items() if isinstance(value, dict) else enumerate(value)
+            yield from ((f"{name}[{key}]", entry) for key, entry in entries if isinstance(entry, Tensor))
+
+
+def _replace(module: torch.nn.Module, replacements: Mapping[int, Tensor]) -> None:
+    """Write replacements wherever a tensor with that identity is held; lists and tuples are replaced, dicts written."""
+
+    def new(value: Any) -> Any:
+        return replacements.get(id(value), value)
+
+    for part in module.modules():
+        attributes = vars(part)
+        for name, value in list(attributes.items()):
+            if isinstance(value, dict):
+                _update(value, new)
+            elif isinstance(value, (list, tuple)) and any(id(entry) in replacements for entry in value):
+                attributes[name] = getattr(type(value), "_make", type(value))(map(new, value))  # _make: named tuples
+        _update(attributes, new)
+
+
+def _update(held: dict[Any, Any], new: Callable[[Any], Any]) -> None:
+    changed = {key: new(value) for key, value in held.items() if isinstance(value, Tensor)}
+    held.update(changed)
+
+
+def _copied(value: Tensor) -> Tensor:
+    """A copy of a tensor, of the same kind."""
+    fresh = value.detach().clone()
+    if isinstance(value, torch.nn.Parameter):
+        return torch.nn.Parameter(fresh, value.requires_grad)
+    return fresh.requires_grad_(value.requires_grad and value.is_leaf)
