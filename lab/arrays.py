@@ -41,8 +41,19 @@ def as_array(name: str, values: Any) -> NDArray[np.float64]:
 
 
 def as_tensor(name: str, values: Any) -> Tensor:
-    """A real tensor as it is, on its device and with its graph; anything else as `as_array` makes it, float64."""
-    return _check_tensor(name, values) if isinstance(values, Tensor) else torch.from_numpy(as_array(name, values))
+    """A real tensor as it is, on its device and with its graph; anything else as int64 or float64 on the CPU.
+
+    Integers, which may be token ids, stay integers; everything else becomes what `as_array` makes of it.
+    """
+    if isinstance(values, Tensor):
+        return _check_tensor(name, values)
+    array = as_array(name, values)
+    return torch.from_numpy(np.asarray(values).astype(np.int64) if _are_integers(values) else array)
+
+
+def is_integral(values: Tensor) -> bool:
+    """Whether a tensor holds integers, by its type; booleans are none."""
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
 
 
 def check_data(name: str, values: Tensor) -> Tensor:
@@ -64,6 +75,11 @@ def _check_tensor(name: str, values: Tensor) -> Tensor:
     if values.is_complex():
         _refuse_kind(name, f"Tensor of type {values.dtype}")
     return values
+
+
+def _are_integers(values: Any) -> bool:
+    """Whether an array-like of real numbers is of an integer type that int64 holds."""
+    return np.can_cast(np.asarray(values).dtype, np.int64) and np.asarray(values).dtype.kind in "iu"
 
 
 def _is_no_real(value: object) -> bool:

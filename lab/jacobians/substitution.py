@@ -91,8 +91,9 @@ def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if type(node).__name__ == "AccumulateGrad" and id(node.variable) not in known:
-            leaves.append(node.variable)
+        leaf = getattr(node, "variable", None) if type(node).__name__ == "AccumulateGrad" else None
+        if isinstance(leaf, Tensor) and id(leaf) not in known:
+            leaves.append(leaf)
         left += [following for following, _ in node.next_functions]
     return leaves
 

@@ -2,7 +2,8 @@
 
 ``nn.RNN``, ``nn.GRU``, ``nn.LSTM`` and their cells end in fused functions (``torch.gru`` and its kin) that write in
 place, which vmap refuses, that have no forward-mode formula on some devices, and that cuDNN cannot differentiate twice.
-Fused attention has no forward mode either. Inside `unfused` exactly these functions are replaced, wherever a module
+Fused attention has no forward mode either, nor have bags of embeddings, and sparse gradients of embeddings pass no
+transform. Inside `unfused` exactly these functions are replaced, wherever a module
 calls them: the module itself is left alone, and so are its parameter names, its ``batch_first``, its initial states
 and what it returns.
 """
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import linear
+from torch.nn.functional import embedding, embedding_bag, linear
 from torch.overrides import TorchFunctionMode
 
 #: h alone, or (h, c) for an LSTM.
@@ -43,7 +44,8 @@ def unfused() -> Iterator[None]:
     """While this context is open, torch's recurrent layers are loops over time and its attention is the plain formula.
 
     They return what torch's own return, up to rounding. Two cases are left to torch: packed sequences, whose lengths
-    depend on data, and dropout between recurrent layers in training mode.
+    depend on data, and dropout between recurrent layers in training mode. Gradients of embeddings are dense. The row of
+    an embedding's ``padding_idx`` is a constant, forward as well as backward.
 
     Examples
     --------
@@ -67,6 +69,8 @@ class _Loops(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func in _LOOKUPS:
+            return _LOOKUPS[func](*args, **(kwargs or {}))
         rule = _LOOPS.get(func)
         chosen = func if rule is None or kwargs or _is_left_to_torch(args) else rule
         return chosen(*args, **(kwargs or {}))
@@ -79,6 +83,54 @@ def _is_left_to_torch(args: tuple[Any, ...]) -> bool:
     packed = not isinstance(args[3], bool)
     dropout, training = args[6:8] if packed else args[5:7]
     return packed or (training and dropout > 0)
+
+
+def _embedding(
+    inputs: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of a weight, with the signature of ``torch.nn.functional.embedding``."""
+    return embedding(inputs, _without(padding_idx, weight), None, max_norm, norm_type, scale_grad_by_freq)
+
+
+def _embedding_bag(
+    inputs: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """Sum, mean or maximum of rows of a weight, with the signature of ``torch.nn.functional.embedding_bag``."""
+    if inputs.ndim == 1:  # bags by offsets: these inputs have no axis of samples
+        settings = (max_norm, norm_type, scale_grad_by_freq, mode, False, per_sample_weights, include_last_offset)
+        return embedding_bag(inputs, weight, offsets, *settings, padding_idx)
+    rows = _embedding(inputs, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    there = torch.ones_like(inputs) if padding_idx is None else (inputs != padding_idx % len(weight)).to(inputs.dtype)
+    there = there[..., None]
+    if mode == "max":
+        largest = torch.where(there > 0, rows, -torch.inf).amax(1)
+        return torch.where(there.sum(1) > 0, largest, 0.0)
+    total = (rows * there if per_sample_weights is None else rows * there * per_sample_weights[..., None]).sum(1)
+    return total if mode == "sum" else total / there.sum(1).clamp(min=1)
+
+
+def _without(row: int | None, weight: Tensor) -> Tensor:
+    """A weight in which one row is a constant."""
+    if row is None:
+        return weight
+    chosen = torch.arange(len(weight), device=weight.device)[:, None] == row % len(weight)
+    return torch.where(chosen, weight.detach(), weight)
 
 
 def _elman(function: Callable[[Tensor], Tensor], gates: Tensor, state: State, weights: _Weights) -> State:
@@ -164,3 +216,4 @@ _LOOPS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{getattr(torch, name): partial(_layers, cell) for name, cell in _CELLS.items()},
     **{getattr(torch, f"{name}_cell"): partial(_one_step, cell) for name, cell in _CELLS.items()},
 }
+_LOOKUPS: dict[Callable[..., Any], Callable[..., Tensor]] = {embedding: _embedding, embedding_bag: _embedding_bag}

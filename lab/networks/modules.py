@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.parameter import is_lazy
 
-from lab.arrays import as_tensor
-from lab.errors import LabError, refuse
-from lab.jacobians.autodiff import AutodiffJacobian
+from lab.arrays import as_tensor, is_integral
+from lab.errors import LabWarning, refuse
+from lab.jacobians.autodiff import AutodiffJacobian, real_view
 from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.substitution import call, copied
 from lab.networks.network import Network
-
-_WITH_DROPOUT = (torch.nn.RNNBase, torch.nn.MultiheadAttention)  # they drop out by a number of their own
+from lab.networks.screening import check_module, check_samples, explained, look
 
 
 class ModuleNetwork:
     """A torch.nn.Module with the methods of a `Network`; its Jacobian is `AutodiffJacobian`.
 
     Anything torch can differentiate: perceptrons, convolutions, ``nn.RNN``, ``nn.GRU`` and ``nn.LSTM`` with any number
-    of layers, transformers. torch's recurrent layers and attention have the samples second unless they are built with
-    ``batch_first=True``.
+    of layers, embeddings, transformers. torch's recurrent layers and attention have the samples second unless they are
+    built with ``batch_first=True``.
+
+    The module is only read: after each call its attributes are the objects that they were before, also when the call
+    fails. `descend` alone writes, into the trained parameters.
 
     Parameters
     ----------
     module
-        Samples first in and out, each sample treated on its own. Parameters that require gradients are trained. Inputs
-        are cast to the dtype of the first of them, so a module that wants integers casts them itself.
+        Samples first in and out, each sample treated on its own. Parameters that require gradients are trained.
+        Floating inputs are cast to the dtype of the first of them. Integers, such as token ids, stay integers (int64)
+        if the module takes them, and are cast otherwise.
 
     Raises
     ------
     LabError
-        If it is no module, if nothing is trained, if parameters are lazy and not initialized yet, or if dropout, or
-        batch norm by the statistics of the batch, is at work (outputs would be no function of one sample and the
-        weights). At the first Jacobian: if the outputs are no tensor with one row per sample, or if the last sample
-        alone gets other outputs than among the others (noise, or a module that mixes samples).
+        If it is no module, if nothing is trained, if parameters are lazy and not initialized yet, if dropout, or batch
+        norm by the statistics of the batch, is at work (outputs would be no function of one sample and the weights), or
+        if it is wrapped for parallel work or compiled. At the first call: if its forward pass writes its own tensors.
+        At the first Jacobian: if the outputs are no tensor with one row per sample, or if the last sample alone gets
+        other outputs than among the others (noise, or a module that mixes samples). When copied: if it cannot be.
 
     Examples
     --------
@@ -55,29 +57,37 @@ class ModuleNetwork:
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
-        _check_module(module)
+        check_module(module)
         self.module = module
-        self._is_checked = False
+        self._originals: tuple[Tensor, ...] = ()  # parameters of the module that this one was copied from
+        self._is_seen = self._is_checked = False
+        self._takes_integers: bool | None = None  # not known before the first integers come
 
     @property
     def trained(self) -> dict[str, Tensor]:
-        """Parameters that require gradients, by the module's own names, live."""
-        return {name: value for name, value in self.module.named_parameters() if value.requires_grad}
+        """Parameters that require gradients, by the module's own names, live.
+
+        A complex one is given as its real and imaginary parts, in a last axis of 2 and in the same memory.
+        """
+        own = {name: value for name, value in self.module.named_parameters() if value.requires_grad}
+        return {name: real_view(value) if value.is_complex() else value for name, value in own.items()}
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The module's outputs; (n,) as (n, 1), as targets are taken."""
         inputs = self._cast(inputs)
-        with _explained(inputs):
-            outputs: Tensor = self.module(inputs)
-        return outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs
+        with explained(inputs):
+            self._look(inputs)
+            outputs = call(self.module, {}, inputs)
+        return outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs  # type: ignore[return-value]
 
     def jacobian(self, inputs: Tensor) -> AutodiffJacobian:
         """Jacobian of the outputs, flattened to (n, o), by torch.func."""
         inputs = self._cast(inputs)
-        with _explained(inputs):
+        with explained(inputs):
+            self._look(inputs)
             jacobian = AutodiffJacobian(self.module, self.trained, inputs)
         if not self._is_checked:
-            _check_samples(self.module, inputs, jacobian.outputs)
+            check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
         return jacobian
 
@@ -86,16 +96,39 @@ class ModuleNetwork:
         return None
 
     def copy(self) -> Self:
-        """A deep copy."""
-        return type(self)(copy.deepcopy(self.module))
+        """A deep copy; raises `LabError` for a module that Python cannot copy."""
+        try:
+            twin = type(self)(copied(self.module))
+        except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            fix = "keep generators, locks, open files and the like out of its attributes"
+            refuse("network", f"a module that cannot be copied ({reason})", "one that copy.deepcopy copies", fix)
+        twin._originals = tuple(self.module.parameters())
+        twin._is_checked, twin._takes_integers = self._is_checked, self._takes_integers
+        return twin
 
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
         """θ −= η Jᵀr in place."""
         jacobian.add_pull(self.trained, cotangent, -learning_rate)
 
+    def _look(self, inputs: Tensor) -> None:
+        """Look at the module once, at the first inputs that have values (those of a transform have none)."""
+        if not self._is_seen and not torch._C._functorch.is_functorch_wrapped_tensor(inputs):
+            look(self.module, inputs, self._originals)
+            self._is_seen, self._originals = True, ()
+
     def _cast(self, inputs: Tensor) -> Tensor:
-        weight = next(iter(self.trained.values()))
-        return as_tensor("inputs", inputs).to(weight)
+        """Inputs on the module's device: integers as int64 if the module takes them, else in the module's dtype."""
+        inputs, weight = as_tensor("inputs", inputs), next(iter(self.trained.values()))
+        if is_integral(inputs):
+            whole = inputs.to(weight.device, torch.int64)
+            if self._takes_integers is None:
+                self._takes_integers = _takes(self.module, whole)
+            if self._takes_integers:
+                return whole
+        cast = inputs.to(weight)
+        _warn_of_rounded_integers(inputs, cast)
+        return cast
 
 
 def as_network(module: torch.nn.Module | Network) -> Network:
@@ -103,53 +136,27 @@ def as_network(module: torch.nn.Module | Network) -> Network:
     return module if isinstance(module, Network) else ModuleNetwork(module)
 
 
-def _check_module(module: object) -> None:
-    if not isinstance(module, torch.nn.Module):
-        fix = "pass ElmanRNN(...) or your module"
-        refuse("network", type(module).__name__, "a lab network or a torch.nn.Module", fix)
-    noisy = [name or type(part).__name__ for name, part in module.named_modules() if _is_noisy(part)]
-    if noisy:
-        fix = "call module.eval() first; then dropout is off and batch norm uses its running statistics"
-        came = f"a module in training mode, or without running statistics, with {', '.join(noisy)}"
-        refuse("network", came, "no dropout at work, no batch norm by the statistics of the batch", fix)
-    if any(is_lazy(value) for value in (*module.parameters(), *module.buffers())):
-        fix = "call module(inputs[:1]) once, which gives them their shapes"
-        refuse("network", "a module with lazy parameters", "initialized parameters", fix)
-    if not any(value.requires_grad for value in module.parameters()):
-        fix = "call module.requires_grad_(True)"
-        refuse("network", "a module without trained parameters", "parameters that require gradients", fix)
-
-
-@contextmanager
-def _explained(inputs: Tensor) -> Iterator[None]:
-    """What a module raises inside, as a refusal that says on which inputs; a lack of memory stays what it is."""
-    try:
-        yield
-    except (LabError, torch.OutOfMemoryError):
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        came = f"a module that fails on inputs of shape {tuple(inputs.shape)} ({reason})"
-        refuse("network", came, "a module that takes them, samples first", "check what module(X) itself says")
-
-
-def _is_noisy(part: torch.nn.Module) -> bool:
-    """Whether outputs depend on chance or on other samples: dropout at work, batch norm by the batch."""
-    if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-        return part.training or part.running_mean is None
-    if isinstance(part, torch.nn.modules.dropout._DropoutNd):
-        return part.training and part.p > 0
-    return part.training and isinstance(part, _WITH_DROPOUT) and part.dropout > 0
-
-
 @torch.no_grad()
-def _check_samples(module: torch.nn.Module, inputs: Tensor, outputs: Tensor) -> None:
-    """Refuse a module for which the last sample alone has other outputs than among the others, (n, o)."""
-    alone, among = module(inputs[-1:]).reshape(1, -1), outputs[-1:]
-    tolerance = torch.finfo(outputs.dtype).eps ** 0.25  # other batch sizes take other algorithms, TF32 on a GPU
-    if alone.shape != among.shape or float((alone - among).abs().max()) > tolerance * float(outputs.abs().max()):
-        fix = (
-            "build recurrent layers and attention with batch_first=True; call module.eval() if it draws random numbers"
+def _takes(module: torch.nn.Module, inputs: Tensor) -> bool:
+    """Whether a module takes these integers as they are; an index that is out of range is one that it took."""
+    try:
+        call(module, {}, inputs[:1])
+    except IndexError:
+        return True
+    except (RuntimeError, ValueError, TypeError, NotImplementedError):
+        return False
+    return True
+
+
+def _warn_of_rounded_integers(inputs: Tensor, cast: Tensor) -> None:
+    """Whole numbers that a small floating-point type does not hold may be token ids: then they are other ones now."""
+    if torch.finfo(cast.dtype).bits >= 32 or inputs.dtype == cast.dtype:
+        return
+    values = inputs.double()
+    if bool((values == values.round()).all()) and not torch.equal(values, cast.double()):
+        warnings.warn(
+            f"whole numbers up to {values.abs().max():.0f} were rounded to {cast.dtype}; if they are token ids, pass "
+            "them as integers to a module that does not cast them itself",
+            LabWarning,
+            stacklevel=4,
         )
-        came = "a module whose outputs for one sample depend on the other samples, or on chance"
-        refuse("network", came, "a module that treats each sample on its own, samples first", fix)

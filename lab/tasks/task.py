@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lab.arrays import as_array, check_data
+from lab.arrays import as_array, as_tensor, check_data, is_integral
 from lab.errors import check_seed, refuse
 
 
@@ -29,8 +29,9 @@ class Task:
     Attributes
     ----------
     train_inputs, train_targets, test_inputs, test_targets
-        float64 tensors on the CPU (the test ones None where there is no test split). Learners cast them to the
-        network's dtype and device.
+        Tensors on the CPU with memory of their own (the test ones None where there is no test split): float64, but
+        integer inputs, such as token ids, are int64. Learners cast floating ones to the network's dtype; everything
+        goes to its device.
 
     Raises
     ------
@@ -50,13 +51,14 @@ class Task:
             fix = "pass test_inputs and test_targets"
             refuse("test split", "only one of inputs and targets", "both or neither", fix)
         for split in ("train", "test") if self.has_test else ("train",):
-            inputs = _tensor(f"{split}_inputs", getattr(self, f"{split}_inputs"))
+            inputs = _inputs(f"{split}_inputs", getattr(self, f"{split}_inputs"))
             targets = _tensor(f"{split}_targets", getattr(self, f"{split}_targets"))
             object.__setattr__(self, f"{split}_inputs", inputs)
             object.__setattr__(self, f"{split}_targets", targets[:, None] if targets.ndim == 1 else targets)
             _check_count(split, inputs, targets)
         if self.has_test:
             self._check_same_shapes()
+            self._take_one_type()
 
     @property
     def has_test(self) -> bool:
@@ -70,6 +72,13 @@ class Task:
             refuse("task", "a task without a test split", "a task with one", "give it test_inputs and test_targets")
         return self.test_inputs, self.test_targets
 
+    def _take_one_type(self) -> None:
+        """Inputs of both splits as floating-point numbers unless both are integers."""
+        inputs = self.train_inputs, self.test_split[0]
+        if inputs[0].dtype != inputs[1].dtype:
+            object.__setattr__(self, "train_inputs", inputs[0].double())
+            object.__setattr__(self, "test_inputs", inputs[1].double())
+
     def _check_same_shapes(self) -> None:
         for what in ("inputs", "targets"):
             train, test = getattr(self, f"train_{what}").shape[1:], getattr(self, f"test_{what}").shape[1:]
@@ -79,10 +88,12 @@ class Task:
 
 
 class SequenceTask(Task):
-    """A task whose inputs are sequences: inputs (n, L, p), targets (n, q), or (n, L−1, q) for steps 2…L."""
+    """A task whose inputs are sequences: inputs (n, L, p), float64, targets (n, q), or (n, L−1, q) for steps 2…L."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("train_inputs", "test_inputs") if self.has_test else ("train_inputs",):
+            object.__setattr__(self, name, getattr(self, name).double())
         inputs, targets = self.train_inputs.shape, self.train_targets.shape
         if len(inputs) != 3:
             fix = "for one feature per step use inputs[:, :, None]"
@@ -135,6 +146,14 @@ def _coin_flips(targets: Tensor, generator: np.random.Generator) -> Tensor:
 
 def _repeated(targets: Tensor, steps: int) -> Tensor:
     return targets[:, None].expand(-1, steps, -1).contiguous()
+
+
+def _inputs(name: str, values: Any) -> Tensor:
+    """Inputs as int64 if they are integers, else as `_tensor` makes them."""
+    tensor = as_tensor(name, values)
+    if not is_integral(tensor):
+        return _tensor(name, values)
+    return check_data(name, tensor.detach().to("cpu", torch.int64, copy=True).contiguous())
 
 
 def _tensor(name: str, values: Any) -> Tensor:
