@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.data.numerals import count_up, is_infinite, is_no_label, order, plain
 from lab.errors import check_integer, check_seed, refuse
 
 Array = NDArray[np.float64]
@@ -22,7 +23,7 @@ class Part:
     series
         One array (L_i, p) for each sample; lengths may differ.
     labels
-        Class of each sample as text; or None, and ``targets`` has numbers.
+        Class of each sample as text, in any spelling (`lab.data.numerals.plain`); or None, and ``targets`` has numbers.
     targets
         Numbers (n, q) to regress on; or None.
     """
@@ -44,7 +45,8 @@ class Labelled:
         Shape (n, q). Two classes: −1 for the first and +1. More classes: one column each, +1 for the sample's own and
         −1 elsewhere. Numbers of a regression as they came.
     classes
-        Names in the order of the targets, numbers by value and before text; None for a regression.
+        Names in the order of the targets, numbers by value and before text; None for a regression. Equal numbers are
+        one class, named by the plain spelling: ``1`` for ``1.0000000e+00``. Other text is kept as it is.
     train
         The first ``train`` samples are the training split that the source has; n where it has no test split.
     name
@@ -127,15 +129,21 @@ def join(parts: Sequence[Part], name: str) -> Labelled:
     series = [np.asarray(each, dtype=np.float64) for part in parts for each in part.series]
     _check_series(series, name)
     length = max(len(each) for each in series)
+    for part in parts:
+        _check_counts(part, name)
     stacked = np.full((len(series), length, series[0].shape[1]), np.nan)
     for place, each in zip(stacked, series, strict=True):
         place[length - len(each) :] = each
     train = len(parts[0].series)
     targets, classes = _targets(parts, name)
-    if len(targets) != len(series):
-        fix = "give every sample one label, in the same order"
-        refuse(name, f"{len(targets)} labels for {len(series)} series", "one label for each series", fix)
     return Labelled(stacked, targets, classes, train, name)
+
+
+def _check_counts(part: Part, name: str) -> None:
+    found = len(part.labels if part.labels is not None else part.targets if part.targets is not None else ())
+    if found != len(part.series):
+        fix = "give every sample one label, in the same order"
+        refuse(name, f"{found} labels for {len(part.series)} series", "one label for each series", fix)
 
 
 def _check_series(series: Sequence[Array], name: str) -> None:
@@ -159,40 +167,45 @@ def _targets(parts: Sequence[Part], name: str) -> tuple[Array, tuple[str, ...] |
         if not np.isfinite(targets).all():
             refuse(name, "missing or infinite targets", "finite targets", "drop samples without a target")
         return targets, None
-    labels = np.array([_plain(label) for part in parts for label in part.labels or ()])
-    classes = _classes(labels[: len(parts[0].series)], name)
-    unknown = sorted(set(labels.tolist()) - set(classes))
+    labels = [[plain(label) for label in part.labels or ()] for part in parts]
+    _check_labels(parts, name)
+    classes = _classes(labels[0], name)
+    unknown = sorted({label for part in labels for label in part} - set(classes))
     if unknown:
-        came = f"test labels {', '.join(unknown[:3])} that no training sample has"
-        refuse(name, came, "the classes of the training split: " + ", ".join(classes[:9]), "check both files")
-    signs = 2.0 * (labels[:, None] == np.array(classes)) - 1.0
+        came = f"test labels {_listed(unknown, 3)} that no training sample has"
+        refuse(name, came, "the classes of the training split: " + _listed(classes, 9), "check both files")
+    columns = {label: column for column, label in enumerate(classes)}
+    index = np.array([columns[label] for part in labels for label in part])
+    signs = 2.0 * (index[:, None] == np.arange(len(classes))) - 1.0
     return (signs[:, 1:] if len(classes) == 2 else signs), classes
 
 
-def _classes(labels: NDArray[np.str_], name: str) -> tuple[str, ...]:
-    classes = tuple(sorted(set(labels.tolist()), key=_by_value))
-    if "" in classes:
-        refuse(name, "a sample without a label", "a label for every sample", "drop the sample, or name its class")
+def _check_labels(parts: Sequence[Part], name: str) -> None:
+    """Refuse splits of which one has labels and the other targets, missing labels and infinite ones."""
+    if any(part.labels is None for part in parts):
+        refuse(name, "labels for one split and targets for the other", "the same for both", "give both labels")
+    labels = [label for part in parts for label in part.labels or ()]
+    if missing := [label for label in labels if is_no_label(label)]:
+        came = f"{len(missing)} samples without a label ({_listed(missing, 1)})"
+        refuse(name, came, "a label for every sample", "drop the samples, or give their class a name")
+    if infinite := [label for label in labels if is_infinite(label)]:
+        refuse(name, f"the infinite label {_listed(infinite, 1)}", "finite numbers or text", "give the class a name")
+
+
+def _classes(labels: Sequence[str], name: str) -> tuple[str, ...]:
+    classes = tuple(sorted(set(labels), key=order))
     if not 2 <= len(classes) <= max(len(labels) / 2, 2):
         fix = "put the label first in each row; numbers to regress on go into train_targets of an .npz file"
         came = f"{len(classes)} different labels on {len(labels)} training samples"
+        if count_up(labels):
+            came, fix = f"{came}, which number the rows", f"write no row numbers; {fix}"
         refuse(name, came, "two classes or more, of two samples or more on average", fix)
     return classes
 
 
-def _by_value(label: str) -> tuple[bool, float, str]:
-    try:
-        return False, float(label), label
-    except ValueError:
-        return True, 0.0, label
-
-
-def _plain(label: str) -> str:
-    """Numbers in one spelling: ``1.0000000e+00`` and ``1`` are one class."""
-    try:
-        return f"{float(label):g}" if np.isfinite(float(label)) else ""
-    except ValueError:
-        return label.strip()
+def _listed(labels: Sequence[str], most: int) -> str:
+    """The first labels in one line."""
+    return ", ".join(repr(label[:40]) for label in labels[:most])
 
 
 def shorten(series: Array, longest: int) -> Array:
