@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.data.numerals import count_up, is_infinite, is_no_label, order, plain
+from lab.data.numerals import appearance, count_up, is_infinite, is_no_label, order, plain
 from lab.errors import check_integer, check_seed, refuse
 
 Array = NDArray[np.float64]
@@ -194,6 +194,7 @@ def _check_labels(parts: Sequence[Part], name: str) -> None:
 
 def _classes(labels: Sequence[str], name: str) -> tuple[str, ...]:
     classes = tuple(sorted(set(labels), key=order))
+    _check_distinct(classes, name)
     if not 2 <= len(classes) <= max(len(labels) / 2, 2):
         fix = "put the label first in each row; numbers to regress on go into train_targets of an .npz file"
         came = f"{len(classes)} different labels on {len(labels)} training samples"
@@ -201,6 +202,15 @@ def _classes(labels: Sequence[str], name: str) -> tuple[str, ...]:
             came, fix = f"{came}, which number the rows", f"write no row numbers; {fix}"
         refuse(name, came, "two classes or more, of two samples or more on average", fix)
     return classes
+
+
+def _check_distinct(classes: Sequence[str], name: str) -> None:
+    """Refuse two classes whose names differ in blanks, invisible characters or the encoding of accents alone."""
+    seen: dict[str, str] = {}
+    for label in classes:
+        if (other := seen.setdefault(appearance(label), label)) != label:
+            fix = "write both in the same way if they are one class, and rename one if they are two"
+            refuse(name, f"the labels {other!a} and {label!a}, which look the same", "distinct labels", fix)
 
 
 def _listed(labels: Sequence[str], most: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,8 @@ Row = Sequence[str]
 _LABEL = frozenset({"label", "labels", "class", "classes", "category", "class_label", "class label", "classlabel"})
 _TARGET = _LABEL | {"target", "targets"}
 _INDEX = frozenset({"", "index", "id", "row", "unnamed: 0", "rownames"})
+_NUMBERED = re.compile(r"(.*?)[0-9]+")
+_MOVE = "name the columns in words (label, t0, t1, …) if these are names; move the row further down if it is a sample"
 _REORDER = "put the label column first, and write no index: frame.to_csv(path, index=False)"
 
 
@@ -78,11 +81,14 @@ def _is_word(cell: str) -> bool:
 def _are_words(path: Path, first: Row, rest: Sequence[Row]) -> bool:
     """The first row where some cells after the first are words."""
     _check_place(path, first)
+    known, numbers = first[0].lower() in _LABEL, [cell for cell in first[1:] if is_number(cell)]
     alone = not is_number(first[0]) and all(row[0] != first[0] for row in rest)
-    if alone and (first[0].lower() in _LABEL or _is_odd_label(first, rest) or not any(map(is_number, first[1:]))):
+    varied = len(first) == 2 or len(set(first[1:])) > 1  # the same word in every cell may stand for missing numbers
+    if alone and (known or (varied and not numbers) or _is_odd_label(first, rest)) and is_monotone(numbers):
         return True
     place = next(index for index, cell in enumerate(first) if index and _is_word(cell))
-    return _refuse_unclear(path, first, f"{first[place][:40]!r} in column {place + 1} is no number")
+    fix = "correct the cell if this is a sample; name all columns in words if these are names"
+    return _refuse_unclear(path, first, f"{first[place][:40]!r} in column {place + 1} is no number", fix)
 
 
 def _are_numbers(path: Path, first: Row, rest: Sequence[Row], repeated: bool) -> bool:
@@ -136,14 +142,17 @@ def _check_once(path: Path, rows: Sequence[Row], rest: Sequence[Row]) -> None:
 def _check_place(path: Path, names: Row) -> None:
     """Refuse names by which another column than the first holds the labels."""
     found = [index for index, name in enumerate(names) if name.lower() in _TARGET]
+    stems = [_NUMBERED.fullmatch(names[index]) for index in (0, 1, -1)]
+    first, second, last = (None if stem is None else stem[1] for stem in stems)
+    if not found and first is not None and first == second != last:  # t0, t1, …, species
+        found = [len(names) - 1]
     if found and found[0] > 0:
         came = f"{path} with {names[found[0]]!r} in column {found[0] + 1} of {len(names)}"
         refuse("path", came, "the label in the first column", _REORDER)
 
 
-def _refuse_unclear(path: Path, first: Row, reason: str) -> NoReturn:
+def _refuse_unclear(path: Path, first: Row, reason: str, fix: str = _MOVE) -> NoReturn:
     came = f"{path} with a first row ({_shown(first)}) that may be names or a sample: {reason}"
-    fix = "name columns in words (label, t0, t1, …), or no columns; a sample like this can stand in any later row"
     refuse("path", came, "column names or a sample in the first row, beyond doubt", fix)
 
 

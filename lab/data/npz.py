@@ -55,7 +55,7 @@ def _check_names(path: Path, names: set[str]) -> None:
             unused += [name for name in names & _SPLIT if name.startswith(split)]
     if unused:
         came = f"{path} with {', '.join(sorted(names))}, of which {', '.join(sorted(unused))} would not be used"
-        refuse("path", came, _LAYOUT, "name the arrays so")
+        refuse("path", came, _LAYOUT, "name the arrays so, and leave out what is neither series nor labels")
 
 
 def _check_archive(path: Path, most_bytes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
@@ -68,6 +69,12 @@ def order(name: str) -> tuple[bool, Decimal, str]:
     """Sorts class names: numbers by their exact value, then text."""
     value = _exact(name)
     return value is None, value or Decimal(0), name
+
+
+def appearance(name: str) -> str:
+    """A name as a reader sees it: two names with one appearance differ in blanks or invisible characters alone."""
+    visible = [letter for letter in unicodedata.normalize("NFC", name) if unicodedata.category(letter) != "Cf"]
+    return " ".join("".join(visible).split())
 
 
 def count_up(labels: Iterable[str]) -> bool:

@@ -65,7 +65,7 @@ def _refuse_text(path: Path, table: Table, row: int, column: int) -> NoReturn:
     """Refuse a cell that is no number, with the likely cause."""
     cell = table.rows[row][column]
     came = f"{path} with {cell[:40]!r} in row {table.lines[row]}, column {column + 1}"
-    if not any(is_number(each[column]) for each in table.rows):
+    if not any(is_number(each[column]) for each in table.rows[1:]):
         came += ", where no row has a number"
         fix = "put the label column first, and write no index: frame.to_csv(path, index=False)"
     elif _GROUPED.fullmatch(cell):

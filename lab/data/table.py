@@ -109,7 +109,7 @@ def _check_separator(path: Path, lines: Sequence[Line], separator: str, rows: Se
     if max(map(len, rows)) == 2 and _fitness(lines, BLANKS)[0] == 1.0:
         came = f"{path} with commas that may separate cells or decimals ({lines[0][1].strip()[:40]!r})"
         refuse("path", came, "one meaning of the comma", "write numbers with a decimal point")
-    if _are_halves([row[1:] for row in rows[1:] or rows]):
+    if any(_are_halves([row[1:] for row in each]) for each in (rows, rows[1:])):
         came = f"{path} with commas both between cells and, as it seems, for decimals ({lines[-1][1].strip()[:40]!r})"
         refuse("path", came, "numbers without zeros in front", "write decimal points, or separate cells by semicolons")
 
@@ -139,7 +139,7 @@ def _trimmed(path: Path, rows: list[list[str]], lines: Sequence[int]) -> list[li
 
 def _with_points(path: Path, rows: list[list[str]]) -> list[list[str]]:
     """Decimal commas as points."""
-    commas = [cell for row in rows for cell in row[1:] if _COMMA.fullmatch(cell)]
+    commas = [cell for row in rows for cell in row[1:] if "," in cell and _COMMA.fullmatch(cell)]
     if not commas:
         return rows
     if all(map(_THOUSANDS.fullmatch, commas)):

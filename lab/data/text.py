@@ -43,4 +43,5 @@ def read_lines(path: Path) -> list[str]:
         unreadable(path, error)
     if "\0" in text:
         refuse("path", f"{path} with zero bytes: binary data, or UTF-16 without a byte order mark", allowed, fix)
+    text = text.replace("\ufeff", "")  # also where files with a mark were joined
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -60,7 +60,7 @@ def read_ts(path: Path) -> list[Part]:
 def _sections(path: Path) -> tuple[dict[str, list[str]], list[Line]]:
     """The words behind each tag, and the lines of samples; comments and blank lines are left out of both."""
     lines = [(number, line.strip()) for number, line in enumerate(read_lines(path), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    lines = [(number, line) for number, line in lines if line and not line.startswith(("#", "%"))]
     begin = next((index for index, (_, line) in enumerate(lines) if line.lower() == "@data"), None)
     if begin is None:
         unreadable(path, "without a line @data")

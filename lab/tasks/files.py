@@ -9,6 +9,7 @@ import numpy as np
 from lab.data import archive as bundled
 from lab.data.files import read
 from lab.data.labelled import Labelled
+from lab.errors import refuse
 from lab.tasks.task import SequenceTask, split
 
 SAMPLES = 48  # for training, and as many for testing, unless asked otherwise: what `digits` has
@@ -85,11 +86,30 @@ def make(data: Labelled, train: int | None, test: int | None, seed: int, *, pool
 def prepare(series: np.ndarray, train: int) -> np.ndarray:
     """Series (n, L, p), NaN in front of short ones, as inputs (n, L, p + 1): standardised, 1 appended, unit norm.
 
-    Means and deviations come from the first ``train`` samples; a feature that is constant there is only centred.
+    Means and deviations come from the first ``train`` samples; a feature that is constant there is only centred. Powers
+    of two are taken out before anything is squared, so that numbers of any size have a deviation and a norm.
+
+    Raises
+    ------
+    LabError
+        A sample whose distance from the mean is beyond float64 in units of the deviation.
     """
-    mean, deviation = np.nanmean(series[:train], axis=(0, 1)), np.nanstd(series[:train], axis=(0, 1))
-    scaled = (series - mean) / np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    with np.errstate(over="ignore"):
+        series = np.ldexp(series, -_exponents(series[:train], (0, 1)))
+        mean, deviation = np.nanmean(series[:train], axis=(0, 1)), np.nanstd(series[:train], axis=(0, 1))
+        scaled = (series - mean) / np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    if np.isinf(scaled).any():
+        came = "values so far from the training samples that float64 cannot hold them in units of their deviation"
+        refuse("series", came, "training and test samples on one scale", "rescale the series, or check their units")
     steps = np.concatenate([scaled, np.ones((*scaled.shape[:2], 1))], axis=2)
+    steps = np.ldexp(steps, -_exponents(steps, 2))
     unit: np.ndarray = steps / np.linalg.norm(steps, axis=2, keepdims=True)
     filled: np.ndarray = np.nan_to_num(unit, nan=0.0)
     return filled
+
+
+def _exponents(series: np.ndarray, axis: int | tuple[int, int]) -> np.ndarray:
+    """Exponents e with largest absolute values in [2^(e−1), 2^e) along these axes, which are kept."""
+    largest = np.fmax.reduce(np.abs(series), axis=axis, keepdims=True, initial=0.0)
+    exponents: np.ndarray = np.frexp(largest)[1]
+    return exponents
