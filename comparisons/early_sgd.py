@@ -142,7 +142,7 @@ def _row(cell: Cell, result: SideBySide, arrays: kit.Arrays) -> kit.Row:
         "kernel_time": float(times[-1]),
         "learning_rate": result.learning_rate,
         "lambda_max": result.lambda_max,
-        "f0_share": kit.records.f0_share(result),
+        "f0_share": result.f0_share,
         "linearized_kernel_disagreement": result.disagreement(),
         "diverged": diverged,
     }

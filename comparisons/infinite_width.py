@@ -152,7 +152,7 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
         "lambda_max": result.lambda_max,
         "lambda_min": result.lambda_min,
         "kernel_time": cell.steps * cell.critical_fraction,
-        "f0_share": kit.records.f0_share(result),
+        "f0_share": result.f0_share,
         "linearized_kernel_disagreement": result.disagreement(),
         "diverged": kit.records.diverged(result),
     }

@@ -123,7 +123,7 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
         **summary,
         "final_mse_linearized": kit.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
-        "f0_share": kit.records.f0_share(result),
+        "f0_share": result.f0_share,
         "diverged": kit.records.diverged(result),
         "reasons": reasons,
     }

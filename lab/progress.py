@@ -16,9 +16,9 @@ _is_shown: ContextVar[bool] = ContextVar("progress", default=True)
 
 
 @contextmanager
-def progress(shown: bool) -> Iterator[None]:
+def shown(progress: bool) -> Iterator[None]:
     """While this context is open, bars appear or not; it never shows a bar that a surrounding context hides."""
-    token = _is_shown.set(_is_shown.get() and shown)
+    token = _is_shown.set(_is_shown.get() and progress)
     try:
         yield
     finally:
@@ -30,7 +30,7 @@ def bar(total: int, what: str, unit: str = "it") -> tqdm[Any]:
 
     Examples
     --------
-    >>> with progress(False), bar(2, "kernel") as counter:
+    >>> with shown(False), bar(2, "kernel") as counter:
     ...     for _ in range(2):
     ...         _ = counter.update()
     >>> counter.disable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,19 +13,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import check_choice, refuse
+from lab.errors import LabWarning, check_choice, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
+from lab.learners.advice import warn_of_adaptive_steps, warn_of_scale
 from lab.learners.descent import Descent, check_descent, check_optimizer
 from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
+from lab.measures.derivative import DerivativeCheck, check_derivative
 from lab.measures.gap import disagreement, tracking_gap, with_divergences
 from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
 from lab.networks.network import Network
+from lab.progress import shown
 from lab.tasks.task import Task, as_task
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _STEPS = 300  # of the descent that is taken where none is given
+_NO_CLOSED_FORM = "torch.optim's optimizers have no closed form on a kernel"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +64,11 @@ class SideBySide:
         What was asked.
     linearized_in
         "weights", or "coefficients" c with v = J₀ᵀc, where no second copy of the weights is held.
+    f0_share
+        ‖f₀‖²/‖y − f₀‖² on the training split: how much of the first residual is the network's own initial output.
+    derivative_check
+        Relative difference between J₀v and a difference quotient of the network along a random direction v (see
+        `lab.measures.derivative.check_derivative`); None with a reason where it has no value.
     """
 
     network: Trajectory
@@ -72,6 +83,8 @@ class SideBySide:
     task: Task
     descent: Descent
     linearized_in: str = "weights"
+    f0_share: float = 0.0
+    derivative_check: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -137,6 +150,8 @@ class SideBySide:
             **losses,
             **self.motion,
             "linearized_kernel_disagreement": self.disagreement(),
+            "derivative_check": self.derivative_check,
+            "f0_share": self.f0_share,
         }
         reasons = {**self.reasons, **self.motion.reasons}
         for name, value in numbers.items():
@@ -185,13 +200,13 @@ class SideBySide:
         return "; ".join(ends) or "not finite"
 
 
-@torch.no_grad()
 def side_by_side(
     network: torch.nn.Module | Network,
     task: Task | tuple[Any, Any],
     descent: Descent | None = None,
     *,
     in_place: bool = False,
+    progress: bool = True,
 ) -> SideBySide:
     """Train a network, its linearization around these weights, and the kernel regressor, by the same descent.
 
@@ -207,7 +222,15 @@ def side_by_side(
         Train the given network itself, so that the largest width is set by one copy of W: the linearized network runs
         on coefficients c with v = J₀ᵀc, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
         then formed in its own weights from initial rows drawn again, and they are restored afterwards. Other networks
-        keep a copy of their start.
+        keep a copy of their start. The derivative check, which needs a second copy of the weights, is left out.
+    progress
+        Whether a progress bar appears when the work takes longer than about two seconds.
+
+    Warns
+    -----
+    LabWarning
+        If initial outputs are more than ten times as large as the targets, or inputs far from unit scale; if an output
+        scale meets an optimizer whose steps do not depend on it; if the derivative check fails.
 
     Raises
     ------
@@ -228,14 +251,23 @@ def side_by_side(
     check_descent(descent)
     check_fits(network, task)
     check_optimizer(descent, network.trained)
+    warn_of_adaptive_steps(network, descent)
+    with torch.no_grad(), shown(progress):
+        return _train(network, task, descent, in_place)
+
+
+def _train(network: Network, task: Task, descent: Descent, in_place: bool) -> SideBySide:
     start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
+    warn_of_scale(task.train_inputs, start.outputs, start.targets)
     learning_rate = descent.rate(start.spectrum.lambda_max)
     kernel = None if learning_rate is None else start.regressor().trajectory(descent, learning_rate)
     linearized = _train_linearized(start, network, descent, learning_rate)
     origin = Origin.of(network, task.train_inputs, start.kernel, moves=in_place)
-    start.release()
     after = network if in_place else network.copy()
+    check = _check(after, start, task.train_inputs, in_place)
+    start.release()
     trajectory = train_network(after, task, descent, learning_rate)
+    reasons = {"derivative_check": check.reason, "kernel": None if kernel else _NO_CLOSED_FORM}
     return SideBySide(
         network=trajectory,
         linearized=linearized,
@@ -244,13 +276,31 @@ def side_by_side(
         learning_rate=learning_rate,
         lambda_max=start.spectrum.lambda_max,
         lambda_min=start.spectrum.lambda_min,
-        scale=float((start.targets - start.outputs).double().square().mean().sqrt()),
+        scale=float(start.residual.square().mean().sqrt()),
         motion=_motion(origin, after, task.train_inputs, trajectory),
         task=task,
         descent=descent,
         linearized_in="weights" if start.cached else "coefficients",
-        reasons={} if kernel else {"kernel": "torch.optim's optimizers have no closed form on a kernel"},
+        f0_share=start.f0_share,
+        derivative_check=check.error,
+        reasons={name: reason for name, reason in reasons.items() if reason},
     )
+
+
+def _check(after: Network, start: _Start, inputs: Tensor, in_place: bool) -> DerivativeCheck:
+    """J₀ against a difference quotient of the copy that is about to descend; warns if they differ."""
+    if in_place or start.jacobians is None:
+        return DerivativeCheck(None, 0.0, "no second copy of the weights is held in place")
+    check = check_derivative(after, start.jacobians[0], inputs)
+    if check.fails:
+        warnings.warn(
+            f"the derivative J₀v differs from a difference quotient of the network by {check.error:.2g} (tolerance "
+            f"{check.tolerance:.2g}), so that the linearized network and the kernel may be those of another function: "
+            "look for detached tensors, hand-written gradients, and units that lie exactly at a kink",
+            LabWarning,
+            stacklevel=4,
+        )
+    return check
 
 
 @dataclass
@@ -286,6 +336,17 @@ class _Start:
             cached=cached,
             jacobians=(jacobian, test) if cached else None,
         )
+
+    @property
+    def residual(self) -> Tensor:
+        """y − f₀ (n, o), float64."""
+        return (self.targets - self.outputs).double()
+
+    @property
+    def f0_share(self) -> float:
+        """‖f₀‖²/‖y − f₀‖²; infinite where there is nothing to learn, 0 where f₀ is 0."""
+        start, residual = (float(values.double().square().sum()) for values in (self.outputs, self.residual))
+        return start / residual if residual else math.inf if start else 0.0
 
     def regressor(self) -> KernelRegressor:
         """The kernel regressor from f₀."""

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from lab.together import SideBySide
 
 
-def f0_share(result: SideBySide) -> float:
-    """‖f₀‖²/‖y − f₀‖² on the training set: how much of the first residual is the network's own initial output."""
-    start = result.linearized.train[0]
-    residual = start - result.task.train_targets.flatten(1).numpy()
-    return float((start**2).sum() / (residual**2).sum())
-
-
 def diverged(result: SideBySide) -> bool:
     """Whether some learner diverged."""
     return any(learner.diverged_at is not None for learner in result.learners.values())

@@ -21,6 +21,7 @@ from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.substitution import call, copied, tensors_of
 from lab.jacobians.unfused import unfused
+from lab.progress import bar
 
 ROUTES = ("contraction", "vector_products")
 _PASSES = 3.0  # a derivative in one direction, backward or forward, costs about three forward passes
@@ -246,28 +247,33 @@ class AutodiffJacobian:
         return {name: torch.stack([row[name] for row in rows]) for name in leaves}
 
     def _contract(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
-        for first in self._blocks(work, memory):
-            left_rows = self._rows(first)
-            for second in right._blocks(work, memory):
-                if right is self and second.rows.start > first.rows.start:
-                    break
-                place = kernel[first.rows, second.rows]
-                if right is self and second == first:
-                    _add_products(place, left_rows)
-                else:
-                    _add_products(place, left_rows, right._rows(second))
+        lefts, rights = list(self._blocks(work, memory)), list(right._blocks(work, memory))
+        with bar(len(lefts), "tangent kernel", "block") as counter:
+            for first in lefts:
+                left_rows = self._rows(first)
+                for second in rights:
+                    if right is self and second.rows.start > first.rows.start:
+                        break
+                    place = kernel[first.rows, second.rows]
+                    if right is self and second == first:
+                        _add_products(place, left_rows)
+                    else:
+                        _add_products(place, left_rows, right._rows(second))
+                counter.update()
 
     def _multiply(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
-        o = right._outputs.shape[1]
-        for block in self._blocks(work, memory):
-            directions = self._rows(block)
-            reach = block.samples.stop if right is self else len(right._inputs)
-            alive = _ROWS_ALIVE * max(work.bytes, 1) * (block.rows.stop - block.rows.start)
-            size = max(memory // alive, 1)
-            for start in range(0, reach, size):
-                stop = min(start + size, reach)
-                changes = right._push_each(directions, right._inputs[start:stop])
-                kernel[block.rows, start * o : stop * o] = changes
+        o, blocks = right._outputs.shape[1], list(self._blocks(work, memory))
+        with bar(len(blocks), "tangent kernel", "block") as counter:
+            for block in blocks:
+                directions = self._rows(block)
+                reach = block.samples.stop if right is self else len(right._inputs)
+                alive = _ROWS_ALIVE * max(work.bytes, 1) * (block.rows.stop - block.rows.start)
+                size = max(memory // alive, 1)
+                for start in range(0, reach, size):
+                    stop = min(start + size, reach)
+                    changes = right._push_each(directions, right._inputs[start:stop])
+                    kernel[block.rows, start * o : stop * o] = changes
+                counter.update()
 
     def _blocks(self, work: _Work, memory: int) -> Iterator[_Block]:
         """Rows of J in blocks that fit, with the passes that form them: samples, or some outputs of one sample."""

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from lab.costs import gram_route_flops, per_sample_route_flops
 from lab.errors import check_choice
+from lab.progress import bar
 
 ROUTES = ("gram", "per_sample")
 MEMORY = 2**28  # bytes of temporaries that one Gram matrix may take beyond its factors and itself
@@ -138,10 +139,14 @@ def _gram_route(kernel: Tensor, left: tuple[Tensor, Tensor], other: tuple[Tensor
     samples, times = _sizes(first, second, memory // (_ARRAYS_OF_PAIRS * kernel.element_size()), symmetric)
     n, columns = first.deltas.shape[2], second.deltas.shape[2]
     whole = kernel.view(n, -1, columns, second.deltas.shape[1])
-    for here in _blocks(n, samples):
-        for there in _blocks(here.stop if symmetric else columns, samples):
+    pairs = [
+        (here, there) for here in _blocks(n, samples) for there in _blocks(here.stop if symmetric else columns, samples)
+    ]
+    with bar(len(pairs), "tangent kernel", "block") as counter:
+        for here, there in pairs:
             halves = symmetric and here == there
             _add_block(whole[here, :, there], first, second, (here, there), times, halves)
+            counter.update()
 
 
 def _sizes(left: _Side, right: _Side, numbers: int, symmetric: bool) -> tuple[int, tuple[int, int]]:
@@ -218,12 +223,15 @@ def _per_sample_route(
 ) -> None:
     sides = [left] if other is None else [left, other]
     row_bytes = sum(z.shape[0] * d.shape[1] * (z.shape[2] + d.shape[2]) for d, z in sides) * kernel.element_size()
-    for rows in _blocks(left[0].shape[3], min(memory, _CACHE) // max(row_bytes, 1)):
-        parts = [_weight_rows(deltas[..., rows], features) for deltas, features in sides]
-        if other is None:
-            add_self_product(kernel, parts[0])
-        else:
-            kernel.addmm_(parts[0], parts[1].T)
+    blocks = list(_blocks(left[0].shape[3], min(memory, _CACHE) // max(row_bytes, 1)))
+    with bar(len(blocks), "tangent kernel", "block") as counter:
+        for rows in blocks:
+            parts = [_weight_rows(deltas[..., rows], features) for deltas, features in sides]
+            if other is None:
+                add_self_product(kernel, parts[0])
+            else:
+                kernel.addmm_(parts[0], parts[1].T)
+            counter.update()
 
 
 def _weight_rows(deltas: Tensor, features: Tensor) -> Tensor:

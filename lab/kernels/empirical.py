@@ -8,9 +8,12 @@ from torch import Tensor
 from lab.arrays import as_tensor, check_data
 from lab.networks.modules import as_network
 from lab.networks.network import Network
+from lab.progress import shown
 
 
-def empirical_ntk(network: torch.nn.Module | Network, X: Tensor, X2: Tensor | None = None) -> Tensor:
+def empirical_ntk(
+    network: torch.nn.Module | Network, X: Tensor, X2: Tensor | None = None, *, progress: bool = True
+) -> Tensor:
     """K = J(X) J(X2)ᵀ at the network's present weights, in output units, for its trained parameters.
 
     Parameters
@@ -18,7 +21,10 @@ def empirical_ntk(network: torch.nn.Module | Network, X: Tensor, X2: Tensor | No
     network
         A network of the lab, or any torch.nn.Module.
     X, X2
-        Inputs (n, …) and (n', …); without ``X2`` the symmetric kernel of X, of which only half is computed.
+        Inputs (n, …) and (n', …); without ``X2`` the symmetric kernel of X, of which only half is computed. Integers,
+        such as token ids, stay integers.
+    progress
+        Whether a progress bar appears when it takes longer than about two seconds.
 
     Returns
     -------
@@ -36,4 +42,7 @@ def empirical_ntk(network: torch.nn.Module | Network, X: Tensor, X2: Tensor | No
     """
     network = as_network(network)
     jacobian = network.jacobian(check_data("X", as_tensor("X", X)))
-    return jacobian.gram() if X2 is None else jacobian.gram(network.jacobian(check_data("X2", as_tensor("X2", X2))))
+    with shown(progress):
+        if X2 is None:
+            return jacobian.gram()
+        return jacobian.gram(network.jacobian(check_data("X2", as_tensor("X2", X2))))

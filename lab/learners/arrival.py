@@ -57,12 +57,13 @@ def arrive(
     until: float | Callable[[Snapshot], bool],
     *,
     in_place: bool = False,
+    progress: bool = True,
 ) -> Arrival:
     """Descend until a condition is met at a recorded step, the network diverges, or the steps are spent.
 
     Parameters
     ----------
-    network, task, in_place
+    network, task, in_place, progress
         As for `lab.descend`: a copy of the network descends, unless ``in_place``.
     descent
         Its ``record`` says at which steps the condition is evaluated; ``record="all"`` evaluates it at every step.
@@ -87,7 +88,7 @@ def arrive(
     network, task = as_network(network), as_task(task)
     outputs = task.train_targets.numel()
     met = until if callable(until) else _below(until, outputs)
-    path = descend(network, task, descent, in_place=in_place)
+    path = descend(network, task, descent, in_place=in_place, progress=progress)
     steps, losses, reached = [], [], False
     for snapshot in path:
         steps.append(snapshot.step)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.progress import bar
 
 Update = Callable[[Jacobian, Tensor], None]
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -240,38 +241,44 @@ class Visits(Iterator[Visit]):
             raise
 
 
-def follow(model: Model, targets: Tensor, descent: Descent, learning_rate: float | None) -> Visits:
-    """Descend and visit the recorded steps.
+def follow(
+    model: Model, targets: Tensor, descent: Descent, learning_rate: float | None, what: str = "descent"
+) -> Visits:
+    """Descend and visit the recorded steps, under a progress bar with the name ``what`` where it takes long.
 
     The loss of the whole set is looked at in every step of full-batch descent; with smaller batches, the batch loss in
     every step and the whole loss at recorded ones. ``targets`` is (n, o).
     """
-    return Visits(_follow(model, targets, descent, _update(model.parameters, descent, learning_rate)))
+    return Visits(_follow(model, targets, descent, _update(model.parameters, descent, learning_rate), what))
 
 
 @torch.no_grad()
-def _follow(model: Model, targets: Tensor, descent: Descent, update: Update) -> Generator[Visit, None, int | None]:
+def _follow(
+    model: Model, targets: Tensor, descent: Descent, update: Update, what: str
+) -> Generator[Visit, None, int | None]:
     steps, rule = set(descent.recorded().tolist()), None
     last = max(steps)
-    for step, batch in enumerate(descent.batches(len(targets))):
-        if rule is None or batch is None or step in steps:
-            outputs, jacobian = model.evaluate(None)
-            residual = outputs - targets
-            loss = half_square(residual)
-            rule = rule or Divergence.from_start(loss, targets)
-            if step in steps:
-                yield Visit(step, outputs, jacobian, loss)
-            if rule.reached(loss):
-                return step
-        if step == last:
-            return None
-        if batch is not None:
-            chosen = torch.from_numpy(batch).to(targets.device)
-            outputs, jacobian = model.evaluate(chosen)
-            residual = outputs - targets[chosen]
-            if rule.reached(half_square(residual)):
-                return step
-        update(jacobian, residual)
+    with bar(last, what, "step") as counter:
+        for step, batch in enumerate(descent.batches(len(targets))):
+            if rule is None or batch is None or step in steps:
+                outputs, jacobian = model.evaluate(None)
+                residual = outputs - targets
+                loss = half_square(residual)
+                rule = rule or Divergence.from_start(loss, targets)
+                if step in steps:
+                    yield Visit(step, outputs, jacobian, loss)
+                if rule.reached(loss):
+                    return step
+            if step == last:
+                return None
+            if batch is not None:
+                chosen = torch.from_numpy(batch).to(targets.device)
+                outputs, jacobian = model.evaluate(chosen)
+                residual = outputs - targets[chosen]
+                if rule.reached(half_square(residual)):
+                    return step
+            update(jacobian, residual)
+            counter.update()
     return None
 
 

@@ -91,7 +91,7 @@ def train_linearized(
     """
     test = None if test_jacobian is None else tuple(test_jacobian.outputs.shape)
     recorder = Recorder(descent.recorded(), tuple(targets.shape), test)
-    visits = follow(model, targets, descent, learning_rate)
+    visits = follow(model, targets, descent, learning_rate, "linearized network")
     for visit in visits:
         held_out = None if test_jacobian is None else plain(model.on(test_jacobian))
         recorder.record(visit.step, plain(visit.outputs), held_out, visit.loss)

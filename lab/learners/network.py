@@ -16,6 +16,7 @@ from lab.learners.descent import Descent, Visits, check_descent, follow, plain
 from lab.learners.trajectory import Recorder, Trajectory
 from lab.networks.modules import as_network
 from lab.networks.network import Evaluator, Network, evaluator
+from lab.progress import shown
 from lab.tasks.task import Task, as_task
 
 
@@ -65,9 +66,11 @@ class Path(Iterator[Snapshot]):
 
     network: Network
     visits: Visits
+    progress: bool = True  # whether a bar may appear
 
     def __next__(self) -> Snapshot:
-        visit = next(self.visits)
+        with shown(self.progress):
+            visit = next(self.visits)
         return Snapshot(visit.step, self.network, visit.jacobian, visit.loss)
 
     @property
@@ -77,7 +80,12 @@ class Path(Iterator[Snapshot]):
 
 
 def descend(
-    network: torch.nn.Module | Network, task: Task | tuple[Any, Any], descent: Descent, *, in_place: bool = False
+    network: torch.nn.Module | Network,
+    task: Task | tuple[Any, Any],
+    descent: Descent,
+    *,
+    in_place: bool = False,
+    progress: bool = True,
 ) -> Path:
     """Descend with a full network and look at it at the recorded steps.
 
@@ -89,6 +97,8 @@ def descend(
         A task, or a pair (X, y).
     descent
         With a critical fraction, the tangent kernel of the training set is computed first, for its λ_max.
+    progress
+        Whether a progress bar appears when it takes longer than about two seconds.
 
     Returns
     -------
@@ -113,14 +123,19 @@ def descend(
     check_fits(network, task)
     learning_rate = descent.learning_rate
     if descent.critical_fraction is not None:
-        learning_rate = descent.rate(Spectrum(network.jacobian(task.train_inputs).gram()).lambda_max)
-    return descend_at(network if in_place else network.copy(), task, descent, learning_rate)
+        with shown(progress):
+            kernel = network.jacobian(task.train_inputs).gram()
+        learning_rate = descent.rate(Spectrum(kernel).lambda_max)
+    return descend_at(network if in_place else network.copy(), task, descent, learning_rate, progress=progress)
 
 
-def descend_at(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Path:
+def descend_at(
+    network: Network, task: Task, descent: Descent, learning_rate: float | None, *, progress: bool = True
+) -> Path:
     """Descend in place at a learning rate that is already known."""
     model = NetworkModel(network, evaluator(network, task.train_inputs))
-    return Path(network, follow(model, flat_targets(network, task), descent, learning_rate))
+    visits = follow(model, flat_targets(network, task), descent, learning_rate, "network")
+    return Path(network, visits, progress)
 
 
 def train_network(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Trajectory:

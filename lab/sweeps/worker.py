@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lab.progress import shown
 from lab.sweeps import signs
 from lab.sweeps.cells import Cell
 from lab.sweeps.store import FULL, Store
@@ -78,7 +79,8 @@ def _measure(group: Group, cell: Cell) -> Report:
 
 def _measure_and_commit(group: Group, cell: Cell) -> None:
     started = time.perf_counter()
-    row, arrays = group.measure(cell)
+    with shown(False):  # the run has a bar of its own
+        row, arrays = group.measure(cell)
     seconds = time.perf_counter() - started
     group.store.commit(cell, row, arrays, seconds=seconds, threads=group.threads, device=group.device, keep=True)
 

@@ -1,0 +1,76 @@
+"""Warnings about runs whose numbers are right and whose meaning is not what it seems."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lab.arrays import is_integral
+from lab.errors import LabWarning
+from lab.learners.descent import Descent
+from lab.networks.network import Network
+from lab.networks.scaled import Scaled
+
+_LARGE_START = 10.0  # RMS of f₀ over that of the targets
+_LARGE_INPUTS, _SMALL_INPUTS = 5.0, 0.02  # RMS of entries; norm of a row of features
+_STRONGER = 100.0  # gradients, by which it shows whether an optimizer's step grows with them
+
+
+class ScaleWarning(LabWarning):
+    """Outputs or inputs of a size at which a small gap does not mean lazy training."""
+
+
+def warn_of_scale(inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
+    """Warn if initial outputs are far larger than targets, (n, o) both, or if inputs (n, …) are far from unit scale."""
+    start, unit = (float(values.double().square().mean().sqrt()) for values in (outputs, targets))
+    found = []
+    if start > _LARGE_START * unit:
+        found.append(
+            f"the initial outputs (RMS {start:.2g}) are far larger than the targets (RMS {unit:.2g}), so that training "
+            "mostly removes them and the gap, in units of the initial residual, is small for that reason alone; centre "
+            "the network, as in lab.Scaled(lab.as_network(network), 1.0)"
+        )
+    if not is_integral(inputs) and (scale := _far_scale(inputs)):
+        found.append(f"the inputs are far from unit scale ({scale}); standardise them")
+    if found:
+        warnings.warn("; ".join(found), ScaleWarning, stacklevel=4)
+
+
+def warn_of_adaptive_steps(network: Network, descent: Descent) -> None:
+    """Warn if an output scale α meets an optimizer whose steps do not shrink with it."""
+    if descent.optimizer is None or not isinstance(network, Scaled) or network.alpha == 1:
+        return
+    if not _grows_with_gradients(descent, network.trained):
+        warnings.warn(
+            f"the steps of this optimizer do not depend on the size of the gradient, so the output scale "
+            f"α = {network.alpha:g} does not make training lazy: weights move as far as for α = 1, and outputs α times "
+            "as far. Use plain descent, lab.Descent(steps, critical_fraction), or divide the optimizer's rate by α",
+            LabWarning,
+            stacklevel=4,
+        )
+
+
+def _far_scale(inputs: Tensor) -> str | None:
+    """The size of inputs in words if it is far from 1."""
+    values = inputs.double()
+    entry = float(values.square().mean().sqrt())
+    if entry > _LARGE_INPUTS:
+        return f"RMS {entry:.2g}, up to {float(values.abs().max()):.3g}"
+    row = entry * values[0].numel() ** 0.5
+    return f"RMS {entry:.2g}" if row < _SMALL_INPUTS else None
+
+
+def _grows_with_gradients(descent: Descent, weights: Mapping[str, Tensor]) -> bool:
+    """Whether the first step of an optimizer is larger for larger gradients; tried on a parameter of its own."""
+    assert descent.optimizer is not None
+    like = next(iter(weights.values()))
+    lengths = []
+    for strength in (1.0, _STRONGER):
+        trial = torch.zeros(2, dtype=like.dtype, requires_grad=True)
+        trial.grad = strength * torch.tensor([1.0, -0.5], dtype=like.dtype)
+        descent.optimizer([trial]).step()
+        lengths.append(float(torch.linalg.vector_norm(trial.detach())))
+    return bool(lengths[1] > _STRONGER**0.5 * lengths[0])

@@ -1,0 +1,111 @@
+"""A Jacobian against a difference quotient of the network itself, which shares no code with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.networks.network import Network
+
+_TOLERANCE = 15.0  # in units of ε^(1/3)
+_HALF_PRECISION = 1e-3  # ε from which a difference quotient has no digits left
+
+
+@dataclass(frozen=True)
+class DerivativeCheck:
+    """How far J₀v is from a difference quotient along v.
+
+    Attributes
+    ----------
+    error
+        ‖(f(θ₀ + hv) − f₀)/h − J₀v‖ / ‖J₀v‖ over samples and outputs; None where it has no value.
+    tolerance
+        What rounding and curvature explain.
+    reason
+        Why there is no value, else None.
+    """
+
+    error: float | None
+    tolerance: float
+    reason: str | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the error is larger than the tolerance."""
+        return self.error is not None and self.error > self.tolerance
+
+
+@torch.no_grad()
+def check_derivative(network: Network, jacobian: Jacobian, inputs: Tensor, seed: int = 0) -> DerivativeCheck:
+    """Compare J₀v with one more evaluation of the network, at θ₀ + hv for a random direction v.
+
+    v is normal, in units of the RMS of each parameter. Three things separate the two: curvature, of relative size h;
+    rounding of the outputs, ε/h for the precision ε of the weights; and the ReLU gates that flip between θ₀ and θ₀ + hv,
+    which are a share of about h of all and contribute with random signs, √h. The last two are equal at h = ε^(2/3). The
+    tolerance is fifteen times that size, 15 ε^(1/3), 9e-5 in float64 and 0.07 in float32, and larger by ‖f₀‖/‖J₀v‖
+    where that is above 1. It does not hold where many units lie exactly at a kink. Entries of a parameter in which every derivative is zero are not moved, so that dead units
+    and rows of padding do not count.
+
+    Parameters
+    ----------
+    network
+        A network at θ₀; its weights are moved and put back to the bit.
+    jacobian
+        Jacobian at θ₀ on these inputs, kept, or of another copy of the network.
+    inputs
+        Shape (n, …).
+    seed
+        Of the direction.
+    """
+    precision = torch.finfo(jacobian.outputs.dtype).eps
+    step, tolerance = precision ** (2 / 3), _TOLERANCE * precision ** (1 / 3)
+    if precision > _HALF_PRECISION:
+        return DerivativeCheck(None, tolerance, f"{jacobian.outputs.dtype} has too few digits")
+    generator = torch.Generator().manual_seed(seed)
+    direction = _direction(network, jacobian, generator)
+    saved = {name: value.detach().clone() for name, value in network.trained.items()}
+    try:
+        for name, value in network.trained.items():
+            value.add_(direction[name], alpha=step)
+            direction[name] = (value - saved[name]) / step  # what was added after rounding
+        moved = network(inputs).flatten(1)
+    finally:
+        for name, value in network.trained.items():
+            value.copy_(saved[name])
+    start = jacobian.outputs.double()
+    return _compare((moved.double() - start) / step, jacobian.push(direction).double(), start, tolerance)
+
+
+def _direction(network: Network, jacobian: Jacobian, generator: torch.Generator) -> Tangent:
+    """A normal direction, without the entries that no output depends on unless these are the whole parameter."""
+    outputs, weights = jacobian.outputs, network.trained
+    pulled = jacobian.pull(_normal(outputs, generator))
+    squares = sum(float(value.double().square().sum()) for value in weights.values())
+    typical = (squares / sum(value.numel() for value in weights.values())) ** 0.5 or 1.0
+    direction = {}
+    for name, value in weights.items():
+        size = float(value.double().square().mean().sqrt()) or typical
+        live = pulled[name] != 0 if bool(pulled[name].any()) else torch.ones_like(value, dtype=torch.bool)
+        direction[name] = size * _normal(value, generator) * live
+    return direction
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+
+
+def _compare(quotient: Tensor, derivative: Tensor, start: Tensor, tolerance: float) -> DerivativeCheck:
+    difference, size = (
+        float(torch.linalg.vector_norm(quotient - derivative)),
+        float(torch.linalg.vector_norm(derivative)),
+    )
+    if difference == 0:
+        return DerivativeCheck(0.0, tolerance)
+    error = difference / size if size else float("inf")
+    tolerance *= max(1.0, float(torch.linalg.vector_norm(start)) / size) if size else 1.0
+    if error != error:
+        return DerivativeCheck(None, tolerance, "the network has no finite outputs near its start")
+    return DerivativeCheck(error, tolerance)
