@@ -24,6 +24,7 @@ from torch import Tensor
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.kernels.expectations import Moments, expectations
+from lab.kernels.spectrum import add_transpose
 from lab.networks.elman import READOUTS, ElmanRNN
 from lab.networks.scaled import Scaled
 from lab.progress import bar
@@ -31,7 +32,7 @@ from lab.progress import bar
 BLOCK = 2**20  # pairs of (sample, time step) held at once: 8 MiB an array, and about ten arrays
 
 
-def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None) -> Tensor:
+def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None, *, shared: bool = False) -> Tensor:
     """Tangent kernel of the network's own architecture as its width grows, in output units.
 
     It is the deterministic limit of `empirical_ntk` over initializations, at the network's own width m: the ratio of
@@ -57,12 +58,19 @@ def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None
         Inputs (n, L, p) and (n', L', p); without ``X2`` the kernel of X with itself, exactly symmetric. Where L ≠ L',
         the sequences are aligned at their ends: the shorter ones get zero steps in front. That changes no output as
         long as zero input leaves the state at h = 0, that is φ(0) = 0 and no bias; otherwise it is refused.
+    shared
+        Return the one kernel that all q outputs of a time step share, without the zeros between different outputs: q²
+        times fewer numbers. `lab.KernelRegressor` and `lab.kernels.spectrum.Spectrum` take it as it is.
 
     Returns
     -------
     Tensor
-        Shape (n, o, n', o'), computed in float64, in the network's dtype on its device (on the CPU for "meta"). Time
-        grows like n·n' times L for the readout "last", times L² for "all" and "mean"; memory beyond the result is
+        Shape (n, o, n', o'), computed in float64, in the network's dtype on its device (on the CPU for "meta"). With
+        ``shared``, shape (n, n') for the readouts "last" and "mean", and (n, s, n', s') for "all", which reads
+        s = L − 1 time steps. The whole kernel is K[i, (t, k), j, (u, l)] = K_shared[i, t, j, u] · δ_kl, outputs in the
+        order time first, then q; so its eigenvalues are those of the shared one, each q times.
+
+        Time grows like n·n' times L for the readout "last", times L² for "all" and "mean"; memory beyond the result is
         bounded. Kernels that take longer than a few seconds show a progress bar.
 
     Raises
@@ -85,13 +93,16 @@ def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None
     >>> kernel = infinite_ntk(network, torch.ones(2, 5, 3, dtype=torch.float64))
     >>> tuple(kernel.shape), round(float(kernel[0, 0, 0, 0]) / 4096, 9)  # ReLU: 3 Σ_t t/2 = 3 (1+2+3+4)/2
     ((2, 1, 2, 1), 15.0)
+    >>> network = ElmanRNN(4096, inputs=3, outputs=10, device="meta")
+    >>> tuple(infinite_ntk(network, torch.ones(2, 5, 3), shared=True).shape)  # not (2, 10, 2, 10)
+    (2, 2)
     """
     if isinstance(network, Scaled) and isinstance(network.network, ElmanRNN):
-        return network.alpha**2 * _kernel(network.network, X, X2, tangent=True)
-    return _kernel(network, X, X2, tangent=True)
+        return _kernel(network.network, X, X2, tangent=True, shared=shared).mul_(network.alpha**2)
+    return _kernel(network, X, X2, tangent=True, shared=shared)
 
 
-def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Tensor:
+def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None, *, shared: bool = False) -> Tensor:
     """Covariance of the outputs over initializations as the width grows: the kernel of the Gaussian-process limit.
 
     It is of order 1 in both parametrizations; for ReLU the paper's is p/q times the "ntk" one at equal σ's. What is
@@ -108,7 +119,7 @@ def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None) -> Ten
     >>> round(float(covariance), 9)  # E‖h_L‖² = Σ_t ‖x_t‖²
     15.0
     """
-    return _kernel(network, X, X2, tangent=False)
+    return _kernel(network, X, X2, tangent=False, shared=shared)
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,7 @@ class _Sequences:
 
 
 @torch.no_grad()
-def _kernel(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None, tangent: bool) -> Tensor:
+def _kernel(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None, tangent: bool, shared: bool) -> Tensor:
     given = [("X", X)] if X2 is None else [("X", X), ("X2", X2)]
     if not isinstance(network, ElmanRNN):
         fix = "pass an ElmanRNN; other modules have lab.empirical_ntk"
@@ -164,13 +175,15 @@ def _kernel(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None, tangent: b
     inputs = [_check(network, name, value) for name, value in given]
     limit = _Limit.of(network, tangent)
     left, right = (sequences := _align(network, limit, inputs))[0], sequences[-1]
+    table = _upper(limit, left, right, 0, tangent, same=X2 is None)
     if X2 is None:
-        half = _upper(limit, left, left, 0, tangent, same=True)
-        table = half + half.permute(2, 3, 0, 1)
+        add_transpose(table.view(len(table) * table.shape[1], -1))
     else:
-        lower = _upper(limit, right, left, 1, tangent)
-        table = _upper(limit, left, right, 0, tangent) + lower.permute(2, 3, 0, 1)
-    return _repeat(table, len(network.B)).to(network.W.dtype)
+        table += _upper(limit, right, left, 1, tangent).permute(2, 3, 0, 1)
+    table = table.to(network.W.dtype)
+    if shared:
+        return table if network.readout == "all" else table[:, 0, :, 0]
+    return _repeat(table, len(network.B))
 
 
 def _check(network: ElmanRNN, name: str, inputs: Tensor) -> Tensor:
@@ -216,9 +229,12 @@ def _upper(limit: _Limit, left: _Sequences, right: _Sequences, first: int, tange
     reach = right.observed[-1] - left.observed[0]
     offsets = range(first, reach + 1)
     n, columns, length = left.inputs.shape[1], right.inputs.shape[1], len(left.inputs)
-    table = left.inputs.new_zeros(n, len(left.taps), columns, len(right.taps))
-    height = max(1, BLOCK // max(1, len(offsets) * columns))
-    starts = range(0, n if offsets else 0, height)
+    shape = n, len(left.taps), columns, len(right.taps)
+    if not offsets:
+        return left.inputs.new_zeros(()).expand(shape)
+    table = left.inputs.new_zeros(shape)
+    height = max(1, BLOCK // (len(offsets) * columns))
+    starts = range(0, n, height)
     with bar(len(starts) * length, "infinite width") as counter:
         for start in starts:
             rows = left.rows(start, start + height)
@@ -262,5 +278,8 @@ def _read(table: Tensor, left: Tensor, right: Tensor, pairs: Tensor) -> None:
 def _repeat(table: Tensor, outputs: int) -> Tensor:
     """From (n, s, n', s') to (n, s·q, n', s'·q): outputs of one step are independent and alike."""
     n, s, columns, s2 = table.shape
-    units = torch.eye(outputs, dtype=table.dtype, device=table.device)
-    return torch.einsum("isjt,kl->iskjtl", table, units).reshape(n, s * outputs, columns, s2 * outputs)
+    if outputs == 1:
+        return table
+    whole = table.new_zeros(n, s, outputs, columns, s2, outputs)
+    whole.diagonal(dim1=2, dim2=5).copy_(table[..., None])
+    return whole.view(n, s * outputs, columns, s2 * outputs)

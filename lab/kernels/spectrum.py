@@ -7,6 +7,7 @@ one number per eigenvalue.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import scipy.linalg
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 from torch import Tensor
 
 from lab.arrays import as_array
@@ -21,14 +23,22 @@ from lab.errors import check_number, refuse
 
 Array = NDArray[np.float64]
 
+_TILE = 512  # rows and columns of the tiles in which a matrix is symmetrised in place
+_SAFE = 100.0  # N·ε times this is the reciprocal condition number above which `solve_definite` trusts Cholesky
+
 
 class Spectrum:
     """Eigen-decomposition of a symmetric positive semi-definite kernel, in float64.
 
+    Time O(N³). Memory beyond the kernel: one copy of it while it is decomposed, and the eigenvectors.
+
     Parameters
     ----------
     kernel
-        Shape (N, N) or (n, o, n, o); symmetrised before use.
+        Shape (N, N) or (n, o, n, o); symmetrised before use. If q outputs share it, the whole kernel has each of its
+        eigenvalues q times.
+    overwrite
+        Work in the kernel's own memory where it is float64 on the CPU, instead of in a copy: the kernel is lost.
 
     Attributes
     ----------
@@ -45,9 +55,10 @@ class Spectrum:
         A kernel that is not square, not finite, zero, or indefinite beyond the tolerance.
     """
 
-    def __init__(self, kernel: Tensor | Array) -> None:
-        matrix, precision = _square(kernel), _precision(kernel)
-        self.values, self.vectors = scipy.linalg.eigh((matrix + matrix.T) / 2)
+    def __init__(self, kernel: Tensor | Array, *, overwrite: bool = False) -> None:
+        matrix, precision = _symmetric(kernel, overwrite), _precision(kernel)
+        # The transpose is the same matrix in the order of LAPACK, which then needs no copy
+        self.values, self.vectors = scipy.linalg.eigh(matrix.T, overwrite_a=True, check_finite=False)
         self.lambda_min, self.lambda_max = float(self.values[0]), float(self.values[-1])
         self.tolerance = 10 * len(matrix) * precision * self.lambda_max
         self._check()
@@ -101,8 +112,8 @@ class Spectrum:
 
 
 def largest_eigenvalue(kernel: Tensor) -> float:
-    """λ_max of a symmetric kernel (n, o, n, o), in float64; 0 for a zero kernel, which `Spectrum` refuses."""
-    size = kernel.shape[0] * kernel.shape[1]
+    """λ_max of a symmetric kernel (N, N) or (n, o, n, o), in float64; 0 for a zero kernel, which `Spectrum` refuses."""
+    size = math.prod(kernel.shape[: kernel.ndim // 2])
     return float(torch.linalg.eigvalsh(kernel.double().reshape(size, size))[-1])
 
 
@@ -124,8 +135,8 @@ def solve(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array:
         A kernel that is not finite, or K + ρ not positive definite in float64 (duplicated samples, say).
     """
     check_number("penalty", penalty, above=0, closed=True)
-    matrix = _square(kernel)
-    shifted = (matrix + matrix.T) / 2 + penalty * np.eye(len(matrix))
+    shifted = _symmetric(kernel)
+    shifted[np.diag_indices_from(shifted)] += penalty
     try:
         return np.asarray(scipy.linalg.cho_solve(scipy.linalg.cho_factor(shifted), values))
     except scipy.linalg.LinAlgError:
@@ -134,10 +145,88 @@ def solve(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array:
         refuse("kernel", came, "positive definite", "raise the penalty, or drop duplicated samples")
 
 
-def _square(kernel: Tensor | Array) -> Array:
-    """The kernel as a finite float64 matrix (N, N)."""
-    array = as_array("kernel", kernel)
-    rows = int(np.prod(array.shape[: array.ndim // 2]))
+def solve_definite(kernel: Tensor | Array, values: Array, penalty: float = 0.0) -> Array | None:
+    """(K + ρ)⁻¹ v by Cholesky in the kernel's own memory, or None where rounding could make K + ρ singular.
+
+    It costs about a tenth of an eigen-decomposition. It answers only if λ_min of K + ρ is so far above the tolerance of
+    `Spectrum` that its `Spectrum.limit` or `Spectrum.ridge` would give the same up to rounding.
+
+    Parameters
+    ----------
+    kernel
+        Shape (N, N) or (n, o, n, o). Where it is float64 on the CPU, it is lost if there is an answer, and symmetrised
+        if there is none; another kernel is copied.
+    values
+        v, shape (N, k).
+    penalty
+        ρ ≥ 0, in units of the kernel.
+
+    Returns
+    -------
+    ndarray or None
+        Shape (N, k).
+
+    Raises
+    ------
+    LabError
+        A kernel that is not square or not finite.
+    """
+    matrix = _symmetric(kernel, overwrite=True)
+    diagonal = matrix.diagonal().copy()
+    if not diagonal.any():  # a zero kernel: `Spectrum` says what is wrong with it
+        return None
+    matrix[np.diag_indices_from(matrix)] += penalty
+    norm = max(float(np.abs(rows).sum(1).max()) for rows in np.array_split(matrix, -(-len(matrix) // _TILE)))
+    factor, failed = lapack.dpotrf(matrix.T, lower=True, clean=False, overwrite_a=True)
+    if not failed:
+        inverse_condition, _ = lapack.dpocon(factor, norm, uplo="L")
+        if inverse_condition > _SAFE * len(matrix) * np.finfo(np.float64).eps:
+            return np.asarray(lapack.dpotrs(factor, values, lower=True)[0])
+    _restore(matrix, diagonal)
+    return None
+
+
+def add_transpose(matrix: Tensor) -> None:
+    """M ← M + Mᵀ in place for a square matrix, tile by tile: no second matrix is needed."""
+    for start in range(0, len(matrix), _TILE):
+        rows = slice(start, start + _TILE)
+        for across in range(start, len(matrix), _TILE):
+            columns = slice(across, across + _TILE)
+            tile = matrix[rows, columns] + matrix[columns, rows].T
+            matrix[rows, columns], matrix[columns, rows] = tile, tile.T
+
+
+def _symmetric(kernel: Tensor | Array, overwrite: bool = False) -> Array:
+    """(K + Kᵀ)/2 as a finite float64 matrix (N, N), in C order, with memory of its own unless it may overwrite K's."""
+    array = _writable(kernel) if overwrite else None
+    matrix = _square(as_array("kernel", kernel) if array is None else array)
+    add_transpose(torch.from_numpy(matrix))
+    matrix /= 2
+    return matrix
+
+
+def _writable(kernel: Tensor | Array) -> Array | None:
+    """The kernel's own memory as an array, or None where it is not float64 on the CPU in C order."""
+    if isinstance(kernel, Tensor):
+        fits = kernel.dtype == torch.float64 and kernel.device.type == "cpu" and kernel.layout == torch.strided
+        return kernel.detach().numpy() if fits and kernel.is_contiguous() and not kernel.is_neg() else None
+    fits = isinstance(kernel, np.ndarray) and kernel.dtype == np.float64
+    return kernel if fits and kernel.flags.c_contiguous and kernel.flags.writeable else None
+
+
+def _restore(matrix: Array, diagonal: Array) -> None:
+    """Undo a factorization in place: the triangle below the diagonal is as it was, the rest is written again."""
+    for start in range(0, len(matrix), _TILE):
+        rows = slice(start, start + _TILE)
+        matrix[:start, rows] = matrix[rows, :start].T
+        low = np.tril(matrix[rows, rows], -1)
+        matrix[rows, rows] = low + low.T
+    matrix[np.diag_indices_from(matrix)] = diagonal
+
+
+def _square(array: Array) -> Array:
+    """A kernel as a finite matrix (N, N)."""
+    rows = math.prod(array.shape[: array.ndim // 2])
     if array.size != rows * rows or array.size == 0:
         refuse("kernel", f"shape {array.shape}", "(N, N) or (n, o, n, o)", "pass one set of inputs, not two")
     if not np.isfinite(array).all():
