@@ -40,6 +40,8 @@ def has_names(path: Path, rows: Sequence[Row]) -> bool:
         found = _are_words(path, first, rest)
     else:
         found = _are_numbers(path, first, rest, repeated=len(rest) < len(rows) - 1)
+        if not found and _are_whole_above_points(first[1:], rest):
+            _refuse_unclear(path, first, "it has whole numbers, and all others are written with a point")
     if found:
         _check_once(path, rows, rest)
     return found
@@ -71,7 +73,7 @@ def _is_even(cells: Sequence[str]) -> bool:
 
 def _counts(cells: Sequence[str]) -> bool:
     """Whether cells are 0, 1, 2, … or 1, 2, 3, …, as pandas numbers columns."""
-    return list(map(float, cells)) in [[float(start + i) for i in range(len(cells))] for start in (0, 1)]
+    return values_of(cells) in [[float(start + i) for i in range(len(cells))] for start in (0, 1)]
 
 
 def _is_word(cell: str) -> bool:
@@ -84,7 +86,8 @@ def _are_words(path: Path, first: Row, rest: Sequence[Row]) -> bool:
     known, numbers = first[0].lower() in _LABEL, [cell for cell in first[1:] if is_number(cell)]
     alone = not is_number(first[0]) and all(row[0] != first[0] for row in rest)
     varied = len(first) == 2 or len(set(first[1:])) > 1  # the same word in every cell may stand for missing numbers
-    if alone and (known or (varied and not numbers) or _is_odd_label(first, rest)) and is_monotone(numbers):
+    clear = known or (varied and (not numbers or _is_odd_label(first, rest)))
+    if alone and clear and is_monotone(numbers):
         return True
     place = next(index for index, cell in enumerate(first) if index and _is_word(cell))
     fix = "correct the cell if this is a sample; name all columns in words if these are names"
@@ -95,8 +98,7 @@ def _are_numbers(path: Path, first: Row, rest: Sequence[Row], repeated: bool) ->
     """The first row where the cells after the first are numbers or missing."""
     label, cells = first[0].lower(), first[1:]
     if is_number(label):
-        suspect = bool(rest) and all(map(is_number, cells)) and _counts(first)
-        return suspect and (_stands_out(cells, rest, 3) or _refuse_unclear(path, first, "it counts up"))
+        return bool(rest) and is_monotone(cells) and _are_numbered(path, first, rest)
     alone = all(row[0] != first[0] for row in rest)
     if label in _LABEL:
         return (alone and is_monotone(cells)) or _refuse_unclear(path, first, "its numbers are in no order")
@@ -106,6 +108,16 @@ def _are_numbers(path: Path, first: Row, rest: Sequence[Row], repeated: bool) ->
     if not rest or repeated or not alone or not is_monotone(cells):
         return False
     return _are_evenly_spaced(path, first, rest)
+
+
+def _are_numbered(path: Path, first: Row, rest: Sequence[Row]) -> bool:
+    """The first row where its first cell is a number too, and the others are in order."""
+    cells, labels = first[1:], [row[0] for row in rest]
+    if _counts(first) or not any(map(is_number, labels)):
+        return _stands_out(cells, rest, 3) or _refuse_unclear(path, first, "its numbers are in order")
+    if _stands_out(cells, rest, 3 if _counts(cells) else 5) or (first[0] not in labels and len(cells) >= 5):
+        _refuse_unclear(path, first, "its numbers are in order")
+    return False
 
 
 def _are_evenly_spaced(path: Path, first: Row, rest: Sequence[Row]) -> bool:
@@ -130,6 +142,12 @@ def _stands_out(cells: Sequence[str], rest: Sequence[Row], least: int) -> bool:
     return len(cells) >= least and _is_even(cells) and not any(_is_even(row[1:]) for row in rest)
 
 
+def _are_whole_above_points(cells: Sequence[str], rest: Sequence[Row]) -> bool:
+    """Whether these are whole numbers without a decimal point, and all numbers below have one."""
+    whole = len(cells) > 1 and bool(rest) and all(cell.isdecimal() for cell in cells)
+    return whole and all("." in cell for row in rest for cell in row[1:] if is_number(cell))
+
+
 def _check_once(path: Path, rows: Sequence[Row], rest: Sequence[Row]) -> None:
     """Refuse names that stand in more than one row: the same again, or others below them."""
     fix = "leave one row of names, the first"
@@ -144,8 +162,8 @@ def _check_place(path: Path, names: Row) -> None:
     found = [index for index, name in enumerate(names) if name.lower() in _TARGET]
     stems = [_NUMBERED.fullmatch(names[index]) for index in (0, 1, -1)]
     first, second, last = (None if stem is None else stem[1] for stem in stems)
-    if not found and first is not None and first == second != last:  # t0, t1, …, species
-        found = [len(names) - 1]
+    if not found and first is not None and first == second != last and (first or _counts(names[:-1])):
+        found = [len(names) - 1]  # t0, t1, …, species
     if found and found[0] > 0:
         came = f"{path} with {names[found[0]]!r} in column {found[0] + 1} of {len(names)}"
         refuse("path", came, "the label in the first column", _REORDER)

@@ -78,16 +78,16 @@ def _refuse_text(path: Path, table: Table, row: int, column: int) -> NoReturn:
 
 
 def _check_labels(path: Path, labels: Sequence[str], numbers: NDArray[np.float64]) -> None:
-    """Refuse rows whose last cells look like labels and whose first ones do not."""
-    last, others = numbers[:, -1], numbers[:, :-1]
-    if numbers.shape[1] < 2 or not all(map(is_number, labels)) or _are_whole(np.array(labels, dtype=np.float64)):
+    """Refuse first cells that are no whole numbers where those of one other column alone are, and few: its labels."""
+    if not all(map(is_number, labels)) or bool(_are_whole(np.array(labels, dtype=np.float64))):
         return
-    if 2 <= len(set(last.tolist())) <= len(last) / 2 and _are_whole(last) and not _are_whole(others):
-        came = (
-            f"{path} with {plain(labels[0])} first and {last[0]:g} last: a few whole numbers in the last column alone"
-        )
-        refuse("path", came, "the label in the first column", "move the last column to the front if it is the label")
+    (whole,) = np.nonzero(_are_whole(numbers))
+    if len(whole) == 1 and 2 <= len(set(numbers[:, whole[0]].tolist())) <= len(numbers) / 2:
+        place = f"column {whole[0] + 2} of {numbers.shape[1] + 1}"
+        came = f"{path} with labels like {plain(labels[0])}, and a few whole numbers in {place} alone"
+        refuse("path", came, "the label in the first column", "move that column to the front if it holds the labels")
 
 
-def _are_whole(numbers: NDArray[np.float64]) -> bool:
-    return bool((numbers == np.round(numbers)).all())
+def _are_whole(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each column holds whole numbers alone."""
+    return np.asarray((numbers == np.round(numbers)).all(0))

@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import sys
 import zipfile
 
 import numpy as np
@@ -244,50 +243,8 @@ def test_addresses_are_no_files():
         read("http://example.org/a.csv")
 
 
-def test_without_aeon_a_ts_file_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "aeon", None)
-    monkeypatch.setitem(sys.modules, "aeon.datasets", None)
-    (tmp_path / "a.ts").write_text("@data\n")
-    with pytest.raises(LabError, match=r"lazylab\[data\]"):
-        read(tmp_path / "a.ts")
-
-
 @pytest.mark.parametrize(
     ("name", "meant"), [("a.csv", True), ("x/digit", True), ("a.TS", True), ("digits", False), ("GunPoint", False)]
 )
 def test_a_name_with_a_suffix_or_a_folder_is_a_file(name, meant):
     assert is_file_name(name) == meant
-
-
-TS = """@problemName made
-@timeStamps false
-@missing {missing}
-@univariate false
-@dimension 2
-@equalLength false
-@classLabel true one two
-@data
-1,2,3:4,5,6:one
-1,2:{last},5:two
-3,2,1:6,5,4:one
-2,1:5,4:two
-"""
-
-
-def test_aeon_reads_unequal_series_of_several_features(tmp_path):
-    pytest.importorskip("aeon")
-    path = tmp_path / "made_TRAIN.ts"
-    path.write_text(TS.format(missing="false", last=4))
-    data = read(path)
-    assert data.series.shape == (4, 3, 2)
-    assert data.series[0].tolist() == [[1, 4], [2, 5], [3, 6]]
-    assert np.isnan(data.series[1, 0]).all()
-    assert data.series[1, 1:].tolist() == [[1, 4], [2, 5]]
-    assert data.classes == ("one", "two")
-    path.write_text(TS.format(missing="true", last="?"))
-    with pytest.raises(LabError, match="missing"):
-        read(path)
-    for broken in ("no such format", TS.format(missing="false", last="x")):
-        path.write_text(broken)
-        with pytest.raises(LabError, match="path: got"):
-            read(path)
