@@ -118,9 +118,9 @@ def measure(cell: Cell) -> kit.Measured:
 
 
 def _limits(cell: Cell, task: lab.SequenceTask) -> tuple[Tensor, Tensor]:
-    """K∞ of the training set, and between test and training set, in float64: λ_min of the paper's loss needs it."""
-    limit = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell))
-    return lab.infinite_ntk(limit, task.train_inputs), lab.infinite_ntk(limit, task.test_split[0], task.train_inputs)
+    """K∞ of the training set, and between test and training set, shared by all outputs; float64, as λ_min needs it."""
+    limit, train = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell)), task.train_inputs
+    return lab.infinite_ntk(limit, train, shared=True), lab.infinite_ntk(limit, task.test_split[0], train, shared=True)
 
 
 def _distances(kernel: Tensor, limit: Tensor, spectrum: lab.kernels.spectrum.Spectrum) -> kit.Row:

@@ -183,7 +183,7 @@ def _kernel(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None, tangent: b
     table = table.to(network.W.dtype)
     if shared:
         return table if network.readout == "all" else table[:, 0, :, 0]
-    return _repeat(table, len(network.B))
+    return repeat(table, len(network.B))
 
 
 def _check(network: ElmanRNN, name: str, inputs: Tensor) -> Tensor:
@@ -275,8 +275,8 @@ def _read(table: Tensor, left: Tensor, right: Tensor, pairs: Tensor) -> None:
         table[:, output] += left[output] * torch.einsum("dij,cd->ijc", pairs, right[:, : len(pairs)])
 
 
-def _repeat(table: Tensor, outputs: int) -> Tensor:
-    """From (n, s, n', s') to (n, s·q, n', s'·q): outputs of one step are independent and alike."""
+def repeat(table: Tensor, outputs: int) -> Tensor:
+    """The whole kernel (n, s·q, n', s'·q) from one (n, s, n', s') that q outputs share: 0 between different ones."""
     n, s, columns, s2 = table.shape
     if outputs == 1:
         return table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -12,6 +14,8 @@ from torch import Tensor
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
 from lab.jacobians.dual import DualJacobian
+from lab.jacobians.jacobian import Tangent
+from lab.kernels.infinite import repeat
 from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, Divergence
 from lab.learners.linearized import LinearizedNetwork, train_linearized
@@ -32,22 +36,42 @@ class KernelRegressor:
     c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum: a two-term recursion for each eigenvalue.
     Mini-batches: the recursion of c itself, on the same batches as the other learners. All of it in float64.
 
+    A kernel that outputs share is taken once: with (n, n) in place of (n, o, n, o), memory falls by o² and the time of
+    the eigen-decomposition by o³.
+
     Parameters
     ----------
     kernel
-        Training kernel, shape (n, o, n, o).
+        Training kernel, shape (n, o, n, o). Or one that outputs share, as ``lab.infinite_ntk(..., shared=True)`` gives
+        it: (n, n) for all o outputs, or (n, s, n, s) for o/s outputs at each of s time steps (time first).
     outputs, targets
         f₀ and y on the training set, shape (n, o).
     test_kernel, test_outputs
-        Kernel (n', o, n, o) between test and training samples, and f₀ (n', o); both or neither.
+        Kernel (n', o, n, o) between test and training samples, or a shared one (n', n) or (n', s, n, s), and f₀
+        (n', o); both or neither.
     spectrum
         Of ``kernel``, where it is at hand already.
+
+    Attributes
+    ----------
+    kernel, outputs, targets, test_kernel, test_outputs
+        As given, in float64 on the CPU.
+    spectrum
+        Eigen-decomposition of ``kernel``.
 
     Raises
     ------
     LabError
         A kernel that is not finite, zero, or indefinite (see `lab.kernels.spectrum`), shapes that do not fit, or only
         half of a test split.
+
+    Examples
+    --------
+    >>> kernel = torch.tensor([[2.0, 1.0], [1.0, 2.0]])  # shared by three outputs
+    >>> targets = torch.tensor([[1.0, 0.0, 2.0], [0.0, 1.0, 2.0]])
+    >>> regressor = KernelRegressor(kernel, torch.zeros(2, 3), targets)
+    >>> regressor.limit()[0].round(9).tolist()
+    [[1.0, 0.0, 2.0], [0.0, 1.0, 2.0]]
 
     References
     ----------
@@ -66,25 +90,30 @@ class KernelRegressor:
     ) -> None:
         if (test_kernel is None) != (test_outputs is None):
             refuse("test_kernel", "only one of test_kernel and test_outputs", "both or neither", "pass both")
+        given = {"kernel": kernel, "outputs": outputs, "targets": targets}
+        if test_kernel is not None and test_outputs is not None:
+            given |= {"test_kernel": test_kernel, "test_outputs": test_outputs}
+        tensors = {name: as_tensor(name, value) for name, value in given.items()}
+        _check_shapes({name: tuple(value.shape) for name, value in tensors.items()})
         self.spectrum = spectrum or Spectrum(kernel)
-        self.kernel, self.outputs = _double("kernel", kernel), _double("outputs", outputs)
-        self.targets = _double("targets", targets)
-        self.test_kernel = None if test_kernel is None else _double("test_kernel", test_kernel)
-        self.test_outputs = None if test_outputs is None else _double("test_outputs", test_outputs)
-        self._check_shapes()
-        self._residual = self.spectrum.vectors.T @ (self.targets - self.outputs).numpy().ravel()
+        doubles = {name: _double(name, value) for name, value in tensors.items()}
+        self.kernel, self.outputs, self.targets = (doubles[name] for name in ("kernel", "outputs", "targets"))
+        self.test_kernel, self.test_outputs = (doubles.get(name) for name in ("test_kernel", "test_outputs"))
+        columns = (self.targets - self.outputs).numpy().reshape(self._check_rows(), -1)
+        self._residual = (self.spectrum.vectors.T @ columns).T  # (k, N) for the k outputs that share each row
 
-    def _check_shapes(self) -> None:
-        shape = tuple(self.outputs.shape)
-        wanted = {"outputs": "(n, o)", "targets": str(shape), "kernel": str((*shape, *shape))}
-        fits = {"outputs": len(shape) == 2, "targets": tuple(self.targets.shape) == shape}
-        fits["kernel"] = tuple(self.kernel.shape) == (*shape, *shape)
-        if self.test_kernel is not None and self.test_outputs is not None:
-            wanted["test_kernel"] = str((*self.test_outputs.shape, *shape))
-            fits["test_kernel"] = tuple(self.test_kernel.shape) == (*self.test_outputs.shape, *shape)
-        for name in (name for name, fit in fits.items() if not fit):
-            came = f"shape {tuple(getattr(self, name).shape)}"
-            refuse(name, came, wanted[name], "take all of them from one network and one task")
+    def _check_rows(self) -> int:
+        """N, the number of rows of the kernel and of its spectrum."""
+        rows = math.prod(self.kernel.shape[: self.kernel.ndim // 2])
+        if len(self.spectrum.values) != rows:
+            came = f"{len(self.spectrum.values)} eigenvalues"
+            refuse("spectrum", came, f"{rows}, one for each row of the kernel", "take it from this kernel")
+        return rows
+
+    @property
+    def _sizes(self) -> Array:
+        """Norms of the residual over the outputs that share a row, (N,): all that a loss depends on."""
+        return self._residual[0] if len(self._residual) == 1 else np.asarray(np.linalg.norm(self._residual, axis=0))
 
     @property
     def residual(self) -> Array:
@@ -118,11 +147,16 @@ class KernelRegressor:
 
     def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
         """The linear model iterated on coefficients c, with v = J₀ᵀc: any descent, no array of the weights' size."""
-        model = LinearizedNetwork(DualJacobian(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
+        model = LinearizedNetwork(self._dual(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
         test = None
         if self.test_kernel is not None and self.test_outputs is not None:
-            test = DualJacobian(self.test_kernel, self.test_outputs)
+            test = self._dual(self.test_kernel, self.test_outputs)
         return train_linearized(model, test, self.targets, descent, learning_rate)
+
+    def _dual(self, kernel: Tensor, outputs: Tensor) -> DualJacobian:
+        shared, (n, o) = len(self._residual), self.targets.shape
+        table = kernel.reshape(len(outputs), outputs.shape[1] // shared, n, o // shared)
+        return DualJacobian(table, outputs) if shared == 1 else _SharedJacobian(table, outputs)
 
     def flow(self, times: Array) -> tuple[Array, Array | None]:
         """Gradient flow df/dt = −K (f − y) at times t (learning rate × steps): outputs (T, n, o) and (T, n', o)."""
@@ -145,11 +179,11 @@ class KernelRegressor:
 
     def _with_momentum(self, descent: Descent, learning_rate: float) -> Trajectory:
         steps, rule, diverged_at = descent.recorded(), self._rule(), None
-        recorded, filters = set(steps.tolist()), []
+        recorded, filters, sizes = set(steps.tolist()), [], self._sizes
         for step, weights in enumerate(self.spectrum.heavy_ball(learning_rate, descent.momentum)):
             if step in recorded:
                 filters.append(weights)
-            residual = (1.0 - self.spectrum.values * weights) * self._residual
+            residual = (1.0 - self.spectrum.values * weights) * sizes
             if rule.reached(0.5 * float(residual @ residual)):
                 diverged_at = step
             if diverged_at is not None or step == steps[-1]:
@@ -159,24 +193,24 @@ class KernelRegressor:
 
     def _trajectory(self, steps: NDArray[np.int64], filters: Array, left: Array, diverged_at: int | None) -> Trajectory:
         """From the filters of the steps that were reached, and the share of each residual that is left there."""
-        missing, residual = len(steps) - len(filters), left * -self._residual
-        train = self.targets.numpy() + (residual @ self.spectrum.vectors.T).reshape(-1, *self.targets.shape)
+        missing, rows = len(steps) - len(filters), self._in_rows(-left)
+        train = self._outputs(rows @ self.spectrum.vectors.T, self.targets, left.shape[:1]) + self.targets.numpy()
         test = self._apply(filters)[1]
-        held_out = None if test is None else _pad(test, missing)
-        return Trajectory(steps, _pad(train, missing), held_out, _pad(0.5 * (residual**2).sum(1), missing), diverged_at)
+        held_out, losses = None if test is None else _pad(test, missing), 0.5 * ((left * self._sizes) ** 2).sum(1)
+        return Trajectory(steps, _pad(train, missing), held_out, _pad(losses, missing), diverged_at)
 
     def _rule(self) -> Divergence:
-        return Divergence.from_start(0.5 * float(self._residual @ self._residual), self.targets)
+        return Divergence.from_start(0.5 * float(self._sizes @ self._sizes), self.targets)
 
     def _divergence(self, learning_rate: float, last: int) -> int | None:
         """First step at which the loss of plain descent is above the limit: only possible beyond the edge."""
         if learning_rate * self.spectrum.lambda_max <= 2:
             return None
-        rule = self._rule()
+        rule, sizes = self._rule(), self._sizes
         for start in range(0, last + 1, _SCAN):
             steps = np.arange(start, min(start + _SCAN, last + 1))
             with np.errstate(over="ignore", invalid="ignore"):
-                losses = 0.5 * ((self.spectrum.decay(learning_rate, steps) * self._residual) ** 2).sum(1)
+                losses = 0.5 * ((self.spectrum.decay(learning_rate, steps) * sizes) ** 2).sum(1)
             above = ~(losses <= rule.limit)
             if above.any():
                 return int(steps[above.argmax()])
@@ -184,14 +218,64 @@ class KernelRegressor:
 
     def _apply(self, filters: Array) -> tuple[Array, Array | None]:
         """Outputs f₀ + K V diag(filter) Vᵀ (y − f₀) on both splits; filters (N,) or (T, N)."""
-        basis = filters * self._residual
-        train = (basis * self.spectrum.values) @ self.spectrum.vectors.T
-        fitted = self.outputs.numpy() + train.reshape(*filters.shape[:-1], *self.outputs.shape)
+        vectors, lead = self.spectrum.vectors, filters.shape[:-1]
+        basis = self._in_rows(filters)
+        fitted = self._outputs((basis * self.spectrum.values) @ vectors.T, self.outputs, lead) + self.outputs.numpy()
         if self.test_kernel is None or self.test_outputs is None:
             return fitted, None
-        cross = self.test_kernel.numpy().reshape(self.test_outputs.numel(), -1)
-        change = (basis @ self.spectrum.vectors.T) @ cross.T
-        return fitted, self.test_outputs.numpy() + change.reshape(*filters.shape[:-1], *self.test_outputs.shape)
+        cross = self.test_kernel.numpy().reshape(-1, len(vectors))
+        change = self._outputs((basis @ vectors.T) @ cross.T, self.test_outputs, lead)
+        return fitted, change + self.test_outputs.numpy()
+
+    def _in_rows(self, filters: Array) -> Array:
+        """Coefficients of the residual times filters (N,) or (T, N), k rows for each step: (T·k, N)."""
+        return np.asarray((filters[..., None, :] * self._residual).reshape(-1, filters.shape[-1]))
+
+    def _outputs(self, rows: Array, like: Tensor, lead: tuple[int, ...]) -> Array:
+        """Rows (T·k, rows of a kernel) as outputs, shaped (*lead, n, o) for ``like`` of shape (n, o)."""
+        columns = rows.reshape(-1, len(self._residual), rows.shape[1]).swapaxes(1, 2)
+        return columns.reshape(*lead, *like.shape)
+
+
+class _SharedJacobian(DualJacobian):
+    """`DualJacobian` of a kernel (n', s, n, s) that outputs share; c is (n, o), and nothing of n·o rows is formed."""
+
+    def pull(self, cotangent: Tensor) -> Tangent:
+        """The motion of c that a unit step along r makes, shape (n, o)."""
+        tangent = {"c": cotangent.new_zeros(self._kernel.shape[2], cotangent.shape[1])}
+        self.add_pull(tangent, cotangent, 1.0)
+        return tangent
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """K c, shape (n', o)."""
+        matrix = self._kernel.flatten(2).flatten(0, 1)
+        return (matrix @ tangent["c"].reshape(matrix.shape[1], -1)).view_as(self._outputs)
+
+    def gram(self, other: Self | None = None) -> Tensor:
+        """The whole kernel (n', o, n'', o), with zeros between different outputs."""
+        return repeat(super().gram(other), self._outputs.shape[1] // self._kernel.shape[1])
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse shapes that are not those of one kernel, whole or shared."""
+    kernel, outputs = shapes["kernel"], shapes["outputs"]
+    _check_shape("outputs", outputs, len(outputs) == 2, "(n, o)")
+    _check_shape("targets", shapes["targets"], shapes["targets"] == outputs, str(outputs))
+    (n, o), steps = outputs, kernel[1] if len(kernel) == 4 else 1
+    fits = kernel in ((n, n), (n, steps, n, steps)) and steps > 0 and o % steps == 0
+    _check_shape("kernel", kernel, fits, f"{(n, o, n, o)}, or {(n, n)} where outputs share it")
+    if "test_kernel" not in shapes:
+        return
+    tested, shared = shapes["test_outputs"], o // steps
+    _check_shape("test_outputs", tested, len(tested) == 2 and tested[-1] % shared == 0, f"(n', {o})")
+    rows = (tested[0], tested[1] // shared)
+    wanted = (rows[0], n) if len(kernel) == 2 and rows[1] == 1 else (*rows, n, steps)
+    _check_shape("test_kernel", shapes["test_kernel"], shapes["test_kernel"] == wanted, str(wanted))
+
+
+def _check_shape(name: str, came: tuple[int, ...], fits: bool, allowed: str) -> None:
+    if not fits:
+        refuse(name, f"shape {came}", allowed, "take all of them from one network and one task")
 
 
 def _double(name: str, values: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ def attempt(
     if not isinstance(network, ElmanRNN | Scaled):
         refuse("network", type(network).__name__, "an ElmanRNN, or a Scaled one", "use lab.ElmanRNN")
     jacobian, targets = network.jacobian(task.train_inputs), task.train_targets.flatten(1)
-    wide = KernelRegressor(infinite_ntk(network, task.train_inputs), jacobian.outputs, targets)
+    wide = KernelRegressor(infinite_ntk(network, task.train_inputs, shared=True), jacobian.outputs, targets)
     budget = patient_descent(wide, accuracy, critical_fraction=critical_fraction, patience=patience).steps
     kernel = jacobian.gram()
     if not bool(kernel.any()):  # no gate on any path is open: there is no gradient at all

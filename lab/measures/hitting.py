@@ -62,13 +62,13 @@ def linear_mse(spectrum: Spectrum, residual: Array, learning_rate: float, steps:
     spectrum
         Of the training kernel, N rows.
     residual
-        r₀ = f₀ − y, N numbers in any shape.
+        r₀ = f₀ − y: N numbers in any shape, or (n, q), (n, s·q) where q outputs share each row of the kernel.
     learning_rate
         η of plain gradient descent on ½Σ(f − y)².
     """
-    start = spectrum.vectors.T @ np.asarray(residual, dtype=np.float64).ravel()
+    sizes, count = _sizes(spectrum, residual)
     with np.errstate(over="ignore"):
-        return np.asarray(((spectrum.decay(learning_rate, np.asarray(steps)) * start) ** 2).mean(1))
+        return np.asarray(((spectrum.decay(learning_rate, np.asarray(steps)) * sizes) ** 2).sum(1) / count)
 
 
 def linear_motion(spectrum: Spectrum, residual: Array, learning_rate: float, steps: NDArray[np.int64]) -> Array:
@@ -76,9 +76,16 @@ def linear_motion(spectrum: Spectrum, residual: Array, learning_rate: float, ste
 
     It tends to the length √(r₀ᵀK⁻¹r₀) of the shortest motion that fits. Parameters as for `linear_mse`.
     """
-    start = spectrum.vectors.T @ np.asarray(residual, dtype=np.float64).ravel()
+    sizes, _ = _sizes(spectrum, residual)
     filters = spectrum.descent(learning_rate, np.asarray(steps))
-    return np.asarray(np.sqrt(((filters * start) ** 2 * spectrum.values).sum(1)))
+    return np.asarray(np.sqrt(((filters * sizes) ** 2 * spectrum.values).sum(1)))
+
+
+def _sizes(spectrum: Spectrum, residual: Array) -> tuple[Array, int]:
+    """Norms (N,) of a residual along each eigenvector, over the outputs that share a kernel, and how many numbers."""
+    columns = np.asarray(residual, dtype=np.float64).reshape(len(spectrum.values), -1)
+    start = spectrum.vectors.T @ columns
+    return start[:, 0] if start.shape[1] == 1 else np.linalg.norm(start, axis=1), columns.size
 
 
 def hitting_step(spectrum: Spectrum, residual: Array, learning_rate: float, mse: float) -> int | None:
@@ -121,13 +128,14 @@ def hitting_time(spectrum: Spectrum, residual: Array, learning_rate: float, shar
 
 
 def limit_spectrum(task: SequenceTask) -> tuple[Spectrum, Array]:
-    """Spectrum of K∞/m on the training set, and the first residual r₀ = −y of centred outputs (N,).
+    """Spectrum of K∞/m on the training set, and the first residual r₀ = −y of centred outputs, flattened.
 
     Together they are the infinitely wide linear learner on this task, for the paper's network (ReLU, W trained alone),
-    whose K∞ is proportional to the width m. Everything is in float64.
+    whose K∞ is proportional to the width m. The kernel is the one that all outputs share. Everything is in float64.
     """
-    kernel = infinite_ntk(ElmanRNN.like(task, 1, device="meta", dtype=task.train_inputs.dtype), task.train_inputs)
-    return Spectrum(kernel), -task.train_targets.flatten().numpy()
+    network = ElmanRNN.like(task, 1, device="meta", dtype=task.train_inputs.dtype)
+    kernel = infinite_ntk(network, task.train_inputs, shared=True)
+    return Spectrum(kernel, overwrite=True), -task.train_targets.flatten().numpy()
 
 
 def limit_hitting_steps(task: SequenceTask, accuracy: float, critical_fraction: float) -> int:

@@ -1,6 +1,8 @@
-"""How far two kernels of one shape are from each other."""
+"""How far two kernels are from each other, and how large the gradient is that a kernel implies."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -13,21 +15,29 @@ from lab.networks.network import Network
 
 
 def relative_error(kernel: Tensor, reference: Tensor) -> float:
-    """‖K − K_ref‖_F/‖K_ref‖_F of kernels (n, o, n', o')."""
-    difference = (kernel - reference).reshape(kernel.shape[0] * kernel.shape[1], -1)
-    return float(torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(reference))
+    """‖K − K_ref‖_F/‖K_ref‖_F of a kernel (n, o, n', o') and one of this shape, or one that outputs share.
+
+    A shared one is (n, n'), or (n, s, n', s') for s time steps, as from ``lab.infinite_ntk(..., shared=True)``.
+    """
+    size = torch.linalg.vector_norm(reference)
+    if kernel.shape != reference.shape:
+        size *= math.sqrt(_outputs(kernel, reference))
+    return float(torch.linalg.vector_norm(_difference(kernel, reference)) / size)
 
 
 def spectral_distance(kernel: Tensor, reference: Tensor) -> float:
-    """‖K − K_ref‖₂, the largest singular value of the difference as a matrix (n·o, n'·o')."""
-    difference = (kernel - reference).reshape(kernel.shape[0] * kernel.shape[1], -1)
-    return float(torch.linalg.matrix_norm(difference, ord=2))
+    """‖K − K_ref‖₂, the largest singular value of the difference as a matrix (n·o, n'·o').
+
+    Shapes as for `relative_error`.
+    """
+    return float(torch.linalg.matrix_norm(_difference(kernel, reference), ord=2))
 
 
 def limit_lambda_max(network: Network, inputs: Tensor) -> float | None:
     """λ_max of the kernel K∞ of infinite width on inputs (n, …); None where `lab.infinite_ntk` has no closed form."""
     try:
-        return Spectrum(infinite_ntk(network, inputs)).lambda_max  # type: ignore[arg-type]
+        kernel = infinite_ntk(network, inputs, shared=True)  # type: ignore[arg-type]
+        return Spectrum(kernel, overwrite=True).lambda_max
     except LabError:
         return None
 
@@ -46,14 +56,15 @@ def gradient_ratio(kernel: Tensor, residual: Tensor, width: int) -> float:
     Parameters
     ----------
     kernel
-        K on the training set, (n, o, n, o).
+        K on the training set, (n, o, n, o), or one that outputs share, (n, n) or (n, s, n, s).
     residual
         r = f − y, shape (n, o), not zero.
     width
         m.
     """
-    r = residual.flatten()
-    squared_gradient = float(r @ kernel.reshape(len(r), -1) @ r)
+    r, rows = residual.flatten(), math.prod(kernel.shape[: kernel.ndim // 2])
+    columns = r.reshape(rows, -1).T  # one for each output that shares the kernel
+    squared_gradient = sum(float(column @ kernel.reshape(rows, rows) @ column) for column in columns)
     return 2 * squared_gradient / (width * float(r @ r))
 
 
@@ -61,3 +72,20 @@ def cosine_distance(kernel: Tensor, reference: Tensor) -> float:
     """1 − ⟨K, K_ref⟩/(‖K‖_F‖K_ref‖_F): 0 for kernels that differ by a factor alone (Fort et al. 2020)."""
     one, other = kernel.flatten(), reference.flatten()
     return 1 - float(one @ other / (one.norm() * other.norm()))
+
+
+def _outputs(kernel: Tensor, reference: Tensor) -> int:
+    """How many outputs of the kernel share the reference."""
+    return kernel.shape[1] // (reference.shape[1] if reference.ndim == 4 else 1)
+
+
+def _difference(kernel: Tensor, reference: Tensor) -> Tensor:
+    """K − K_ref as a matrix (n·o, n'·o'); a shared reference is subtracted where the two outputs are the same."""
+    n, o, columns, o2 = kernel.shape
+    if kernel.shape == reference.shape:
+        return (kernel - reference).reshape(n * o, -1)
+    shared = _outputs(kernel, reference)
+    difference = kernel.reshape(n, o // shared, shared, columns, o2 // shared, shared).clone()
+    same = difference.diagonal(dim1=2, dim2=5)
+    same -= reference.reshape(*same.shape[:4], 1)
+    return difference.reshape(n * o, -1)

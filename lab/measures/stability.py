@@ -235,15 +235,22 @@ def limit_direction_distances(network: ElmanRNN, inputs: Tensor, steps: Sequence
     Parameters
     ----------
     network
-        Its activation and scales are read, never a weight.
+        Its activation and scales are read, never a weight; its readout is "last".
     inputs
         Samples 2i and 2i+1 are a pair, shape (n, L, p).
     steps
         Numbers t from 1 to L.
+
+    Raises
+    ------
+    LabError
+        Another readout: the covariance of its outputs is not that of one state.
     """
+    if network.readout != "last":
+        refuse("network", f"readout={network.readout!r}", "readout='last'", "build it with readout='last'")
     distances = []
     for step in steps:
-        table = infinite_nngp(network, inputs[:, :step])[:, 0, :, 0].cpu().numpy()
+        table = infinite_nngp(network, inputs[:, :step], shared=True).cpu().numpy()
         norms = np.sqrt(np.diag(table))
         correlations = (table / np.outer(norms, norms))[range(0, len(table), 2), range(1, len(table), 2)]
         distances.append(np.sqrt(np.maximum(2 - 2 * correlations, 1e-300)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,11 @@ from torch import Tensor
 from lab.errors import check_choice
 from lab.kernels.empirical import empirical_ntk
 from lab.kernels.infinite import infinite_ntk
-from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.network import descend
 from lab.measures.selection.catalogue import ALPHAS, CANDIDATES, LARGE_STEP, SMALL_STEP
 from lab.networks.elman import ElmanRNN
-from lab.networks.parametrization import Parametrization
 from lab.networks.scaled import Scaled
 from lab.tasks.task import SequenceTask
 
@@ -152,7 +151,7 @@ def _small_scale(task: SequenceTask, budget: Budget) -> Candidates:
 
 @dataclass(frozen=True)
 class _Regression:
-    """Kernel regression from f₀ = 0, with one kernel for all outputs where the kernel is (n, 1, n, 1)."""
+    """Kernel regression from f₀ = 0, with a kernel (n, o, n, o), or one for all outputs, (n, n) or (n, 1, n, 1)."""
 
     task: SequenceTask
     kernel: Tensor
@@ -163,38 +162,31 @@ class _Regression:
         inputs = task.train_inputs
         return cls(task, kernel(network, inputs), kernel(network, task.test_split[0], inputs))
 
-    def parts(self) -> list[KernelRegressor]:
-        spectrum, outputs = Spectrum(self.kernel), self.kernel.shape[1]
-        start = torch.zeros(len(self.cross), outputs, device=self.cross.device)
-        return [
-            KernelRegressor(self.kernel, torch.zeros_like(targets), targets, self.cross, start, spectrum=spectrum)
-            for targets in torch.split(self.task.train_targets, outputs, dim=1)
-        ]
+    def regressor(self) -> KernelRegressor:
+        train, test = self.task.train_targets, self.task.test_split[1]
+        return KernelRegressor(self.kernel, torch.zeros_like(train), train, self.cross, torch.zeros_like(test))
 
     def stopped(self, budget: Budget) -> Candidates:
         """Gradient descent at c = 0.25, stopped at the stopping times."""
-        stops, parts = budget.stops(SMALL_STEP), self.parts()
+        stops, regressor = budget.stops(SMALL_STEP), self.regressor()
         descent = budget.descent(SMALL_STEP, stops)
-        rate = descent.rate(parts[0].spectrum.lambda_max)
+        rate = descent.rate(regressor.spectrum.lambda_max)
         assert rate is not None
-        paths = [part.trajectory(descent, rate) for part in parts]
-        outputs = np.concatenate([path.test_outputs for path in paths], axis=2)
-        rows = np.searchsorted(paths[0].steps, stops)
-        return Candidates([step * budget.pace(SMALL_STEP) for step in stops], outputs[rows], "kernel time")
+        path = regressor.trajectory(descent, rate)
+        rows = np.searchsorted(path.steps, stops)
+        return Candidates([step * budget.pace(SMALL_STEP) for step in stops], path.test_outputs[rows], "kernel time")
 
     def ridge(self) -> Candidates:
         """Ridge regression with penalties λ_max·10⁰ … λ_max·10⁻⁷."""
-        parts, penalties = self.parts(), 10.0 ** -np.arange(CANDIDATES)
-        top = parts[0].spectrum.lambda_max
-        found = [np.concatenate([part.ridge(top * penalty)[1] for part in parts], axis=1) for penalty in penalties]
+        regressor, penalties = self.regressor(), 10.0 ** -np.arange(CANDIDATES)
+        top = regressor.spectrum.lambda_max
+        found = [np.asarray(regressor.ridge(top * penalty)[1]) for penalty in penalties]
         return Candidates(penalties.tolist(), np.stack(found), "penalty")
 
 
 def _infinite(task: SequenceTask, budget: Budget) -> _Regression:
-    """The tangent kernel of W, A and B at infinite width: outputs are alike, each with Var B = 1/q."""
-    one = Parametrization(sigma_v=task.train_targets.shape[1] ** -0.5)
-    network = ElmanRNN(budget.width, task.train_inputs.shape[2], trained=_TRAINED, device="meta", parametrization=one)
-    return _Regression.of(task, infinite_ntk, network)
+    """The tangent kernel of W, A and B at infinite width, which all outputs share."""
+    return _Regression.of(task, partial(infinite_ntk, shared=True), budget.elman(task, device="meta"))
 
 
 def _linearized(task: SequenceTask, budget: Budget) -> Candidates:
@@ -211,7 +203,7 @@ def _linear(task: SequenceTask, budget: Budget) -> Candidates:
     """Ridge regression on the inputs themselves and a constant."""
     flat, fit = _flat(task), len(task.train_inputs)
     gram = flat @ flat[:fit].T + 1.0
-    return _Regression(task, gram[:fit, None, :, None], gram[fit:, None, :, None]).ridge()
+    return _Regression(task, gram[:fit], gram[fit:]).ridge()
 
 
 def _flat(task: SequenceTask) -> Tensor:

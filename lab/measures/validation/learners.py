@@ -86,7 +86,7 @@ def features_error(network: ElmanRNN, task: Task, validation: int) -> float:
 def infinite_error(network: ElmanRNN, task: Task, validation: int) -> float:
     """Test error of ridge regression on the tangent kernel of the infinitely wide network; no weight is read."""
     train, test = _inputs(task)
-    kernel, cross = infinite_ntk(network, train), infinite_ntk(network, test, train)
+    kernel, cross = (infinite_ntk(network, *inputs, shared=True) for inputs in ((train,), (test, train)))
     starts = [torch.zeros_like(targets) for targets in (task.train_targets, task.test_split[1])]
     regressor = KernelRegressor(kernel, starts[0], task.train_targets, cross, starts[1])
     top = regressor.spectrum.lambda_max
