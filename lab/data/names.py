@@ -19,7 +19,7 @@ _TARGET = _LABEL | {"target", "targets"}
 _INDEX = frozenset({"", "index", "id", "row", "unnamed: 0", "rownames"})
 _NUMBERED = re.compile(r"(.*?)[0-9]+")
 _MOVE = "name the columns in words (label, t0, t1, …) if these are names; move the row further down if it is a sample"
-_REORDER = "put the label column first, and write no index: frame.to_csv(path, index=False)"
+REORDER = "put the label column first, and write no index: frame.to_csv(path, index=False)"
 
 
 def has_names(path: Path, rows: Sequence[Row]) -> bool:
@@ -51,7 +51,12 @@ def check_no_index(path: Path, names: Row, labels: Sequence[str]) -> None:
     """Refuse a first column that counts the rows and is named like an index, as ``DataFrame.to_csv`` writes it."""
     if names[0].lower() in _INDEX and count_up(labels):
         came = f"{path} with row numbers in its first column (named {names[0]!r})"
-        refuse("path", came, "a label first, then numbers", _REORDER)
+        refuse("path", came, "a label first, then numbers", REORDER)
+
+
+def is_label_name(cell: str) -> bool:
+    """Whether a cell says ``label`` or ``class``, which no class is called."""
+    return cell.lower() in _LABEL
 
 
 def is_monotone(cells: Sequence[str]) -> bool:
@@ -83,7 +88,7 @@ def _is_word(cell: str) -> bool:
 def _are_words(path: Path, first: Row, rest: Sequence[Row]) -> bool:
     """The first row where some cells after the first are words."""
     _check_place(path, first)
-    known, numbers = first[0].lower() in _LABEL, [cell for cell in first[1:] if is_number(cell)]
+    known, numbers = is_label_name(first[0]), [cell for cell in first[1:] if is_number(cell)]
     alone = not is_number(first[0]) and all(row[0] != first[0] for row in rest)
     varied = len(first) == 2 or len(set(first[1:])) > 1  # the same word in every cell may stand for missing numbers
     clear = known or (varied and (not numbers or _is_odd_label(first, rest)))
@@ -96,11 +101,11 @@ def _are_words(path: Path, first: Row, rest: Sequence[Row]) -> bool:
 
 def _are_numbers(path: Path, first: Row, rest: Sequence[Row], repeated: bool) -> bool:
     """The first row where the cells after the first are numbers or missing."""
-    label, cells = first[0].lower(), first[1:]
-    if is_number(label):
+    cells = first[1:]
+    if is_number(first[0]):
         return bool(rest) and is_monotone(cells) and _are_numbered(path, first, rest)
     alone = all(row[0] != first[0] for row in rest)
-    if label in _LABEL:
+    if is_label_name(first[0]):
         return (alone and is_monotone(cells)) or _refuse_unclear(path, first, "its numbers are in no order")
     if _is_odd_label(first, rest):
         clear = is_monotone(cells) and len(cells) >= (3 if _is_even(cells) else 5)
@@ -166,7 +171,7 @@ def _check_place(path: Path, names: Row) -> None:
         found = [len(names) - 1]  # t0, t1, …, species
     if found and found[0] > 0:
         came = f"{path} with {names[found[0]]!r} in column {found[0] + 1} of {len(names)}"
-        refuse("path", came, "the label in the first column", _REORDER)
+        refuse("path", came, "the label in the first column", REORDER)
 
 
 def _refuse_unclear(path: Path, first: Row, reason: str, fix: str = _MOVE) -> NoReturn:

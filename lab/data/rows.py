@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.data.labelled import Part
-from lab.data.names import check_no_index, has_names
+from lab.data.names import REORDER, check_no_index, has_names
 from lab.data.numerals import is_number, plain, values_of
 from lab.data.table import Table, read_table
 from lab.errors import refuse
@@ -65,11 +65,10 @@ def _refuse_text(path: Path, table: Table, row: int, column: int) -> NoReturn:
     """Refuse a cell that is no number, with the likely cause."""
     cell = table.rows[row][column]
     came = f"{path} with {cell[:40]!r} in row {table.lines[row]}, column {column + 1}"
-    if not any(is_number(each[column]) for each in table.rows[1:]):
-        came += ", where no row has a number"
-        fix = "put the label column first, and write no index: frame.to_csv(path, index=False)"
-    elif _GROUPED.fullmatch(cell):
+    if _GROUPED.fullmatch(cell):
         fix = "write numbers without thousands separators and with a decimal point"
+    elif not any(is_number(each[column]) for each in table.rows[len(table.rows) > 3 :]):
+        came, fix = f"{came}, where no row has a number", REORDER
     elif "," in cell or "." in cell:
         fix = f"{_FIX}, all with a decimal point"
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.data.names import is_monotone
+from lab.data.names import is_label_name, is_monotone
 from lab.data.numerals import is_missing, is_number
 from lab.data.text import read_lines, unreadable
 from lab.errors import refuse
@@ -48,9 +48,10 @@ def read_table(path: Path) -> Table:
         may be decimal or a thousands separator, or a comment that may be a sample.
     """
     lines, comments = _content(path)
-    separator = max(SEPARATORS, key=lambda each: _fitness(lines[:_LOOK], each))
+    fits = {each: _fitness(lines[:_LOOK], each) for each in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda each: fits[each])
     rows = _split(lines, separator)
-    if rows is None:
+    if rows is None or (fits[separator][0] < 1 and min(fits.values())[0] < 0):
         unreadable(path, "a quotation mark without its end, or a quoted cell over several lines")
     _check_separator(path, lines, separator, rows)
     rows = _trimmed(path, rows, [number for number, _ in lines])
@@ -88,16 +89,16 @@ def _split(lines: Sequence[Line], separator: str) -> list[list[str]] | None:
 
 
 def _fitness(lines: Sequence[Line], separator: str) -> tuple[float, bool]:
-    """Share of cells after the first that are numbers, in rows of the usual length; and whether there are such cells.
+    """How well a separator fits: the share of cells that are numbers times that of rows of one length.
 
-    Names in the first row are left aside.
+    First cells and the first row, which may hold names, count for the lengths alone. The second value is whether there
+    are any cells after the first.
     """
     rows = _split(lines, separator)
     if rows is None:
         return -1.0, False
-    rows = rows[1:] or rows
     usual = Counter(map(len, rows)).most_common(1)[0][0]
-    cells = [cell for row in rows if len(row) == usual for cell in row[1:]]
+    cells = [cell for row in rows[1:] or rows for cell in row[1:]]
     good = sum(is_number(_pointed(cell)) or is_missing(cell) for cell in cells)
     return good / max(len(cells), 1) * sum(len(row) == usual for row in rows) / len(rows), bool(cells)
 
@@ -160,9 +161,10 @@ def _pointed(cell: str) -> str:
 def _check_comments(path: Path, comments: Sequence[Line], separator: str, width: int, begin: int) -> None:
     """Refuse a line that begins with # but is otherwise a sample: its label may begin so."""
     for number, line in comments:
-        rows = _split([(number, line.strip().lstrip("# "))], separator)
-        cells = [_pointed(cell) for cell in rows[0][1:width]] if rows else []
-        if len(cells) == width - 1 > 0 and all(map(is_number, cells)) and not (number < begin and is_monotone(cells)):
+        rows = _split([(number, line.strip().lstrip("# "))], separator) or [[]]
+        label, cells = (rows[0] or [""])[0], [_pointed(cell) for cell in rows[0][1:width]]
+        names = number < begin and is_monotone(cells) and (len(cells) >= 3 or is_label_name(label))
+        if len(cells) == width - 1 > 0 and all(map(is_number, cells)) and not names:
             came = f"{path} with a sample behind # in line {number}"
             fix = "delete the line if it is a comment; write the label in quotes or without # if it is a sample"
             refuse("path", came, "comments that are no samples", fix)

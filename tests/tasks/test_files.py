@@ -63,6 +63,29 @@ def test_a_constant_feature_is_only_centred():
     assert np.isfinite(inputs).all()
 
 
+@pytest.mark.parametrize("exponent", [-1000, -600, 300, 600, 1000])
+def test_series_of_any_scale_are_the_same_task(exponent):
+    """A power of two moves the exponent of a float alone; its square would leave the range of float64."""
+    series = np.random.default_rng(1).normal(size=(6, 5, 2)) + [0.0, 3.0]
+    series[4, :2] = np.nan
+    assert np.array_equal(prepare(np.ldexp(series, exponent), 4), prepare(series, 4))
+    assert np.array_equal(prepare(series * [2.0**exponent, 1.0], 4), prepare(series, 4))
+
+
+def test_a_test_sample_on_another_scale_has_unit_steps_or_is_refused():
+    series = np.random.default_rng(1).normal(size=(6, 5, 2))
+    direction = series[5] / np.linalg.norm(series[5], axis=1, keepdims=True)
+    series[5] *= 1e250
+    inputs = prepare(series, 5)
+    assert np.abs(np.linalg.norm(inputs, axis=2) - 1).max() <= ROUNDING
+    deviation = series[:5].std((0, 1))
+    expected = direction / deviation / np.linalg.norm(direction / deviation, axis=1, keepdims=True)
+    assert np.abs(inputs[5, :, :2] - expected).max() <= 1e-12
+    series[:5] *= 1e-100
+    with pytest.raises(LabError, match="so far from the training samples"):
+        prepare(series, 5)
+
+
 def test_a_set_of_the_archives_is_a_task_too():
     pytest.importorskip("aeon")
     task = archive("JapaneseVowels", 40, 30, seed=1)
