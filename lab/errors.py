@@ -29,6 +29,10 @@ class LabWarning(UserWarning):
     """Something worth a reader's attention that does not stop the work."""
 
 
+class ScaleWarning(LabWarning):
+    """Outputs or inputs of a size at which a small gap does not mean lazy training."""
+
+
 def refuse(argument: str, came: object, allowed: str, fix: str) -> NoReturn:
     """Raise `LabError`; text is quoted as it came, everything else by its ``repr``."""
     raise LabError(argument, came if isinstance(came, str) else repr(came), allowed, fix)

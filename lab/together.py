@@ -258,7 +258,7 @@ def side_by_side(
 
 def _train(network: Network, task: Task, descent: Descent, in_place: bool) -> SideBySide:
     start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
-    warn_of_scale(task.train_inputs, start.outputs, start.targets)
+    warn_of_scale(network, task.train_inputs, start.outputs, start.targets)
     learning_rate = descent.rate(start.spectrum.lambda_max)
     kernel = None if learning_rate is None else start.regressor().trajectory(descent, learning_rate)
     linearized = _train_linearized(start, network, descent, learning_rate)

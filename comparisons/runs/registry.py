@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import comparisons
 from comparisons.kit.cells import from_json
 from comparisons.kit.comparison import Comparison, Measured
 from comparisons.runs.files import load
-from lab.errors import LabError, refuse
+from lab.errors import LabError, ScaleWarning, refuse
 from lab.sweeps import Cell
 
 Kind = TypeVar("Kind")
@@ -93,7 +94,9 @@ class Measure:
         if identity(comparison) != self.module:
             fix = "run it again; raise its version if cells come out differently"
             refuse("comparison", f"{self.name!r}, changed since the run began", "the same file", fix)
-        found = returned("measure", comparison.measure(typed(comparison, cell)), tuple, PAIR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScaleWarning)  # uncentred networks are what some questions are about
+            found = returned("measure", comparison.measure(typed(comparison, cell)), tuple, PAIR)
         if len(found) != 2 or not all(isinstance(each, Mapping) for each in found):
             refuse("measure()", f"a tuple of {len(found)} returned", PAIR, "correct the function measure")
         return found

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lab.arrays import is_integral
-from lab.errors import LabWarning
+from lab.errors import LabWarning, ScaleWarning
 from lab.learners.descent import Descent
+from lab.networks.modules import ModuleNetwork
 from lab.networks.network import Network
 from lab.networks.scaled import Scaled
 
@@ -19,12 +20,11 @@ _LARGE_INPUTS, _SMALL_INPUTS = 5.0, 0.02  # RMS of entries; norm of a row of fea
 _STRONGER = 100.0  # gradients, by which it shows whether an optimizer's step grows with them
 
 
-class ScaleWarning(LabWarning):
-    """Outputs or inputs of a size at which a small gap does not mean lazy training."""
+def warn_of_scale(network: Network, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
+    """Warn if initial outputs are far larger than targets, (n, o) both, or if inputs (n, …) are far from unit scale.
 
-
-def warn_of_scale(inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
-    """Warn if initial outputs are far larger than targets, (n, o) both, or if inputs (n, …) are far from unit scale."""
+    Integers that the network takes as such, token ids, have no scale.
+    """
     start, unit = (float(values.double().square().mean().sqrt()) for values in (outputs, targets))
     found = []
     if start > _LARGE_START * unit:
@@ -33,7 +33,7 @@ def warn_of_scale(inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
             "mostly removes them and the gap, in units of the initial residual, is small for that reason alone; centre "
             "the network, as in lab.Scaled(lab.as_network(network), 1.0)"
         )
-    if not is_integral(inputs) and (scale := _far_scale(inputs)):
+    if not _are_tokens(network, inputs) and (scale := _far_scale(inputs)):
         found.append(f"the inputs are far from unit scale ({scale}); standardise them")
     if found:
         warnings.warn("; ".join(found), ScaleWarning, stacklevel=4)
@@ -53,6 +53,11 @@ def warn_of_adaptive_steps(network: Network, descent: Descent) -> None:
         )
 
 
+def _are_tokens(network: Network, inputs: Tensor) -> bool:
+    inner = network.network if isinstance(network, Scaled) else network
+    return is_integral(inputs) and isinstance(inner, ModuleNetwork) and bool(inner.takes_integers)
+
+
 def _far_scale(inputs: Tensor) -> str | None:
     """The size of inputs in words if it is far from 1."""
     values = inputs.double()
@@ -69,8 +74,8 @@ def _grows_with_gradients(descent: Descent, weights: Mapping[str, Tensor]) -> bo
     like = next(iter(weights.values()))
     lengths = []
     for strength in (1.0, _STRONGER):
-        trial = torch.zeros(2, dtype=like.dtype, requires_grad=True)
-        trial.grad = strength * torch.tensor([1.0, -0.5], dtype=like.dtype)
+        trial = torch.zeros(2, dtype=like.dtype, device=like.device, requires_grad=True)
+        trial.grad = strength * torch.tensor([1.0, -0.5], dtype=like.dtype, device=like.device)
         descent.optimizer([trial]).step()
         lengths.append(float(torch.linalg.vector_norm(trial.detach())))
     return bool(lengths[1] > _STRONGER**0.5 * lengths[0])

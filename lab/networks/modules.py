@@ -34,6 +34,11 @@ class ModuleNetwork:
         Floating inputs are cast to the dtype of the first of them. Integers, such as token ids, stay integers (int64)
         if the module takes them, and are cast otherwise.
 
+    Attributes
+    ----------
+    takes_integers
+        Whether the module takes integers as they are; None before the first ones came.
+
     Raises
     ------
     LabError
@@ -61,7 +66,7 @@ class ModuleNetwork:
         self.module = module
         self._originals: tuple[Tensor, ...] = ()  # parameters of the module that this one was copied from
         self._is_seen = self._is_checked = False
-        self._takes_integers: bool | None = None  # not known before the first integers come
+        self.takes_integers: bool | None = None  # not known before the first integers come
 
     @property
     def trained(self) -> dict[str, Tensor]:
@@ -104,7 +109,7 @@ class ModuleNetwork:
             fix = "keep generators, locks, open files and the like out of its attributes"
             refuse("network", f"a module that cannot be copied ({reason})", "one that copy.deepcopy copies", fix)
         twin._originals = tuple(self.module.parameters())
-        twin._is_checked, twin._takes_integers = self._is_checked, self._takes_integers
+        twin._is_checked, twin.takes_integers = self._is_checked, self.takes_integers
         return twin
 
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
@@ -122,9 +127,9 @@ class ModuleNetwork:
         inputs, weight = as_tensor("inputs", inputs), next(iter(self.trained.values()))
         if is_integral(inputs):
             whole = inputs.to(weight.device, torch.int64)
-            if self._takes_integers is None:
-                self._takes_integers = _takes(self.module, whole)
-            if self._takes_integers:
+            if self.takes_integers is None:
+                self.takes_integers = _takes(self.module, whole)
+            if self.takes_integers:
                 return whole
         cast = inputs.to(weight)
         _warn_of_rounded_integers(inputs, cast)

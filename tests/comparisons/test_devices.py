@@ -13,6 +13,8 @@ from comparisons.kit.settings import with_values
 from comparisons.runs.registry import find, names
 from tests.comparisons.small import SMALL
 
+pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # as a run does
+
 
 @pytest.fixture
 def elsewhere(monkeypatch):

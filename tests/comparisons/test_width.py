@@ -13,6 +13,8 @@ from comparisons.kit.cells import from_json, to_json
 from lab.errors import LabError
 from tests.comparisons.tables import numbers_of, power_law
 
+pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # as a run does
+
 CELL = width.cells(width.Settings(widths=(16,), seeds=1, steps=20, samples=8))[0]
 
 

@@ -3,11 +3,14 @@
 import functools
 
 import numpy as np
+import pytest
 import torch
 
 import lab
 from tests.fuzz.arrays import NO_NUMBERS, NOT_FINITE, OTHER_NUMBERS, SAME_NUMBERS, X, Y
 from tests.fuzz.cases import Handled, Refused, table
+
+pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # numbers of any size come here
 
 DESCENT = lab.Descent(3)
 NETWORK = lab.ElmanRNN(8, 3, trained=("W", "A", "B"))

@@ -19,6 +19,8 @@ from tests.fuzz.arrays import X, Y, draw
 from tests.fuzz.cases import COUNTS, check_refusal, numbers
 from tests.tolerances import EXACT, relative
 
+pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # numbers of any size come here
+
 SIDES = st.integers(0, 4)
 SHAPES = st.lists(SIDES, max_size=5).map(tuple)
 EXPONENTS = st.integers(-900, 900)  # of 2: far beyond what squares of numbers survive
