@@ -66,10 +66,10 @@ def read(path: str | Path) -> Labelled:
     and empty columns at the end are left out.
 
     *Column names.* The first row is skipped where it plainly names the columns: where its cells after the first are
-    words; or where they are numbers in increasing or decreasing order and the first cell cannot be a label, as it is
-    ``label`` or ``class``, or text above labels that are all numbers, or occurs once while the numbers are evenly
-    spaced and those of no other row are. A first row that may be names or a sample is refused, and so are row numbers
-    and a label column that is not the first.
+    words; or where they are numbers in increasing or decreasing order and the first cell cannot be a label. It cannot
+    if it is ``label`` or ``class``, or text above numbers, or a number above text; nor if it occurs once, while the
+    numbers are evenly spaced and those of no other row are. A first row that may be names or a sample is refused, and
+    so are row numbers and a label column that is not the first, where the file shows it.
     """
     sizes = tuple(each.stat().st_size for each in _files(_checked(path)))
     return _read(str(path), digest(path), sizes)

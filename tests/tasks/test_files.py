@@ -66,7 +66,7 @@ def test_a_constant_feature_is_only_centred():
 @pytest.mark.parametrize("exponent", [-1000, -600, 300, 600, 1000])
 def test_series_of_any_scale_are_the_same_task(exponent):
     """A power of two moves the exponent of a float alone; its square would leave the range of float64."""
-    series = np.random.default_rng(1).normal(size=(6, 5, 2)) + [0.0, 3.0]
+    series = np.random.default_rng(1).normal(size=(6, 5, 2)) + np.array([0.0, 3.0])
     series[4, :2] = np.nan
     assert np.array_equal(prepare(np.ldexp(series, exponent), 4), prepare(series, 4))
     assert np.array_equal(prepare(series * [2.0**exponent, 1.0], 4), prepare(series, 4))
