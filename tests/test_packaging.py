@@ -1,6 +1,7 @@
 """What a release holds: the wheel, the source archive, and the command that runs from the wheel alone."""
 
 import email
+import itertools
 import os
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import hatchling.build
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = ("lab", "comparisons")
 STEM = f"{PROJECT['name']}-{PROJECT['version']}"
 INFO = f"{STEM}.dist-info"
+REQUIREMENTS = sorted({*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())})
 PAGE = ("templates/page.html", "templates/parts.html", "static/page.css", "static/explorer.js")
 
 
@@ -108,6 +113,21 @@ def test_the_metadata_are_those_of_the_project(wheel):
     assert (
         metadata.get_payload(decode=True).decode().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()
     )
+
+
+def pins(file):
+    """The version of every package in a file of pins."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    found = (line.split("==") for line in lines if line.strip() and not line.startswith("#"))
+    return {canonicalize_name(name): Version(version) for name, version in found}
+
+
+@pytest.mark.parametrize("stated", [Requirement(line) for line in REQUIREMENTS], ids=str)
+def test_the_stated_range_is_from_the_oldest_to_beyond_the_usual_versions(stated):
+    [oldest] = [Version(each.version) for each in stated.specifier if each.operator == ">="]
+    name = canonicalize_name(stated.name)
+    assert pins("tests/oldest.txt")[name] == oldest  # else: write what the command in its head prints
+    assert pins("constraints.txt")[name] in stated.specifier
 
 
 ENTRY = """
