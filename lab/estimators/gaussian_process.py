@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lab.arrays import as_array
 from lab.errors import check_choice, refuse
-from lab.estimators.learners import ALL, KERNELS, elman, kernel_of
+from lab.estimators.learners import KERNELS, elman, kernel_of
 from lab.estimators.series import flat, layout
 from lab.networks.elman import ElmanRNN
 from lab.networks.parametrization import Parametrization
@@ -62,8 +62,8 @@ class TangentKernel(Kernel):  # type: ignore[misc]
         width: int = 256,
         activation: str = "relu",
         readout: str = "last",
-        trained: Collection[str] = ALL,
-        parametrization: str | Parametrization = "ntk",
+        trained: Collection[str] | None = None,
+        parametrization: str | Parametrization | None = None,
         length: int | None = None,
         random_state: int = 0,
     ) -> None:
