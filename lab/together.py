@@ -59,7 +59,7 @@ class SideBySide:
     motion
         How far weights, gates and kernel went.
     reasons
-        Why something is None, by name.
+        Why something is None, by name; why the derivative check is large although nothing is wrong.
     task, descent
         What was asked.
     linearized_in

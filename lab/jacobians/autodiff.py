@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from lab.costs import ELEMENTWISE
-from lab.errors import check_choice, refuse
+from lab.errors import LabError, LabWarning, check_choice, refuse
 from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.substitution import call, copied, tensors_of
@@ -28,7 +29,13 @@ _PASSES = 3.0  # a derivative in one direction, backward or forward, costs about
 _SLOWER = 3.0  # batched passes take so much longer per flop than one large product (measured, 1.5 to 5)
 _ROWS_ALIVE = 6  # rows of both sides, and what torch sums up while it forms them
 
+_REPLACE = "write the operation in elementary ones, or freeze the parameters before it"
+
 _Result = TypeVar("_Result")
+
+
+class UndifferentiableError(LabError):
+    """A module without a derivative along directions."""
 
 
 class AutodiffJacobian:
@@ -37,7 +44,8 @@ class AutodiffJacobian:
     `push` is one forward-mode pass, `pull` one backward pass. torch's recurrent layers and attention are differentiated
     as loops and plain formulas (`lab.jacobians.unfused`), with the module's own parameters. What vmap or forward mode
     refuses elsewhere (a branch on data, a write in place, a hand-written autograd function) is tried once, then done
-    the slow way: sample by sample and output by output, with forward mode as the derivative of a backward pass.
+    the slow way: sample by sample and output by output, with forward mode as the derivative of a backward pass. So is
+    what vmap gets wrong: the first results are compared with plain passes at two places.
 
     A complex parameter counts as its real and imaginary parts, which are real parameters: tangents have a last axis of
     2 there, as `torch.view_as_real` gives it.
@@ -64,6 +72,7 @@ class AutodiffJacobian:
         self._point = {name: real_view(value) for name, value in trained.items()}
         self._complex = {name for name, value in tensors_of(module).items() if value.is_complex()}
         self._refused: set[str] = set()
+        self._verified: set[str] = set()
         with torch.no_grad():
             self._outputs = _flat(call(module, {}, inputs), len(inputs))
         if self._watch.moved:
@@ -135,11 +144,16 @@ class AutodiffJacobian:
         right = self if other is None else other
         right._check()
         work = self._forward_work()
-        route = self._cheaper_route(right, work, memory) if route is None else route
+        asked, route = route, route or self._cheaper_route(right, work, memory)
         check_choice("route", route, ROUTES)
         rule = self._contract if route == "contraction" else self._multiply
         kernel = self._outputs.new_zeros(self._outputs.numel(), right._outputs.numel())
-        rule(kernel, right, work, memory)
+        try:
+            rule(kernel, right, work, memory)
+        except UndifferentiableError:
+            if asked is not None:
+                raise
+            self._contract(kernel.zero_(), right, work, memory)
         return (mirror(kernel) if right is self else kernel).view(*self._outputs.shape, *right._outputs.shape)
 
     def keep(self) -> Self:
@@ -179,22 +193,41 @@ class AutodiffJacobian:
 
         return outputs
 
-    def _attempt(self, what: str, fast: Callable[[], _Result], slow: Callable[[], _Result]) -> _Result:
-        """``fast()``, until torch has refused it once; ``slow()`` from then on."""
+    def _attempt(
+        self,
+        what: str,
+        fast: Callable[[], _Result],
+        slow: Callable[[], _Result],
+        agrees: Callable[[_Result], bool] = lambda result: True,
+    ) -> _Result:
+        """``fast()``, until torch has refused it once or its first result does not agree; ``slow()`` from then on."""
         if what not in self._refused:
             try:
-                return fast()
+                result = fast()
+                if what in self._verified or agrees(result):
+                    self._verified.add(what)
+                    return result
+                warnings.warn(
+                    f"torch's {what} is wrong for this module; the slow way is taken", LabWarning, stacklevel=2
+                )
             except RuntimeError:  # vmap and forward mode refuse at once, before anything is written
-                self._refused.add(what)
-        return slow()
+                pass
+            self._refused.add(what)
+        try:
+            return slow()
+        except NotImplementedError as error:
+            reason = str(error).strip().splitlines()[0]
+            came = f"a module that torch cannot differentiate along a direction ({reason})"
+            raise UndifferentiableError("module", came, "operations with a second derivative", _REPLACE) from None
 
     def _push(self, direction: Tangent, inputs: Tensor) -> Tensor:
         """Jv on these inputs, (n, o)."""
-        routes = (partial(route, direction, inputs) for route in (self._push_forward, self._push_backward))
-        return self._attempt("forward mode", *routes)
+        forward, backward = (partial(route, direction, inputs) for route in (self._push_forward, self._push_backward))
+        return self._attempt("forward mode", forward, backward)
 
     def _push_forward(self, direction: Tangent, inputs: Tensor) -> Tensor:
-        change: Tensor = jvp(self._function(inputs), (self._detached(),), (direction,))[1]
+        with torch.enable_grad():  # some formulas are wrong under no_grad (torch.linalg.solve)
+            change: Tensor = jvp(self._function(inputs), (self._detached(),), (direction,))[1]
         return change.detach().to(self._outputs.dtype)  # a 0-d output times a Python float has a float64 tangent
 
     def _push_backward(self, direction: Tangent, inputs: Tensor) -> Tensor:
@@ -218,13 +251,27 @@ class AutodiffJacobian:
             each = ({name: value[i] for name, value in directions.items()} for i in range(count))
             return torch.stack([self._push(direction, inputs) for direction in each])
 
-        return self._attempt("forward mode under vmap", together, in_turn).flatten(1)
+        def agrees(changes: Tensor) -> bool:
+            ends = ({name: value[place] for name, value in directions.items()} for place in (0, -1))
+            return all(
+                _are_close(changes[place], self._push(end, inputs)) for place, end in zip((0, -1), ends, strict=True)
+            )
+
+        return self._attempt("forward mode under vmap", together, in_turn, agrees).flatten(1)
 
     def _rows(self, block: _Block) -> Tangent:
         """Some rows of J as a stack of tangents: name -> (rows, *shape)."""
-        routes = (partial(route, block) for route in (self._rows_together, self._rows_in_turn))
-        stacked = self._attempt("backward pass under vmap", *routes)
-        return {name: value.to(self._outputs.dtype) for name, value in stacked.items()}
+        together, in_turn = partial(self._rows_together, block), partial(self._rows_in_turn, block)
+        stacked = self._attempt("backward pass under vmap", together, in_turn, partial(self._ends_agree, block))
+        return {name: value.detach().to(self._outputs.dtype) for name, value in stacked.items()}
+
+    def _ends_agree(self, block: _Block, rows: Tangent) -> bool:
+        """Whether the first and the last row are those of plain backward passes: not every rule of vmap is right."""
+        for place, corner in ((0, block.corner(0)), (-1, block.corner(-1))):
+            plain = self._rows_in_turn(corner)
+            if not all(_are_close(value[place], plain[name][0]) for name, value in rows.items()):
+                return False
+        return True
 
     def _rows_together(self, block: _Block) -> Tangent:
         point = self._detached()
@@ -235,7 +282,8 @@ class AutodiffJacobian:
             (tangent,) = vjp(self._function(sample[None]), point)[1](unit[None])
             return dict(tangent)
 
-        rows: Tangent = vmap(vmap(row, (None, 0)), (0, None))(self._inputs[block.samples], units)
+        with torch.enable_grad():  # some formulas are wrong under no_grad (torch.linalg.solve)
+            rows: Tangent = vmap(vmap(row, (None, 0)), (0, None))(self._inputs[block.samples], units)
         return {name: value.flatten(0, 1) for name, value in rows.items()}
 
     def _rows_in_turn(self, block: _Block) -> Tangent:
@@ -315,6 +363,11 @@ class _Block:
     outputs: slice
     rows: slice
 
+    def corner(self, place: int) -> _Block:
+        """The first (0) or the last (−1) row alone."""
+        ends = (range(each.start, each.stop)[place] for each in (self.samples, self.outputs, self.rows))
+        return _Block(*(slice(end, end + 1) for end in ends))
+
 
 class _Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts flops of products and convolutions, and bytes of all new results."""
@@ -337,6 +390,13 @@ class _Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
+
+
+def _are_close(value: Tensor, reference: Tensor) -> bool:
+    """Whether two computations of one tensor agree as far as other algorithms for other batch sizes allow."""
+    difference = torch.linalg.vector_norm(value.double() - reference.double())
+    size = torch.linalg.vector_norm(reference.double())
+    return bool(difference <= torch.finfo(value.dtype).eps ** 0.25 * size) or not bool(torch.isfinite(size))
 
 
 def real_view(value: Tensor) -> Tensor:
@@ -372,7 +432,8 @@ def _gradient(outputs: Tensor, leaves: Tangent, cotangent: Tensor, *, create_gra
 def _add_products(place: Tensor, left: Tangent, right: Tangent | None = None) -> None:
     """Add J J'ᵀ to a block of the kernel, parameter by parameter; without ``right`` to the lower half alone."""
     for name, rows in left.items():
+        matrix = rows.reshape(len(rows), -1)  # of a scalar parameter, too
         if right is None:
-            add_self_product(place, rows.flatten(1))
+            add_self_product(place, matrix)
         else:
-            place.addmm_(rows.flatten(1), right[name].flatten(1).T)
+            place.addmm_(matrix, right[name].reshape(len(right[name]), -1).T)

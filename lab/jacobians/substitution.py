@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 _CONTAINERS = (dict, list, set)
+_REGISTRIES = ("_parameters", "_buffers")
 
 
 def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> object:
@@ -32,7 +33,7 @@ def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) 
 def tensors_of(module: torch.nn.Module) -> dict[str, Tensor]:
     """Every tensor that a module holds, once, by its first name: parameters, buffers, then tensors in attributes.
 
-    Those in attributes are looked for in the attributes themselves and in lists, tuples and dicts there.
+    Those in attributes are looked for in the attributes themselves and in nested lists, tuples and dicts there.
     """
     found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     seen = {id(tensor) for tensor in found.values()}
@@ -100,34 +101,46 @@ def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
 
 def _in_attributes(part: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, value in vars(part).items():
-        if name in ("_parameters", "_buffers"):
-            continue
-        if isinstance(value, Tensor):
-            yield name, value
-        elif isinstance(value, (list, tuple, dict)):
-            entries = value.items() if isinstance(value, dict) else enumerate(value)
-            yield from ((f"{name}[{key}]", entry) for key, entry in entries if isinstance(entry, Tensor))
+        if name not in _REGISTRIES:
+            yield from _inside(name, value, ())
+
+
+def _inside(name: str, value: object, around: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
+    """Tensors in nested lists, tuples and dicts, named as Python would reach them."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, (list, tuple, dict)) and id(value) not in around:
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            yield from _inside(f"{name}[{key!r}]", entry, (*around, id(value)))
 
 
 def _replace(module: torch.nn.Module, replacements: Mapping[int, Tensor]) -> None:
-    """Write replacements wherever a tensor with that identity is held; lists and tuples are replaced, dicts written."""
-
-    def new(value: Any) -> Any:
-        return replacements.get(id(value), value)
-
+    """Write replacements wherever a tensor with that identity is held; lists, tuples and dicts around it are new."""
     for part in module.modules():
         attributes = vars(part)
         for name, value in list(attributes.items()):
-            if isinstance(value, dict):
-                _update(value, new)
-            elif isinstance(value, (list, tuple)) and any(id(entry) in replacements for entry in value):
-                attributes[name] = getattr(type(value), "_make", type(value))(map(new, value))  # _make: named tuples
-        _update(attributes, new)
+            if name in _REGISTRIES:
+                value.update({k: replacements[id(v)] for k, v in value.items() if id(v) in replacements})
+            else:
+                attributes[name] = _rebuilt(value, replacements, ())
 
 
-def _update(held: dict[Any, Any], new: Callable[[Any], Any]) -> None:
-    changed = {key: new(value) for key, value in held.items() if isinstance(value, Tensor)}
-    held.update(changed)
+def _rebuilt(value: Any, replacements: Mapping[int, Tensor], around: tuple[int, ...]) -> Any:
+    """The value itself, or a container of its type around replacements."""
+    if isinstance(value, Tensor):
+        return replacements.get(id(value), value)
+    if not isinstance(value, (list, tuple, dict)) or id(value) in around:
+        return value
+    inside = value.values() if isinstance(value, dict) else value
+    new = [_rebuilt(entry, replacements, (*around, id(value))) for entry in inside]
+    if all(one is other for one, other in zip(new, inside, strict=True)):
+        return value
+    if isinstance(value, dict):
+        rebuilt = copy.copy(value)
+        rebuilt.update(zip(value, new, strict=True))
+        return rebuilt
+    return getattr(type(value), "_make", type(value))(new)  # _make: named tuples
 
 
 def _copied(value: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 ``nn.RNN``, ``nn.GRU``, ``nn.LSTM`` and their cells end in fused functions (``torch.gru`` and its kin) that write in
 place, which vmap refuses, that have no forward-mode formula on some devices, and that cuDNN cannot differentiate twice.
 Fused attention has no forward mode either, nor have bags of embeddings, and sparse gradients of embeddings pass no
-transform. Inside `unfused` exactly these functions are replaced, wherever a module
-calls them: the module itself is left alone, and so are its parameter names, its ``batch_first``, its initial states
-and what it returns.
+transform. PReLU with several slopes and ``torch.cdist`` get wrong gradients under vmap, without an error. Inside
+`unfused` exactly these functions are replaced, wherever a module calls them: the module itself is left alone, and so
+are its parameter names, its ``batch_first``, its initial states and what it returns.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class _Loops(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in _LOOKUPS:
-            return _LOOKUPS[func](*args, **(kwargs or {}))
+        if func in _PLAIN:
+            return _PLAIN[func](*args, **(kwargs or {}))
         rule = _LOOPS.get(func)
         chosen = func if rule is None or kwargs or _is_left_to_torch(args) else rule
         return chosen(*args, **(kwargs or {}))
@@ -123,6 +123,20 @@ def _embedding_bag(
         return torch.where(there.sum(1) > 0, largest, 0.0)
     total = (rows * there if per_sample_weights is None else rows * there * per_sample_weights[..., None]).sum(1)
     return total if mode == "sum" else total / there.sum(1).clamp(min=1)
+
+
+def _prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """ReLU with slopes of its own for negative inputs, with the signature of ``torch.prelu``.
+
+    torch's own backward pass mixes up samples and channels under vmap where their numbers are equal, without an error.
+    """
+    channels = (1, -1, *[1] * (input.ndim - 2)) if input.ndim > 1 else (-1,)
+    return torch.where(input > 0, input, weight.view(channels) * input)
+
+
+def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """Distances between rows, with the signature of ``torch.cdist``."""
+    return torch.linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], ord=p, dim=-1)
 
 
 def _without(row: int | None, weight: Tensor) -> Tensor:
@@ -216,4 +230,9 @@ _LOOPS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{getattr(torch, name): partial(_layers, cell) for name, cell in _CELLS.items()},
     **{getattr(torch, f"{name}_cell"): partial(_one_step, cell) for name, cell in _CELLS.items()},
 }
-_LOOKUPS: dict[Callable[..., Any], Callable[..., Tensor]] = {embedding: _embedding, embedding_bag: _embedding_bag}
+_PLAIN: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    embedding: _embedding,
+    embedding_bag: _embedding_bag,
+    torch.prelu: _prelu,
+    torch.cdist: _cdist,
+}

@@ -168,5 +168,16 @@ def check_fits(network: Network, task: Task) -> None:
     came = tuple(outputs.shape[1:])
     allowed = tuple(task.train_targets.shape[1:])
     if came != allowed:
+        _refuse_class_indices(came, task.train_targets)
         fix = "build it with ElmanRNN.like(task, width), or use task.at_every_step() for readout='all'"
         refuse("network", f"outputs of shape {came} per sample", f"{allowed}, as the targets", fix)
+
+
+def _refuse_class_indices(outputs: tuple[int, ...], targets: Tensor) -> None:
+    """Say what is meant where one column of targets counts the outputs of a classifier."""
+    labels = torch.unique(targets)
+    is_class = targets.shape[1:] == (1,) and bool((labels == labels.round()).all()) and len(labels) > 1
+    if len(outputs) == 1 and outputs[0] > 1 and is_class and float(labels[0]) >= 0 and float(labels[-1]) < outputs[0]:
+        came = f"class indices up to {int(labels[-1])} in one column, for a network of {outputs[0]} outputs"
+        allowed = "a column of ±1 for each class, or one column and one output for two classes"
+        refuse("train_targets", came, allowed, "make them by lab.tasks.class_targets(labels)")

@@ -12,7 +12,7 @@ from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.networks.network import Network
 
 _TOLERANCE = 15.0  # in units of ε^(1/3)
-_KINK = 0.5  # of the sum of two errors
+_KINK = 0.1  # share of the sum of two errors from which their difference is no rounding
 _AT_A_KINK = "units lie exactly at a kink, where torch takes one of two derivatives"
 _HALF_PRECISION = 1e-3  # ε from which a difference quotient has no digits left
 

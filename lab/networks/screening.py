@@ -89,7 +89,8 @@ def look(module: torch.nn.Module, inputs: Tensor, originals: Collection[Tensor] 
         came = f"a module whose forward pass writes {', '.join(written)}"
         refuse("network", came, "a function of inputs and weights", "call module.eval(), or keep such state outside")
     if isinstance(outputs, Tensor):
-        _check_leaves(foreign_leaves(outputs, copies.values()), originals, inputs)
+        leaves = [leaf for leaf in foreign_leaves(outputs, copies.values()) if leaf is not inputs]
+        _check_leaves(leaves, tuple(module.parameters()), originals)
 
 
 @torch.no_grad()
@@ -135,23 +136,29 @@ def _check_parts(module: torch.nn.Module) -> None:
                 refuse("network", came, "plain modules, which torch.func can differentiate", fix)
 
 
-def _check_leaves(leaves: list[Tensor], originals: Collection[Tensor], inputs: Tensor) -> None:
-    """Parameters in the graph that are not the module's own: those of its original, or never registered."""
-    ids = {id(value) for value in originals}
-    if any(id(leaf) in ids for leaf in leaves):
+def _check_leaves(leaves: list[Tensor], own: Collection[Tensor], originals: Collection[Tensor]) -> None:
+    """Tensors in the graph that were not replaced: held out of reach, those of the original, or never registered."""
+    fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
+    if _any_of(leaves, originals):
         came = "a module whose deep copy still computes with weights of the original"
-        fix = "keep lambdas, partial functions and bound methods that hold weights out of its attributes"
         refuse("network", came, "a module that copy.deepcopy copies whole", fix)
-    unknown = [leaf for leaf in leaves if leaf is not inputs]
-    if unknown:
-        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in unknown[:3])
+    if _any_of(leaves, own):
+        came = "a module that computes with its parameters through an object in which they cannot be replaced"
+        refuse("network", came, "parameters in attributes, lists, tuples and dicts", fix)
+    if leaves:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves[:3])
         warnings.warn(
-            f"the module computes with {len(unknown)} tensors that require gradients but are not registered "
+            f"the module computes with {len(leaves)} tensors that require gradients but are not registered "
             f"(shapes {shapes}); nothing trains them. Register them with nn.Parameter, nn.ModuleList or "
             "nn.ParameterList.",
             LabWarning,
             stacklevel=2,
         )
+
+
+def _any_of(tensors: Collection[Tensor], others: Collection[Tensor]) -> bool:
+    ids = {id(value) for value in others}
+    return any(id(value) in ids for value in tensors)
 
 
 def _is_noisy(part: torch.nn.Module) -> bool:

@@ -1,6 +1,7 @@
 """What is learnt: tasks made here, tasks made of anyone's arrays or files, real series."""
 
 from lab.tasks import models
+from lab.tasks.classes import class_targets
 from lab.tasks.digits import digits
 from lab.tasks.files import archive, from_file
 from lab.tasks.neuron import neuron_of_sequence
@@ -13,6 +14,7 @@ __all__ = [
     "Task",
     "archive",
     "as_task",
+    "class_targets",
     "digits",
     "from_file",
     "models",

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from lab.errors import check_integer, check_seed, refuse
+from lab.tasks.classes import class_targets
 from lab.tasks.task import SequenceTask, split
 
 
@@ -43,7 +44,7 @@ def digits(classes: Sequence[int] = (3, 8), train: int = 48, test: int = 48, see
     chosen = list(classes)
     images, labels = load_digits(return_X_y=True)
     rows = _balanced_rows(labels, chosen, train, test, seed)
-    inputs, targets = _sequences(images[rows]), _targets(labels[rows], chosen)
+    inputs, targets = _sequences(images[rows]), class_targets(labels[rows], chosen)
     return split(inputs, targets, train, f"digits {'/'.join(map(str, chosen))}")
 
 
@@ -73,8 +74,3 @@ def _sequences(images: np.ndarray) -> np.ndarray:
     steps = np.concatenate([rows, np.ones((*rows.shape[:2], 1))], axis=2)
     unit: np.ndarray = steps / np.linalg.norm(steps, axis=2, keepdims=True)
     return unit
-
-
-def _targets(labels: np.ndarray, chosen: list[int]) -> np.ndarray:
-    one_hot: np.ndarray = 2.0 * (labels[:, None] == np.array(chosen)) - 1.0
-    return one_hot[:, 1:] if len(chosen) == 2 else one_hot

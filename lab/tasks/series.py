@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from lab.data.signs import sign_columns
 from lab.errors import check_integer, check_number, check_seed
 from lab.tasks.files import prepare
 from lab.tasks.task import SequenceTask, split
@@ -54,8 +55,7 @@ def templates(
     labels = np.concatenate([generator.permutation(np.arange(count) % classes) for count in (train, test)])
     curves = [curve(each) for each in range(classes)]
     series = np.stack([_hidden(curves[label], length, noise, generator) for label in labels])
-    signs = 2.0 * (labels[:, None] == np.arange(classes)) - 1.0
-    targets = signs[:, 1:] if classes == 2 else signs
+    targets = sign_columns(labels, classes)
     return split(prepare(series[:, :, None], train), targets, train, f"templates, {classes} classes")
 
 
