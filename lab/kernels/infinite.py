@@ -23,13 +23,14 @@ from torch import Tensor
 
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
-from lab.kernels.expectations import Moments, expectations
+from lab.kernels.expectations import EXACT, Moments, expectations
 from lab.kernels.spectrum import add_transpose
 from lab.networks.elman import READOUTS, ElmanRNN
 from lab.networks.scaled import Scaled
 from lab.progress import bar
 
-BLOCK = 2**20  # pairs of (sample, time step) held at once: 8 MiB an array, and about ten arrays
+BLOCK = 2**16  # pairs of (sample, time step) held at once: ½ MiB an array, which fits a cache, and about 25 arrays
+_SERIES = 16  # times that many where the coefficients of a Hermite series are computed anew for each block
 
 
 def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None, *, shared: bool = False) -> Tensor:
@@ -233,7 +234,8 @@ def _upper(limit: _Limit, left: _Sequences, right: _Sequences, first: int, tange
     if not offsets:
         return left.inputs.new_zeros(()).expand(shape)
     table = left.inputs.new_zeros(shape)
-    height = max(1, BLOCK // (len(offsets) * columns))
+    block = BLOCK if limit.moments in EXACT.values() else _SERIES * BLOCK
+    height = max(1, block // (len(offsets) * columns))
     starts = range(0, n, height)
     with bar(len(starts) * length, "infinite width") as counter:
         for start in starts:
