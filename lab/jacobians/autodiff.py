@@ -7,14 +7,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
 from torch.func import jvp, vjp, vmap
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from lab.costs import ELEMENTWISE
 from lab.errors import LabError, LabWarning, check_choice, refuse
@@ -22,6 +19,7 @@ from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.substitution import call, copied, tensors_of
 from lab.jacobians.unfused import unfused
+from lab.jacobians.work import Work
 from lab.progress import bar
 
 ROUTES = ("contraction", "vector_products")
@@ -266,10 +264,14 @@ class AutodiffJacobian:
         return {name: value.detach().to(self._outputs.dtype) for name, value in stacked.items()}
 
     def _ends_agree(self, block: _Block, rows: Tangent) -> bool:
-        """Whether the first and the last row are those of plain backward passes: not every rule of vmap is right."""
-        for place, corner in ((0, block.corner(0)), (-1, block.corner(-1))):
-            plain = self._rows_in_turn(corner)
-            if not all(_are_close(value[place], plain[name][0]) for name, value in rows.items()):
+        """Whether two rows are those of plain backward passes: not every rule of vmap is right.
+
+        They are the first sample's last and the last sample's first, which a mix-up of samples and outputs would move.
+        """
+        outputs = block.outputs.stop - block.outputs.start
+        for sample, output, row in ((0, -1, outputs - 1), (-1, 0, -outputs)):
+            plain = self._rows_in_turn(block.single(sample, output))
+            if not all(_are_close(value[row], plain[name][0]) for name, value in rows.items()):
                 return False
         return True
 
@@ -294,7 +296,7 @@ class AutodiffJacobian:
                 rows += [_gradient(output, leaves, torch.ones_like(output)) for output in outputs[block.outputs]]
         return {name: torch.stack([row[name] for row in rows]) for name in leaves}
 
-    def _contract(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
+    def _contract(self, kernel: Tensor, right: Self, work: Work, memory: int) -> None:
         lefts, rights = list(self._blocks(work, memory)), list(right._blocks(work, memory))
         with bar(len(lefts), "tangent kernel", "block") as counter:
             for first in lefts:
@@ -309,7 +311,7 @@ class AutodiffJacobian:
                         _add_products(place, left_rows, right._rows(second))
                 counter.update()
 
-    def _multiply(self, kernel: Tensor, right: Self, work: _Work, memory: int) -> None:
+    def _multiply(self, kernel: Tensor, right: Self, work: Work, memory: int) -> None:
         o, blocks = right._outputs.shape[1], list(self._blocks(work, memory))
         with bar(len(blocks), "tangent kernel", "block") as counter:
             for block in blocks:
@@ -323,7 +325,7 @@ class AutodiffJacobian:
                     kernel[block.rows, start * o : stop * o] = changes
                 counter.update()
 
-    def _blocks(self, work: _Work, memory: int) -> Iterator[_Block]:
+    def _blocks(self, work: Work, memory: int) -> Iterator[_Block]:
         """Rows of J in blocks that fit, with the passes that form them: samples, or some outputs of one sample."""
         n, o = self._outputs.shape
         size = max(memory // (_ROWS_ALIVE * (self._row_bytes() + work.bytes)), 1)
@@ -338,13 +340,13 @@ class AutodiffJacobian:
     def _row_bytes(self) -> int:
         return sum(value.numel() * value.element_size() for value in self._point.values())
 
-    def _forward_work(self) -> _Work:
-        work = _Work()
+    def _forward_work(self) -> Work:
+        work = Work()
         with work:
             self._function(self._inputs[:1])(self._detached())
         return work
 
-    def _cheaper_route(self, right: Self, work: _Work, memory: int) -> str:
+    def _cheaper_route(self, right: Self, work: Work, memory: int) -> str:
         """The rule of `gram`; half of everything where the kernel is symmetric changes nothing in it."""
         rows, columns = self._outputs.numel(), right._outputs.numel()
         blocks, derivative = sum(1 for _ in self._blocks(work, memory)), _PASSES * work.flops
@@ -363,33 +365,11 @@ class _Block:
     outputs: slice
     rows: slice
 
-    def corner(self, place: int) -> _Block:
-        """The first (0) or the last (−1) row alone."""
-        ends = (range(each.start, each.stop)[place] for each in (self.samples, self.outputs, self.rows))
-        return _Block(*(slice(end, end + 1) for end in ends))
-
-
-class _Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts flops of products and convolutions, and bytes of all new results."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.flops, self.bytes = 0, 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func.overloadpacket)
-        self.flops += 0 if count is None else count(*args, **(kwargs or {}), out_val=result)
-        given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        self.bytes += sum(leaf.nbytes for leaf in results if _place(leaf) not in given)
-        return result
-
-
-def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+    def single(self, sample: int, output: int) -> _Block:
+        """One output of one sample, both counted within the block; its place in the kernel is left out."""
+        first = range(self.samples.start, self.samples.stop)[sample]
+        second = range(self.outputs.start, self.outputs.stop)[output]
+        return _Block(slice(first, first + 1), slice(second, second + 1), slice(0, 1))
 
 
 def _are_close(value: Tensor, reference: Tensor) -> bool:

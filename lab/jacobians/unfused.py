@@ -136,7 +136,8 @@ def _prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
     """Distances between rows, with the signature of ``torch.cdist``."""
-    return torch.linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], ord=p, dim=-1)
+    distances: Tensor = torch.linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], ord=p, dim=-1)
+    return distances
 
 
 def _without(row: int | None, weight: Tensor) -> Tensor:
