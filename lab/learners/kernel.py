@@ -259,7 +259,7 @@ class _SharedJacobian(DualJacobian):
 def _check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse shapes that are not those of one kernel, whole or shared."""
     kernel, outputs = shapes["kernel"], shapes["outputs"]
-    _check_shape("outputs", outputs, len(outputs) == 2, "(n, o)")
+    _check_shape("outputs", outputs, len(outputs) == 2 and 0 not in outputs, "(n, o), not empty")
     _check_shape("targets", shapes["targets"], shapes["targets"] == outputs, str(outputs))
     (n, o), steps = outputs, kernel[1] if len(kernel) == 4 else 1
     fits = kernel in ((n, n), (n, steps, n, steps)) and steps > 0 and o % steps == 0

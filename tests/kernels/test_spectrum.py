@@ -1,10 +1,13 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
 import lab
-from lab.kernels.spectrum import Spectrum, largest_eigenvalue, solve
+from lab.kernels import spectrum as module
+from lab.kernels.spectrum import Spectrum, add_transpose, largest_eigenvalue, solve, solve_definite
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
@@ -140,3 +143,90 @@ def test_the_largest_eigenvalue_is_the_spectrums_and_that_of_a_zero_kernel_is_ze
     kernel = (root @ root.T).reshape(3, 2, 3, 2)
     assert largest_eigenvalue(kernel) == pytest.approx(Spectrum(kernel).lambda_max, rel=EXACT)
     assert largest_eigenvalue(torch.zeros(3, 2, 3, 2)) == 0
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 9])
+def test_a_matrix_is_added_to_its_transpose_in_place(size, monkeypatch):
+    monkeypatch.setattr(module, "_TILE", 3)
+    matrix = draw(size, size)
+    expected = matrix + matrix.T
+    add_transpose(matrix)
+    assert torch.equal(matrix, expected)
+
+
+@pytest.mark.parametrize(
+    "form", [lambda K: K, lambda K: K.numpy(), lambda K: K.float(), lambda K: K.T, lambda K: K.T.numpy()]
+)
+def test_a_decomposition_in_place_gives_the_same_bits(form):
+    given, kept = form(kernel() + 1e-15 * draw(7, 7)), form(kernel() + 1e-15 * draw(7, 7))
+    expected, found = Spectrum(given), Spectrum(kept, overwrite=True)
+    assert np.array_equal(np.asarray(given), np.asarray(form(kernel() + 1e-15 * draw(7, 7))))
+    assert np.array_equal(found.values, expected.values)
+    assert np.array_equal(found.vectors, expected.vectors)
+
+
+def traced(work):
+    """The most memory that NumPy held during a call, in bytes."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_copies_of_a_kernel_are_few(monkeypatch):
+    monkeypatch.setattr(module, "_TILE", 64)
+    K, n = kernel(400, 400).numpy(), 400
+    assert traced(lambda: Spectrum(K)) < 2.2 * K.nbytes  # what is decomposed, the eigenvectors, and a mask of bytes
+    assert traced(lambda: Spectrum(K.copy(), overwrite=True)) < 2.2 * K.nbytes  # of which one is the copy here
+    taken = K.copy()
+    assert traced(lambda: solve_definite(taken, np.ones((n, 10)), 1.0)) < 0.5 * K.nbytes
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3])
+@pytest.mark.parametrize("tile", [2, 512])
+def test_cholesky_in_place_solves(penalty, tile, monkeypatch):
+    monkeypatch.setattr(module, "_TILE", tile)
+    K, values = kernel() + torch.eye(7), draw(7, 2, seed=5).numpy()
+    expected = np.linalg.solve(K.numpy() + penalty * np.eye(7), values)
+    assert relative(solve_definite(K.view(7, 1, 7, 1).clone(), values, penalty), expected) < EXACT
+    filters = Spectrum(K).ridge(penalty) if penalty else Spectrum(K).limit()
+    vectors = Spectrum(K).vectors
+    assert relative(vectors @ (filters[:, None] * (vectors.T @ values)), expected) < EXACT
+
+
+@pytest.mark.parametrize("tile", [2, 512])
+@pytest.mark.parametrize("rank", [0, 3, 6])
+def test_cholesky_in_place_leaves_a_singular_kernel_as_it_was(rank, tile, monkeypatch):
+    monkeypatch.setattr(module, "_TILE", tile)
+    K = kernel(rank=rank) if rank else torch.zeros(7, 7, dtype=torch.float64)
+    given = K.clone()
+    assert solve_definite(given, np.ones((7, 1)), 1e-15) is None
+    assert torch.equal(given, (K + K.T) / 2)
+
+
+def test_cholesky_in_place_answers_only_where_no_eigenvalue_counts_as_zero():
+    """Condition numbers from 1 to 10¹⁸: wherever it answers, the spectrum's limit is the same."""
+    vectors = np.linalg.qr(draw(30, 30).numpy())[0]
+    answered = []
+    for exponent in np.linspace(0, 18, 37):
+        K = vectors @ np.diag(np.logspace(0, -exponent, 30)) @ vectors.T
+        spectrum = Spectrum(K)
+        found = solve_definite(K.copy(), vectors[:, :1].copy())
+        answered.append(found is not None)
+        if found is not None:
+            assert spectrum.lambda_min > spectrum.tolerance
+            assert relative(found, vectors[:, :1]) < 1e-4
+    assert answered == sorted(answered, reverse=True)
+    assert 0.4 < np.mean(answered) < 0.75
+
+
+def test_cholesky_in_place_refuses_what_the_spectrum_refuses():
+    for bad, words in ((torch.ones(2, 3).double(), "shape"), (torch.full((2, 2), float("inf")), "finite")):
+        with pytest.raises(lab.LabError, match=words):
+            solve_definite(bad, np.ones((2, 1)))
+    indefinite = torch.diag(torch.tensor([1.0, -0.1], dtype=torch.float64))
+    assert solve_definite(indefinite, np.ones((2, 1))) is None
+    with pytest.raises(lab.LabError, match="positive semi-definite"):
+        Spectrum(indefinite)
