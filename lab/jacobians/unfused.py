@@ -3,7 +3,7 @@
 ``nn.RNN``, ``nn.GRU``, ``nn.LSTM`` and their cells end in fused functions (``torch.gru`` and its kin) that write in
 place, which vmap refuses, that have no forward-mode formula on some devices, and that cuDNN cannot differentiate twice.
 Fused attention has no forward mode either, nor have bags of embeddings, and sparse gradients of embeddings pass no
-transform. ``torch.cdist`` gets wrong gradients under vmap, without an error, and a PReLU with several slopes may be refused. Inside
+transform. vmap refuses a PReLU with several slopes, and gives ``torch.cdist`` wrong gradients without an error. Inside
 `unfused` exactly these functions are replaced, wherever a module calls them: the module itself is left alone, and so
 are its parameter names, its ``batch_first``, its initial states and what it returns.
 """
@@ -128,7 +128,7 @@ def _embedding_bag(
 def _prelu(input: Tensor, weight: Tensor) -> Tensor:
     """ReLU with slopes of its own for negative inputs, with the signature of ``torch.prelu``.
 
-    torch's own backward pass is refused by vmap where a first layer has several slopes, and wrong under ``no_grad``.
+    vmap refuses torch's own backward pass where there are several slopes.
     """
     channels = (1, -1, *[1] * (input.ndim - 2)) if input.ndim > 1 else (-1,)
     return torch.where(input > 0, input, weight.view(channels) * input)

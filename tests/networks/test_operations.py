@@ -1,8 +1,8 @@
 """Operations that modules are made of: the kernel through each of them, by both routes, against plain autograd.
 
-torch's rules for batched passes are not all right: ``cdist`` gave wrong gradients without an error, and under ``no_grad``
-so did PReLU with several slopes and ``linalg.solve`` (torch 2.13). Numbers of samples, channels and outputs are equal here,
-so that a rule that mixes them up cannot fail by their sizes.
+torch's rules for batched passes are not all right: ``cdist`` gave wrong gradients without an error, and so did
+``linalg.solve`` under ``no_grad`` (torch 2.13). Numbers of samples, channels and outputs are equal here, so that a rule
+that mixes them up cannot fail by their sizes.
 """
 
 import pytest
