@@ -17,7 +17,7 @@ from lab.costs import ELEMENTWISE
 from lab.errors import LabError, LabWarning, check_choice, refuse
 from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
-from lab.jacobians.substitution import call, copied, tensors_of
+from lab.jacobians.substitution import call, copied, foreign_leaves, refuse_shared, tensors_of
 from lab.jacobians.unfused import unfused
 from lab.jacobians.work import Work
 from lab.progress import bar
@@ -155,12 +155,19 @@ class AutodiffJacobian:
         return (mirror(kernel) if right is self else kernel).view(*self._outputs.shape, *right._outputs.shape)
 
     def keep(self) -> Self:
-        """Copy the weights, so that nothing that happens to the module moves this Jacobian; returns the same object."""
+        """Copy the module, so that nothing that happens to it moves this Jacobian; returns the same object.
+
+        Raises `LabError` for a module that cannot be copied, or whose copy computes with the original's weights.
+        """
         self._check()
+        originals = tensors_of(self._module).values()
         self._module = copied(self._module)
         frozen = tensors_of(self._module)
         self._point = {name: real_view(frozen[name]) for name in self._point}
         self._watch = None
+        with torch.enable_grad():
+            outputs = self._function(self._inputs[:1])(self._leaves())
+        refuse_shared(foreign_leaves(outputs, ()), originals)
         return self
 
     def select(self, samples: Tensor) -> Self:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lab.errors import refuse
+
 _CONTAINERS = (dict, list, set)
 _REGISTRIES = ("_parameters", "_buffers")
 
@@ -46,8 +48,24 @@ def tensors_of(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def copied(module: torch.nn.Module) -> torch.nn.Module:
-    """A deep copy with tensors of its own; those that carry a graph, which torch does not copy, come without it."""
-    return copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
+    """A deep copy with tensors of its own; those that carry a graph, which torch does not copy, come without it.
+
+    Raises `LabError` for a module that Python cannot copy.
+    """
+    try:
+        return copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
+    except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        fix = "keep generators, locks, open files and the like out of its attributes"
+        refuse("network", f"a module that cannot be copied ({reason})", "one that copy.deepcopy copies", fix)
+
+
+def refuse_shared(leaves: Iterable[Tensor], originals: Iterable[Tensor]) -> None:
+    """Raise `LabError` if a copy computes with tensors of its original: they would not move with its own."""
+    if {id(leaf) for leaf in leaves} & {id(value) for value in originals}:
+        came = "a module whose deep copy still computes with weights of the original"
+        fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
+        refuse("network", came, "a module that copy.deepcopy copies whole", fix)
 
 
 class Untouched:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lab.arrays import as_tensor, is_integral
-from lab.errors import LabWarning, refuse
+from lab.errors import LabWarning
 from lab.jacobians.autodiff import AutodiffJacobian, real_view
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.substitution import call, copied
@@ -102,12 +102,7 @@ class ModuleNetwork:
 
     def copy(self) -> Self:
         """A deep copy; raises `LabError` for a module that Python cannot copy."""
-        try:
-            twin = type(self)(copied(self.module))
-        except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            fix = "keep generators, locks, open files and the like out of its attributes"
-            refuse("network", f"a module that cannot be copied ({reason})", "one that copy.deepcopy copies", fix)
+        twin = type(self)(copied(self.module))
         twin._originals = tuple(self.module.parameters())
         twin._is_checked, twin.takes_integers = self._is_checked, self.takes_integers
         return twin

@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from lab.errors import LabError, LabWarning, refuse
 from lab.jacobians.jacobian import version_of
-from lab.jacobians.substitution import call, foreign_leaves, tensors_of
+from lab.jacobians.substitution import call, foreign_leaves, refuse_shared, tensors_of
 
 _WITH_DROPOUT = (torch.nn.RNNBase, torch.nn.MultiheadAttention)  # they drop out by a number of their own
 _LOOKUPS = (torch.nn.Embedding, torch.nn.EmbeddingBag)
@@ -138,11 +138,9 @@ def _check_parts(module: torch.nn.Module) -> None:
 
 def _check_leaves(leaves: list[Tensor], own: Collection[Tensor], originals: Collection[Tensor]) -> None:
     """Tensors in the graph that were not replaced: held out of reach, those of the original, or never registered."""
-    fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
-    if _any_of(leaves, originals):
-        came = "a module whose deep copy still computes with weights of the original"
-        refuse("network", came, "a module that copy.deepcopy copies whole", fix)
-    if _any_of(leaves, own):
+    refuse_shared(leaves, originals)
+    if {id(leaf) for leaf in leaves} & {id(value) for value in own}:
+        fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
         came = "a module that computes with its parameters through an object in which they cannot be replaced"
         refuse("network", came, "parameters in attributes, lists, tuples and dicts", fix)
     if leaves:
@@ -154,11 +152,6 @@ def _check_leaves(leaves: list[Tensor], own: Collection[Tensor], originals: Coll
             LabWarning,
             stacklevel=2,
         )
-
-
-def _any_of(tensors: Collection[Tensor], others: Collection[Tensor]) -> bool:
-    ids = {id(value) for value in others}
-    return any(id(value) in ids for value in tensors)
 
 
 def _is_noisy(part: torch.nn.Module) -> bool:
