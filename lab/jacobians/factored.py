@@ -96,6 +96,8 @@ class FactoredJacobian:
     ----------
     unrolled
         The network unrolled over its inputs; n samples, o = s·q outputs each, time first, then q.
+    start
+        What is subtracted from the outputs, (n, o), if they are centred.
 
     Raises
     ------
@@ -103,12 +105,13 @@ class FactoredJacobian:
         From every method of an unkept Jacobian once the weights have moved.
     """
 
-    def __init__(self, unrolled: Unrolled) -> None:
+    def __init__(self, unrolled: Unrolled, start: Tensor | None = None) -> None:
         self._live: Unrolled | None = unrolled
         self._factors: Factors | None = None
         self._watch = WeightWatch(unrolled.weights)
         self._shapes = {name: unrolled.weights[name].shape for name in unrolled.trained}
-        self._outputs = _read_out(unrolled, unrolled.states)
+        outputs = _read_out(unrolled, unrolled.states)
+        self._outputs = outputs if start is None else outputs - start
 
     @property
     def outputs(self) -> Tensor:

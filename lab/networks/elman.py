@@ -18,6 +18,7 @@ from lab.jacobians.workspace import Workspace
 from lab.networks.network import Evaluator, chosen
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
+from lab.networks.start import InitialOutputs
 from lab.networks.weights import draw_rows, fill, initial_pieces
 from lab.tasks.task import Task, as_task
 
@@ -52,6 +53,11 @@ class ElmanRNN(torch.nn.Module):
         One seed is one network: the same float64 draws whatever dtype, device, trained set or number of threads.
     dtype, device
         Of the weights; inputs are cast to them.
+    centred
+        Outputs are f(θ) − f(θ₀), θ₀ being the weights of the seed, so that training begins at 0 and not at a random f₀,
+        whose RMS in the paper's parametrization is √L for inputs of unit norm, against targets of size 1. It is
+        `lab.Scaled` with α = 1 without a second copy of the weights: f₀ is remembered for each set of inputs, and
+        computed by weights drawn again (for that moment alone) where the present ones have moved.
 
     Attributes
     ----------
@@ -93,6 +99,7 @@ class ElmanRNN(torch.nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device = "cpu",
+        centred: bool = False,
     ) -> None:
         super().__init__()
         for name, size in (("width", width), ("inputs", inputs), ("outputs", outputs)):
@@ -100,7 +107,8 @@ class ElmanRNN(torch.nn.Module):
         check_seed("seed", seed)
         _check_place(dtype, device)
         check_choice("readout", readout, READOUTS)
-        self.readout, self.seed = readout, seed
+        self.readout, self.seed, self.centred = readout, seed, bool(centred)
+        self._starts = InitialOutputs()
         self.activation = find_activation(activation)
         self.parametrization = _check_pair(find_parametrization(parametrization), activation)
         self.scales = self.parametrization.scales(width, inputs, outputs)
@@ -133,7 +141,8 @@ class ElmanRNN(torch.nn.Module):
         """What ``repr`` says of the network."""
         sizes = f"width={self.width}, inputs={self.A.shape[1]}, outputs={len(self.B)}"
         choices = f"readout={self.readout!r}, activation={self.activation.name!r}, trained={self._trained!r}"
-        return f"{sizes}, {choices}, parametrization={self.parametrization.style!r}, seed={self.seed}"
+        origin = f"seed={self.seed}" + (", centred=True" if self.centred else "")
+        return f"{sizes}, {choices}, parametrization={self.parametrization.style!r}, {origin}"
 
     @property
     def width(self) -> int:
@@ -147,7 +156,11 @@ class ElmanRNN(torch.nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs for inputs (n, L, p): (n, q), or (n, L−1, q) for the readout "all". Ordinary differentiable torch."""
-        inputs = self._cast(inputs)
+        outputs = self._read(self._cast(inputs))
+        return outputs - self._start(inputs).view_as(outputs) if self.centred else outputs
+
+    def _read(self, inputs: Tensor) -> Tensor:
+        """Outputs that are not centred, for inputs that are cast."""
         projected = self._project(inputs)
         state, states = projected.new_zeros(len(inputs), self.width), []
         W_transposed = self.W.T
@@ -164,7 +177,7 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def jacobian(self, inputs: Tensor) -> FactoredJacobian:
         """Run the forward pass on inputs (n, L, p) without autograd and return the Jacobian in factors."""
-        return FactoredJacobian(self.unroll(inputs))
+        return FactoredJacobian(self.unroll(inputs), self._start(inputs) if self.centred else None)
 
     @torch.no_grad()
     def unroll(self, inputs: Tensor) -> Unrolled:
@@ -176,14 +189,15 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def evaluator(self, inputs: Tensor) -> Evaluator:
         """The Jacobian on all of these inputs always in the same memory, or on some of them."""
-        unrolled = self._prepare(inputs, lasting=True)
+        unrolled, start = self._prepare(inputs, lasting=True), self._start(inputs) if self.centred else None
 
         @torch.no_grad()
         def evaluate(batch: Tensor | None = None) -> FactoredJacobian:
             if batch is not None:
-                return self.jacobian(chosen(inputs, batch))
+                some = None if start is None else chosen(start, batch)
+                return FactoredJacobian(self.unroll(chosen(inputs, batch)), some)
             self._recur(unrolled)
-            return FactoredJacobian(unrolled)
+            return FactoredJacobian(unrolled, start)
 
         return evaluate
 
@@ -229,16 +243,35 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def copy(self) -> Self:
         """An independent network with the same weights: nothing is shared."""
-        m, p, q = self.width, self.A.shape[1], len(self.B)
-        twin = type(self)(
-            m, p, q, readout=self.readout, activation=self.activation.name, trained=self._trained,
-            parametrization=self.parametrization, seed=self.seed, dtype=self.W.dtype, device="meta",
-        )  # fmt: skip
+        twin, is_initial = self._drawn_on("meta", centred=self.centred), self.is_initial()
         for name in self.scales:
             value = getattr(self, name).detach().clone()
             twin.register_parameter(name, torch.nn.Parameter(value, requires_grad=name in self._trained))
-            twin._drawn[name] = -1  # it may be trained already
+            twin._drawn[name] = version_of(getattr(twin, name)) if is_initial else -1  # it may be trained already
+        twin._starts = self._starts
         return twin
+
+    def _drawn_on(self, device: str | torch.device, *, centred: bool) -> Self:
+        """A network with the same settings, at its initialization."""
+        return type(self)(
+            self.width, self.A.shape[1], len(self.B), readout=self.readout, activation=self.activation.name,
+            trained=self._trained, parametrization=self.parametrization, seed=self.seed, dtype=self.W.dtype,
+            device=device, centred=centred,
+        )  # fmt: skip
+
+    def _start(self, inputs: Tensor) -> Tensor:
+        """f(θ₀) of the weights of the seed, (n, o): remembered, unless it is to be differentiated by the inputs."""
+        plain = isinstance(inputs, Tensor) and not torch._C._functorch.is_functorch_wrapped_tensor(inputs)
+        if plain and not (inputs.requires_grad and torch.is_grad_enabled()):
+            return self._starts.of(inputs, lambda: self._initial_outputs(inputs))
+        return self._drawn_on(self.W.device, centred=False).forward(inputs).flatten(1)
+
+    @torch.no_grad()
+    def _initial_outputs(self, inputs: Tensor) -> Tensor:
+        """f(θ₀), (n, o), from the present weights as long as they are the initial ones."""
+        live = isinstance(self.W, torch.nn.Parameter)  # and no tensor of a transform in its place
+        network = self if live and self.is_initial() else self._drawn_on(self.W.device, centred=False)
+        return FactoredJacobian(network.unroll(inputs)).outputs
 
     def is_initial(self) -> bool:
         """Whether no weight was written since it was drawn: its version and its first rows are still the first ones."""

@@ -14,6 +14,7 @@ from lab.jacobians.autodiff import AutodiffJacobian, real_view
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.substitution import call, copied
 from lab.networks.network import Network
+from lab.networks.scaled import Scaled
 from lab.networks.screening import check_module, check_samples, explained, look
 
 
@@ -131,9 +132,23 @@ class ModuleNetwork:
         return cast
 
 
-def as_network(module: torch.nn.Module | Network) -> Network:
-    """The network itself, or a `ModuleNetwork` around any other torch.nn.Module; `LabError` for anything else."""
-    return module if isinstance(module, Network) else ModuleNetwork(module)
+def as_network(module: torch.nn.Module | Network, *, centred: bool = False) -> Network:
+    """The network itself, or a `ModuleNetwork` around any other torch.nn.Module.
+
+    Parameters
+    ----------
+    module
+        Any module, or a network of the lab.
+    centred
+        Outputs are f(θ) − f(θ₀), θ₀ being the present weights, of which a copy is kept: `lab.Scaled` with α = 1.
+
+    Raises
+    ------
+    LabError
+        For anything else, and for modules that `ModuleNetwork` refuses.
+    """
+    network = module if isinstance(module, Network) else ModuleNetwork(module)
+    return Scaled(network, 1.0) if centred else network
 
 
 @torch.no_grad()
