@@ -11,7 +11,7 @@ from torch import nn
 import lab
 from lab.networks import elman
 from tests.references import draw
-from tests.tolerances import EXACT, ROUNDING, relative
+from tests.tolerances import EXACT, SINGLE, relative
 
 KINDS = {
     "paper": {},
@@ -37,13 +37,17 @@ def test_it_trains_as_the_scaled_network_with_alpha_1(kind, rule):
     descent = lab.Descent(30, **RULES[rule])
     ours, scaled = lab.side_by_side(centred, task, descent), lab.side_by_side(lab.Scaled(plain, 1.0), task, descent)
     for name, learner in ours.learners.items():
-        assert relative(learner.train, getattr(scaled, name).train) <= ROUNDING
-        assert relative(learner.test, getattr(scaled, name).test) <= ROUNDING
+        tolerance = SINGLE if kind == "float32" else EXACT
+        assert relative(learner.train, getattr(scaled, name).train) < tolerance
+        assert relative(learner.test, getattr(scaled, name).test) < tolerance
     mine, theirs = ours.summary(), scaled.summary()
     assert mine.pop("reasons") == theirs.pop("reasons")
     for name in ("derivative_check", "linearized_kernel_disagreement"):  # of the size of rounding
         mine.pop(name), theirs.pop(name)
-    assert mine == pytest.approx(theirs)
+    same = {name: value for name, value in mine.items() if value is None or isinstance(value, str)}
+    assert same == {name: theirs[name] for name in same}
+    numbers = {name: value for name, value in mine.items() if name not in same}
+    assert numbers == pytest.approx({name: theirs[name] for name in numbers}, rel=1e-4 if kind == "float32" else 1e-6)
     assert ours.f0_share == 0
 
 
@@ -52,7 +56,7 @@ def test_outputs_are_zero_at_first_and_the_change_afterwards(kind):
     task, centred, plain = pair(kind)
     inputs, unseen = task.train_inputs, draw(3, 8, 9)
     for network in (centred, centred.copy(), copy.deepcopy(centred)):
-        assert not network(inputs).any()
+        assert float(network(inputs).abs().max()) < (1e-5 if kind == "float32" else 1e-13)
         assert not network.jacobian(inputs).outputs.any()
     with torch.no_grad():
         for each in (centred, plain):
