@@ -17,11 +17,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+STATED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = STATED["project"]
 PACKAGES = ("lab", "comparisons")
 STEM = f"{PROJECT['name']}-{PROJECT['version']}"
 INFO = f"{STEM}.dist-info"
-REQUIREMENTS = sorted({*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())})
+EXTRAS = itertools.chain(*PROJECT["optional-dependencies"].values())
+REQUIREMENTS = sorted({*STATED["build-system"]["requires"], *PROJECT["dependencies"], *EXTRAS})
 PAGE = ("templates/page.html", "templates/parts.html", "static/page.css", "static/explorer.js")
 
 
