@@ -45,7 +45,8 @@ def warn_unless_reproduced(
     share = missing_share(spectrum, targets)
     if share <= REPRODUCED:
         return
-    reasons = [*_contradictions(series, targets), *_deficit(spectrum, series, network)]
+    found = [*_contradictions(series, targets), *_deficit(spectrum, series, network)]
+    reasons = found or [("the kernel is singular up to rounding", "standardize X")]
     causes, fixes = zip(*reasons, strict=True)
     worst = " for the worst output" if targets.shape[1] > 1 else ""
     warnings.warn(

@@ -1,8 +1,8 @@
-"""Memory and time of `TangentKernelClassifier` on ten classes, beside an older version.
+"""Memory and time of the classifiers on ten classes, beside an older version.
 
     git worktree add ../before a7979d4
     python -m tests.benchmarks.estimators --before ../before
-    python -m tests.benchmarks.estimators --samples 5000
+    python -m tests.benchmarks.estimators --learner network --samples 400 1797 --before ../before --most 2
 
 Digits in 8 time steps of 8 pixels; from 1,797 samples on they are copies with noise of half a grey level of sixteen.
 Each fit runs in a process of its own on one core, the two versions in turn. Memory is the peak beyond what the process
@@ -19,7 +19,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 CLASSES, ASKED, NOISE = 10, 500, 0.5
 ROOT = Path(__file__).parents[2]
@@ -27,8 +27,9 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Options:
-    """Numbers of training samples, a checkout of an older version, and its most memory in GB."""
+    """Which learner, numbers of training samples, a checkout of an older version, and its most memory in GB."""
 
+    learner: Literal["kernel", "network", "linearized"] = "kernel"
     samples: tuple[int, ...] = (1000, 1797, 5000)
     before: Path | None = None
     most: float = 8.0
@@ -44,7 +45,7 @@ def main() -> None:
         needed = 2 * 8 * (CLASSES * samples) ** 2 / 1e9
         for name, tree in {"before": options.before, "now": ROOT}.items():
             if tree is not None and (name == "now" or needed <= options.most):
-                print(f"{samples:7d}  {name:8s} {_row(**_measured(tree, samples))}", flush=True)
+                print(f"{samples:7d}  {name:8s} {_row(**_measured(tree, options.learner, samples))}", flush=True)
             elif tree is not None:
                 print(f"{samples:7d}  {name:8s} not run: it needs {needed:.0f} GB", flush=True)
 
@@ -53,21 +54,21 @@ def _row(fit: float, fit_peak: int, predict: float, predict_peak: int, accuracy:
     return f"{fit:8.1f} {fit_peak / 1e6:9.0f} {predict:16.1f} {predict_peak / 1e6:13.0f} {accuracy:9.3f}"
 
 
-def _measured(tree: Path, samples: int) -> dict[str, Any]:
+def _measured(tree: Path, learner: str, samples: int) -> dict[str, Any]:
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, "worker", str(samples)]
+    command = [sys.executable, __file__, "worker", learner, str(samples)]
     done = subprocess.run(
         command, env=os.environ | one | {"PYTHONPATH": str(tree)}, stdout=subprocess.PIPE, check=True, text=True
     )
     return dict(json.loads(done.stdout))
 
 
-def _worker(samples: int) -> None:
+def _worker(learner: str, samples: int) -> None:
     """One fit and one prediction with whichever version Python imports."""
     from _worker import forget_peak, peak, status
 
     X, y = _digits(samples)
-    model = _model().fit(X[:50], y[:50])
+    model = _model(learner).fit(X[:30], y[:30])
     found: dict[str, Any] = {}
     for name, work in {"fit": lambda: model.fit(X, y), "predict": lambda: model.score(X[:ASKED], y[:ASKED])}.items():
         forget_peak()
@@ -77,16 +78,19 @@ def _worker(samples: int) -> None:
     print(json.dumps(found | {"accuracy": result}))
 
 
-def _model() -> Any:
-    """The same network in both versions."""
+def _model(learner: str) -> Any:
+    """The same network in both versions; 100 steps where there are steps."""
     import torch
 
     import lab
-    from lab.estimators import TangentKernelClassifier
+    from lab.estimators import LinearizedRNNClassifier, RNNClassifier, TangentKernelClassifier
 
     torch.set_num_threads(1)
     scales = lab.Parametrization(style="ntk", sigma_b=1.0)
-    return TangentKernelClassifier(length=8, parametrization=scales, trained=("W", "A", "B", "b"))
+    same = {"length": 8, "parametrization": scales, "trained": ("W", "A", "B", "b")}
+    if learner == "kernel":
+        return TangentKernelClassifier(**same)
+    return {"network": RNNClassifier, "linearized": LinearizedRNNClassifier}[learner](64, 100, **same)
 
 
 def _digits(samples: int) -> tuple[Any, Any]:
@@ -101,4 +105,4 @@ def _digits(samples: int) -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
-    _worker(int(sys.argv[2])) if sys.argv[1:2] == ["worker"] else main()
+    _worker(sys.argv[2], int(sys.argv[3])) if sys.argv[1:2] == ["worker"] else main()
