@@ -23,7 +23,7 @@ from lab.errors import refuse
 
 question = "Do data from a simple model need less width than random labels?"
 asked_by = "R1"
-version = 1
+version = 2
 
 RANDOM, LABELS = "random", "labels"  # LABELS: the task's own, where it has meaningful ones
 NAMES = {
@@ -170,9 +170,8 @@ def _learn(cell: Cell, task: lab.SequenceTask) -> kit.Measured:
     spectrum, residual = hitting.limit_spectrum(task)
     steps = hitting.limit_hitting_steps(task, cell.accuracy, cell.critical_fraction)
     network = cell.network(task, cell.width)
-    shifted = lab.learners.centring.centred_task(network, task)
-    result = lab.side_by_side(network, shifted, lab.Descent(round(cell.budget * steps), cell.critical_fraction))
-    goal, unit = shifted.test_split[1].numpy(), float(task.test_split[1].numpy().var()) or 1.0
+    result = lab.side_by_side(network, task, lab.Descent(round(cell.budget * steps), cell.critical_fraction))
+    goal, unit = task.test_split[1].numpy(), float(task.test_split[1].numpy().var()) or 1.0
     last = {"test_error": result.network.test_outputs[-1], "test_error_linearized": result.linearized.test_outputs[-1]}
     errors = {name: kit.ratio(float(((outputs - goal) ** 2).mean()), unit) for name, outputs in last.items()}
     row: kit.Row = {"complexity": alignment.complexity(spectrum, residual), "linear_steps": steps, **errors}

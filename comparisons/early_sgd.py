@@ -4,7 +4,7 @@ The network and the linear learner get the same batches in the same order, with 
 kernel time τ = η(b/n)tλ_max(K₀)/(2(1 − β)) for batches of b of n samples and momentum β; η is 2c(1 − β)/λ_max, so that
 a step moves as far with momentum as without, and all arms run to the same τ. The linear learner iterates on
 coefficients (one number per sample), which is exact for any batches. Both are recorded every 0.1 in τ up to 5, and
-every 2 % later. The gap is RMS(network − linearized) over the test set in units of RMS(y − f₀).
+every 2 % later. The gap is RMS(network − linearized) over the test set in units of the training targets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 question = "Does the linear picture explain stochastic gradient descent in its early stages?"
 asked_by = "R3"
-version = 1
+version = 2
 
 TIME = "Kernel time at which the test gap first exceeds {:g} at the largest width; Kaplan–Meier, none if most never do."
 DEGREE = "Degree in the width of the time to a gap of {:g}, by censored regression over widths at which 80 % leave."
@@ -221,7 +221,7 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap over kernel time for each batch size and width; the time to leave, and the gap, against the width."""
     arms = [arm for arm in _arms(results.table) if not arm.name]
-    panels = {"ylabel": "largest test gap so far\n(units of RMS(y − f₀))", "named": "{}"}
+    panels = {"ylabel": "largest test gap so far\n(units of the targets)", "named": "{}"}
     gap = kit.figures.panel_per_arm(
         arms, lambda ax, arm: _draw_gap(ax, arm, results), title=STRAYED, size=(4.4, 4.0), columns=2, **panels
     )
@@ -253,7 +253,7 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion) -> kit.Fi
         kit.figures.power_law(gaps, law, color, arm.label, shift)
     lab.figures.curves.width_axis(times, law.x)
     times.set_ylabel(f"kernel time τ when the gap exceeds {MAIN:g}\n(median; open triangle: never)")
-    gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of RMS(y − f₀))")
+    gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of the targets)")
     for ax in axes[0]:
         style.legend_below(ax)
     style.headline(figure, "How long, and how closely, the linear picture holds")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 question = "What does each of the matrices W, A and B contribute, and are random weights nearly optimal as they are?"
 asked_by = "R3"
-version = 1
+version = 2
 
 TRAINED = kit.family(
     meanings={

@@ -5,7 +5,8 @@ trained network's test outputs against the predictor that starts from the same f
 
     f₀(x) + K∞(x, X) K∞⁻¹ (I − (I − ηK∞)^t)(y − f₀(X)),    η = 2c/λ_max(K∞) for all seeds.
 
-Without its own f₀ the predictor would keep a random error that does not fall with the width.
+Outputs are centred, so that f₀ = 0; the paper's own network, with its random f₀, and one with a smooth activation are
+arms beside it. Errors are in units of the RMS of the training targets about their mean.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 question = "How far is a network of finite width from the infinitely wide one?"
 asked_by = "R3 [Jacot, Gabriel, Hongler]"
-version = 2
+version = 3
 
 RATIO = "kernel_distance_over_lambda_min"
 EXPONENTS = kit.family(
@@ -30,7 +31,7 @@ EXPONENTS = kit.family(
     meanings={
         "kernel_error": "‖K₀ − K∞‖_F/‖K∞‖_F, the error of each seed's own kernel; −½ by the central limit theorem "
         "(Jacot, Gabriel, Hongler 2018; for the recurrent network Allen-Zhu, Li, Song 2019, section 2)",
-        "output_error": "RMS(network − predictor) over the test set after training, in units of RMS(y − f₀)",
+        "output_error": "RMS(network − predictor) over the test set after training, in units of the targets",
         "tracking_error": "RMS(network − own linearization), a part of the output error",
         "limit_error": "RMS(own linearization − predictor), the other part of the output error",
         RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs "
@@ -47,12 +48,10 @@ FAR_WIDTH = kit.Quantity(
     meaning="Where the power law of that ratio, fitted per seed and averaged, passes ¼: an extrapolation for a typical "
     "seed, right only if the power law continues. Its interval is that of the exponent alone.",
 )
-LEVELS = kit.family(
-    template="Mean {} at the smallest and the largest width.",
-    meanings={"kernel_error": "kernel error", "output_error": "output error"},
-)
+LEVEL = "{} at the smallest and the largest width; geometric mean."
+LEVELS = kit.family(template=LEVEL, meanings={"kernel_error": "Kernel error", "output_error": "Output error"})
+F0_SHARE = kit.records.F0_SHARE
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
-F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width.")
 
 OUTPUTS = {
     "output_error": ("network − infinite-width predictor", "#0072B2", 0.96),
@@ -65,8 +64,8 @@ THEORY = -0.5
 
 
 @dataclass(frozen=True)
-class Settings(kit.networks.NetworkSettings):
-    """Settings of the infinite-width comparison: those of `NetworkSettings`, and the training time."""
+class Settings(kit.variants.Settings):
+    """Those of `variants.Settings`, and the training time."""
 
     kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ = ηtλ_max(K∞)/2 of the comparison: τ/c steps.")] = 50.0
 
@@ -79,7 +78,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(kit.networks.NetworkCell):
+class Cell(kit.variants.Cell):
     """One network of one width and seed."""
 
     kernel_time: float
@@ -112,9 +111,8 @@ def measure(cell: Cell) -> kit.Measured:
     predictor = lab.KernelRegressor(limit, train, task.train_targets.flatten(1), cross, test, spectrum=spectrum)
     result = lab.side_by_side(network, task, descent)
     predicted = predictor.trajectory(descent, learning_rate)
-    learners = {"network": result.network, "linearized": result.linearized, "kernel": predicted}
     row = _row(cell, result, predicted, _distances(kernel, limit, spectrum))
-    return row, kit.records.trajectories(task, learners)
+    return row, kit.records.trajectories(task, {**result.learners, "kernel": predicted})
 
 
 def _limits(cell: Cell, task: lab.SequenceTask) -> tuple[Tensor, Tensor]:
@@ -141,11 +139,11 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
     pairs["limit"] = ("linearized", "predictor")
     gap = lab.measures.gap.tracking_gap
     errors = {
-        f"{name}_error": kit.finite(float(gap(ends[one], ends[other], result.scale)[0]))
+        f"{name}_error": kit.finite(float(gap(ends[one], ends[other], result.units["targets"])[0]))
         for name, (one, other) in pairs.items()
     }
     return {
-        **kit.pick(cell, "readout", "width", "seed"),
+        **kit.pick(cell, "variant", "centred", "readout", "width", "seed"),
         **distances,
         **errors,
         "learning_rate": result.learning_rate,
@@ -159,18 +157,18 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
-    """Exponents of every readout, levels at the ends, and a verdict on the first readout."""
+    """Exponents of every arm, levels at the ends, and a verdict on the first arm."""
     numbers: kit.Numbers = {}
     for arm in kit.by_readout(table):
         numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
         numbers[WIDTH(arm=arm.name)] = _width_for_kernel(arm.rows)
         numbers[FAR_WIDTH(arm=arm.name)] = _extrapolated(arm.rows)
+        numbers[F0_SHARE(arm=arm.name)] = kit.Number.median(kit.widest(arm.rows)["f0_share"])
+        for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
+            rows = arm.rows[arm.rows["width"] == width]
+            numbers |= {key(width, arm=arm.name): kit.Number.geometric(rows[name]) for name, key in LEVELS.items()}
     main = kit.main_readout(table)
-    for width in sorted({main["width"].min(), main["width"].max()}):
-        rows = main[main["width"] == width]
-        numbers |= {key(width): kit.Number.mean(rows[name]) for name, key in LEVELS.items()}
     numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
-    numbers[F0_SHARE()] = kit.Number.mean(kit.widest(main)["f0_share"])
     return kit.Conclusion(numbers, verdict(numbers, int(main["width"].min()), int(main["width"].max())))
 
 
@@ -226,13 +224,14 @@ def _kernel_sentence(numbers: kit.Numbers, low: int) -> str:
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
-    """Both errors against width, one panel for each readout."""
+    """Both errors against width, one panel for each arm."""
     outputs = kit.figures.panel_per_arm(
         kit.by_readout(results.table),
         _draw_outputs,
         title=question,
-        ylabel="test outputs after training, RMS difference\n(in units of RMS(y − f₀))",
+        ylabel="test outputs after training, RMS difference\n(in units of the targets)",
         size=(5.4, 4.8),
+        named="{}",
     )
     return {"kernel": _draw_kernel(results.table), "outputs": outputs}
 
@@ -246,8 +245,9 @@ def _draw_kernel(table: kit.Table) -> kit.Figure:
     style = lab.figures.style
     figure, axes = style.panels(2, size=(5.4, 4.6))
     whole, smallest = axes[0]
+    arms = kit.by_readout(table[table["centred"]] if table["centred"].any() else table)  # f₀ changes no kernel
     for ax, name in ((whole, "kernel_error"), (smallest, RATIO)):
-        for place, (arm, color) in enumerate(zip(kit.by_readout(table), style.QUANTITIES, strict=False)):
+        for place, (arm, color) in enumerate(zip(arms, style.QUANTITIES, strict=False)):
             if arm.rows[name].notna().any():
                 kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, arm.label, 1.03**place)
         style.legend_below(ax)

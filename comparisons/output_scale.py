@@ -27,13 +27,13 @@ from lab.errors import refuse
 
 question = "Does scaling the outputs alone make a network lazy, and what does laziness cost in test error?"
 asked_by = "R3 [Chizat, Oyallon, Bach]"
-version = 1
+version = 2
 
 SLOPES = kit.family(
     "slope",
     template="Slope on log(α) over α ≥ 3 of the log of {}; theory for smooth networks: −1.",
     meanings={
-        "gap_test": "the largest test gap |network − linearized| on the way, in units of RMS(y), above rounding noise",
+        "gap_test": "the largest test gap |network − linearized| on the way in units of the targets, above rounding",
         "weight_motion": "‖θ_T − θ₀‖_F",
         "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F, where a ReLU gate that flips is a jump",
         "kappa": "the criterion κ of Chizat, Oyallon, Bach 2019, section 1",
@@ -60,7 +60,7 @@ SIZES = {"digits": (48, 8), "teacher": (64, 3)}  # training samples, time steps
 ALPHAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 TITLES = {"digits": "digits 3 and 8", "teacher": "one ReLU neuron of the first step"}
 DRAWN = {
-    "gap_test": "test gap |network − linearized|\nin units of RMS(y)",
+    "gap_test": "test gap |network − linearized|\nin units of the targets",
     "weight_motion": r"weight motion $\|\theta_T-\theta_0\|_F$",
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "kappa": r"criterion $\kappa$",

@@ -26,6 +26,7 @@ question = "After a first phase of large steps, does a new linearization describ
 asked_by = "R1, R3"
 version = 1
 
+F0_SHARE = kit.records.F0_SHARE
 AFTER = kit.family(
     meanings={
         "gap_from_init": "Largest test gap of phase two, RMS(network − linear model with K₀).",
@@ -50,7 +51,6 @@ AT_INIT = kit.family(
 CONTROL = kit.Quantity("gap_small_step_control", meaning="gap_from_init or gap_from_phase_one after the control.")
 EXPONENT = kit.Quantity("exponent", "gap_from_phase_one", meaning="Slope on log(width) of the log of the gap.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models at W_k after the control.")
-F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set.")
 
 MEANS, SCALES = tuple(AFTER)[:6], tuple(AFTER)[6:9]  # scales are averaged in logs
 AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at further ρ
@@ -146,7 +146,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers = kit.each_readout(table, lambda rows: _of_readout(rows, main))
     floor = kit.finite(float(table["noise"].astype(float).max()))
     numbers[NOISE_FLOOR()] = kit.Number.exact(floor, table["seed"].nunique())
-    numbers[F0_SHARE()] = kit.Number.mean(table.groupby("seed")["f0_share"].mean())
+    numbers[F0_SHARE()] = kit.Number.median(table.groupby("seed")["f0_share"].mean())
     return kit.Conclusion(numbers, verdict(numbers, table))
 
 

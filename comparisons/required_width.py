@@ -28,7 +28,7 @@ from lab.errors import check_integer
 
 question = "How does the width that suffices in practice scale with n, L, 1/δ and 1/ε?"
 asked_by = "R1, R3"
-version = 1
+version = 2
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from comparisons import kit
 
 question = "How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?"
 asked_by = "R1"
-version = 1
+version = 2
 
+F0_SHARE = kit.records.F0_SHARE
 AT_WIDTH = kit.family(
     meanings={
         "tracking_limit": "Largest c up to which the test gap of τ ≤ 40 is within 1.25 times that at the smallest c.",
@@ -33,7 +34,7 @@ AT_WIDTH = kit.family(
         "network_limit": "Largest c such that there and at all smaller c the network reaches 0.1 of its initial error.",
         "sharpness_after_catapult": "ηλ_max(K_T)/2 at a network_limit above 1: of the kernel, not of the Hessian.",
         "live_gates": "Share of open ReLU gates on the training set at network_limit after training.",
-        "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of RMS(y − f₀) of training.",
+        "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of the training targets.",
         "live_gates_start": "Share of open ReLU gates on the training set before training.",
         "catapult_peak": "Largest mean squared error at network_limit, over the initial one (geometric mean).",
         "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at 0.1 of the initial error.",
@@ -45,7 +46,6 @@ CRITICAL = "critical_step_times_width"
 CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max(K₀) at each width; infinite: of its limit K∞.")
 EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(width); 0 is the step of Theorem 1.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
-F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set.")
 
 REACHED = 0.1  # of the initial mean squared error
 TRACKS = 1.25  # times the gap at the smallest step
@@ -142,7 +142,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         numbers[CRITICAL_STEP("infinite", arm=arm.name)] = next(iter(known), NO_LIMIT)
     floor = kit.finite(float(table["linear_noise"].max()))
     numbers[NOISE_FLOOR()] = kit.Number.exact(floor, table["seed"].nunique())
-    numbers[F0_SHARE()] = kit.Number.mean(table.groupby("seed")["f0_share"].mean())
+    numbers[F0_SHARE()] = kit.Number.median(table.groupby("seed")["f0_share"].mean())
     return kit.Conclusion(numbers, verdict(numbers, int(table["width"].max())))
 
 
@@ -234,7 +234,7 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number]) -> kit.Figure:
     linear, last = (limit.value for limit in limits[1:])
     if linear is not None and last is not None and last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
-    gap.set(yscale="log", ylabel="largest gap |network − linearized|\n(test, in units of RMS(y − f₀))")
+    gap.set(yscale="log", ylabel="largest gap |network − linearized|\n(test, in units of the targets)")
     trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
     trained.set(xscale="log", xlabel="step in units of the critical step, c = ηλ_max(K₀)/2")
     trained.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)

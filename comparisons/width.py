@@ -2,7 +2,8 @@
 
 For each width and seed the three learners (`lab.side_by_side`) train by the same descent. The table keeps the largest
 gap over the recorded steps, and how far weights, gates and kernel moved. The gap is RMS(network − linearized) over
-samples and outputs, in units of RMS(y − f₀) on the training set.
+samples and outputs, in units of the RMS of the training targets about their mean. Outputs are centred, f(θ) − f(θ₀);
+the paper's own network, which first has to remove a random f₀, and one with a smooth activation are arms beside it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 
 import lab
 from comparisons import kit
+from lab.errors import refuse
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
-version = 2
+version = 3
 
 EXPONENTS = kit.family(
     "exponent",
@@ -26,6 +28,7 @@ EXPONENTS = kit.family(
     meanings={
         "gap_train": "the largest gap on the training set",
         "gap_test": "the largest gap on the test set; Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2)",
+        "gap_initial_test": "the largest gap on the test set in units of the initial residual RMS(y − f₀)",
         "weight_motion": "‖θ_T − θ₀‖_F",
         "relative_weight_motion": "‖θ_T − θ₀‖_F/‖θ₀‖_F",
         "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
@@ -33,12 +36,16 @@ EXPONENTS = kit.family(
         "gate_flips": "the share of ReLU gates that changed",
     },
 )
-GAP = kit.Quantity("gap_test", meaning="Mean largest test gap at the smallest and the largest width.")
+GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the largest width; geometric mean.")
+GAP_INITIAL = kit.Quantity(
+    "gap_initial_test",
+    meaning="The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀.",
+)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max(K₀)/2 at the end of training.")
 MSE = kit.Quantity(
     "final_mse_linearized", meaning="Mean (f − y)² of the linear learner at the end, at the largest width."
 )
-F0_SHARE = kit.Quantity("f0_share", meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width.")
+F0_SHARE = kit.records.F0_SHARE
 NOISE_FLOOR = kit.Quantity(
     "noise_floor",
     meaning="Largest disagreement of the two computations of the linear model (weight space and kernel), in units of "
@@ -59,8 +66,8 @@ NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole 
 
 
 @dataclass(frozen=True)
-class Settings(kit.networks.NetworkSettings):
-    """Settings of the width comparison: those of `NetworkSettings`, the number of gradient steps, and the network."""
+class Settings(kit.variants.Settings):
+    """Settings of the width comparison: those of `variants.Settings`, the number of gradient steps, and the network."""
 
     steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max(K₀).")] = 300
     network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
@@ -69,6 +76,10 @@ class Settings(kit.networks.NetworkSettings):
         """Refuse settings that the network does not have."""
         super().check()
         kit.networks.check_network(self.network, self)
+        if self.network != "elman" and self.variants[0] == "erf":
+            refuse(
+                "variants", f"erf first, with network={self.network!r}", "centred or paper there", "set --activation"
+            )
 
 
 PRESETS = {
@@ -79,7 +90,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(kit.networks.NetworkCell):
+class Cell(kit.variants.Cell):
     """One network of one width and seed."""
 
     steps: int
@@ -92,8 +103,9 @@ class Cell(kit.networks.NetworkCell):
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """One cell for every readout, width and seed."""
-    return [kit.networks.fitted(cell, settings.network) for cell in settings.grid(Cell)]
+    """One cell for every readout of the first variant, and for one of the others; width and seed."""
+    own = settings.network == "elman"
+    return [kit.networks.fitted(each, settings.network) for each in settings.grid(Cell) if own or each.variant != "erf"]
 
 
 def cost(cell: Cell) -> kit.Cost:
@@ -110,7 +122,7 @@ def measure(cell: Cell) -> kit.Measured:
     descent = lab.Descent(cell.steps, cell.critical_fraction)
     result = lab.side_by_side(network, task, descent, in_place=cell.in_place)
     loss = np.stack([learner.loss for learner in result.learners.values()])
-    gaps = {f"gap_{split}": result.gap(split) for split in ("train", "test")}
+    gaps = {"gap_test": result.gap("test"), "gap_train": result.gap("train")}
     return _row(cell, result), {**kit.records.trajectories(task, result.learners), "loss": loss, **gaps}
 
 
@@ -119,7 +131,7 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
     reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
     assert result.learning_rate is not None
     return {
-        **kit.pick(cell, "readout", "width", "seed"),
+        **kit.pick(cell, "variant", "readout", "width", "seed"),
         **summary,
         "final_mse_linearized": kit.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
@@ -130,63 +142,86 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
-    """Exponents of every readout, context numbers, and a verdict on the first readout."""
-    numbers: kit.Numbers = {
-        key(arm=arm.name): kit.exponent(arm.rows, name)
-        for arm in kit.by_readout(table)
-        for name, key in EXPONENTS.items()
-    }
+    """Exponents of every arm, context numbers, and a verdict on the first arm beside the others."""
+    numbers: kit.Numbers = {}
+    for arm in kit.by_readout(table):
+        numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
+        for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
+            rows = arm.rows[arm.rows["width"] == width]
+            numbers[GAP(width, arm=arm.name)] = kit.Number.geometric(rows["gap_test"])
+            numbers[GAP_INITIAL(width, arm=arm.name)] = kit.Number.geometric(rows["gap_initial_test"])
+        numbers[F0_SHARE(arm=arm.name)] = kit.Number.median(kit.widest(arm.rows)["f0_share"])
     main = kit.main_readout(table)
-    for width in sorted({main["width"].min(), main["width"].max()}):
-        numbers[GAP(width)] = kit.Number.mean(main.loc[main["width"] == width, "gap_test"])
     numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
-    numbers[MSE()] = kit.Number.mean(kit.widest(main)["final_mse_linearized"])
-    numbers[F0_SHARE()] = kit.Number.mean(kit.widest(main)["f0_share"])
+    numbers[MSE()] = kit.Number.geometric(kit.widest(main)["final_mse_linearized"])
     floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"].max()
     numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(floor)), int(table["seed"].nunique()))
-    return kit.Conclusion(numbers, verdict(numbers, main))
+    return kit.Conclusion(numbers, verdict(numbers, table))
 
 
 def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
-    """How far the gap falls and how fast, as far as the intervals support it."""
-    gap, low, high = numbers[EXPONENTS["gap_test"]()], int(table["width"].min()), int(table["width"].max())
-    first, last = numbers[GAP(low)], numbers[GAP(high)]
+    """How far the gap falls and how fast, as far as the intervals support it, and how the other arms differ."""
+    low, high = int(table["width"].min()), int(table["width"].max())
+    gap, last = numbers[EXPONENTS["gap_test"]()], numbers[GAP(high)]
     if gap.value is None:
         return f"No exponent of the test gap could be fitted: {gap.reason}."
     if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
-        return (
-            f"At width {high} the test gap is less than {NOISE} times the numerical noise; its exponent is not judged."
-        )
-    mse = numbers[MSE()].value
+        return f"At width {high} the test gap is below {NOISE} times the numerical noise; its exponent is not judged."
+    others, mse = (
+        {str(arm.rows["variant"].iloc[0]): arm.name for arm in kit.by_readout(table)[1:]},
+        numbers[MSE()].value,
+    )
     return kit.sentences(
         f"From width {low} to {high} the largest test gap between network and linearization goes from "
-        f"{kit.percent(first)} to {kit.percent(last)} of the initial residual, as {kit.power(gap)}; "
+        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of what there is to learn, as {kit.power(gap)}; "
         f"{kit.compare_with_theory(gap, THEORY)}.",
-        ""
-        if mse is None
-        else f"Training ended at a linear mean squared error of {kit.format_value(mse)} at width {high}.",
+        _smooth(numbers, others.get("erf"), low, high),
+        _uncentred(numbers, others.get("paper"), high),
+        f"The linear learner ends at a mean squared error of {kit.format_value(mse)} there." if mse is not None else "",
+    )
+
+
+def _smooth(numbers: kit.Numbers, arm: str | None, low: int, high: int) -> str:
+    """How a smooth activation compares; empty where it is the main arm or is not there."""
+    if not arm:
+        return ""
+    slope, ends = numbers[EXPONENTS["gap_test"](arm=arm)], [numbers[GAP(width, arm=arm)] for width in (low, high)]
+    if slope.value is None:
+        return f"With erf no exponent could be fitted: {slope.reason}."
+    return f"With erf it goes from {kit.percent(ends[0])} to {kit.percent(ends[1])}, as {kit.power(slope)}."
+
+
+def _uncentred(numbers: kit.Numbers, arm: str | None, high: int) -> str:
+    """What f₀ does to the paper's own network; empty where it is the main arm or is not there."""
+    gap, initial = (numbers[what(high, arm=arm or "")] for what in (GAP, GAP_INITIAL))
+    share = numbers[F0_SHARE(arm=arm or "")]
+    if not arm or gap.value is None or initial.value is None or share.value is None:
+        return ""
+    return (
+        f"The paper's network, which is not centred, has a gap of {kit.percent(gap)} at width {high}. Its random "
+        f"initial output makes up {kit.percent(share)} of the initial residual (median); in units of that residual the "
+        f"gap is {kit.percent(initial)}."
     )
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
-    table = results.table
-    gap = kit.figures.panel_per_arm(
-        kit.by_readout(table),
-        _draw_gaps,
-        title=question,
-        ylabel="largest gap |network − linearized|\n(RMS, in units of RMS(y − f₀))",
-        size=(5.0, 4.4),
-    )
-    return {"gap": gap, "motion": _draw_motion(kit.main_readout(table)), "outputs": _draw_outputs(results)}
+    motion = _draw_motion(kit.main_readout(results.table))
+    return {"gap": _draw_gaps(results.table), "motion": motion, "outputs": _draw_outputs(results)}
 
 
-def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:
-    for name, what, color, shift in (
-        ("gap_test", "test set", "#0072B2", 0.98),
-        ("gap_train", "training set", "#E69F00", 1.02),
-    ):
-        kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, what, shift)
+def _draw_gaps(table: kit.Table) -> kit.Figure:
+    style = lab.figures.style
+    figure, axes = style.panels(2, size=(6.0, 4.8), sharey=True)
+    for ax, (name, what) in zip(axes[0], (("gap_test", "test set"), ("gap_train", "training set")), strict=True):
+        for place, (arm, color) in enumerate(zip(kit.by_readout(table), style.QUANTITIES, strict=False)):
+            law = kit.power_law(arm.rows, name)
+            kit.figures.power_law(ax, law, color, arm.label, 0.94 * 1.04**place, "osD^vP"[place])
+        ax.set_title(f"{what}; bars: 95 % intervals over seeds")
+        style.legend_below(ax)
+    axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of the targets)")
+    style.headline(figure, question)
+    return figure
 
 
 def _draw_motion(rows: kit.Table) -> kit.Figure:
@@ -221,5 +256,4 @@ def _three_widths(results: kit.Results) -> Iterator[tuple[int, kit.Arrays]]:
     widths = sorted(main["width"].unique())
     for width in dict.fromkeys((widths[0], widths[len(widths) // 2], widths[-1])):
         rows = main[main["width"] == width].sort_values("gap_test")
-        row = rows.iloc[(len(rows) - 1) // 2]
-        yield int(width), results.arrays(width=int(width), seed=int(row["seed"]), readout=row["readout"])
+        yield int(width), kit.records.arrays_of(results, rows.iloc[[(len(rows) - 1) // 2]])[0]

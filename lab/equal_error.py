@@ -18,7 +18,7 @@ from lab.learners.kernel import KernelRegressor
 from lab.learners.network import Snapshot
 from lab.learners.trajectory import Trajectory
 from lab.measures.curvature import relative_curvature
-from lab.measures.gap import tracking_gap
+from lab.measures.gap import gap_units, tracking_gap
 from lab.measures.hitting import hitting_step, linear_motion
 from lab.measures.motion import Motion, Origin, measure_motion
 from lab.measures.scale import least_mse, rounding_noise
@@ -84,9 +84,9 @@ class EqualError:
         return 2 * self.critical_fraction / self.linear.spectrum.lambda_max
 
     @property
-    def scale(self) -> float:
-        """RMS(y − f₀) on the training set: the unit of the gap."""
-        return float((self.linear.residual**2).mean() ** 0.5)
+    def unit(self) -> float:
+        """RMS of the training targets about their mean: the unit of the gap."""
+        return gap_units(self.linear.targets.numpy(), self.linear.outputs.numpy())["targets"]
 
     @property
     def network(self) -> Trajectory:
@@ -127,8 +127,8 @@ class EqualError:
         return relative_curvature(self.start, self.task.train_inputs, residual, float(distance[0]))
 
     def gap(self, split: str = "test") -> Array:
-        """Gap |network − linearized| (T,) on "train" or "test" at the network's steps, in units of ``scale``."""
-        return tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
+        """Gap |network − linearized| (T,) on "train" or "test" at the network's steps, in units of ``unit``."""
+        return tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.unit)
 
     def summary(self) -> dict[str, Any]:
         """One flat row of JSON values; what is known at the arrival alone is None without one.
@@ -140,7 +140,7 @@ class EqualError:
         """
         spectrum, noise = self.linear.spectrum, 0.0
         if isinstance(self.start, Scaled):
-            noise = rounding_noise(self.start, self.task.train_inputs) / self.scale
+            noise = rounding_noise(self.start, self.task.train_inputs) / self.unit
         steps = int(self.network.steps[-1]) if self.reached else None
         return {
             **(self._at_arrival() if self.reached else dict.fromkeys(_AT_ARRIVAL)),

@@ -17,13 +17,13 @@ from lab.errors import LabWarning, check_choice, refuse
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
 from lab.learners.advice import warn_of_adaptive_steps, warn_of_scale
-from lab.learners.descent import Descent, check_descent, check_optimizer
+from lab.learners.descent import Descent, check_descent, check_optimizer, plain
 from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import check_fits, flat_targets, train_network
 from lab.learners.trajectory import Trajectory
 from lab.measures.derivative import DerivativeCheck, check_derivative
-from lab.measures.gap import disagreement, tracking_gap, with_divergences
+from lab.measures.gap import UNITS, disagreement, gap_units, tracking_gap, with_divergences
 from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
@@ -54,8 +54,9 @@ class SideBySide:
         η, None under an optimizer.
     lambda_max, lambda_min
         Extreme eigenvalues of the training kernel K₀ at initialization, in output units.
-    scale
-        RMS of (targets − initial outputs) on the training split: the unit of the gap.
+    units
+        Units of the gap by name: "targets", the RMS of the training targets about their mean, and "initial", the RMS of
+        (targets − initial outputs) there (see `lab.measures.gap.gap_units`).
     motion
         How far weights, gates and kernel went.
     reasons
@@ -78,7 +79,7 @@ class SideBySide:
     learning_rate: float | None
     lambda_max: float
     lambda_min: float
-    scale: float
+    units: Mapping[str, float]
     motion: Motion
     task: Task
     descent: Descent
@@ -97,15 +98,21 @@ class SideBySide:
         every = {"network": self.network, "linearized": self.linearized, "kernel": self.kernel}
         return {name: trajectory for name, trajectory in every.items() if trajectory is not None}
 
-    def gap(self, split: str = "test") -> Array:
-        """Tracking gap at the recorded steps, shape (T,); inf from a divergence on.
+    def gap(self, split: str = "test", unit: str = "targets") -> Array:
+        """Tracking gap at the recorded steps, shape (T,): RMS of (network − linearized) over samples and outputs.
+
+        It is inf from a divergence on.
 
         Parameters
         ----------
         split
             "train" or "test"; raises `LabError` for anything else, or for "test" without a test split.
+        unit
+            "targets": in units of the RMS of the training targets about their mean, what there is to learn. "initial":
+            in units of the RMS of (targets − initial outputs). They agree for centred networks if targets average to 0.
         """
         check_choice("split", split, ("train", "test"))
+        check_choice("unit", unit, UNITS)
         if split == "test" and not self.task.has_test:
             refuse(
                 "split",
@@ -113,7 +120,7 @@ class SideBySide:
                 "'train'",
                 "give the task test_inputs and test_targets",
             )
-        gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.scale)
+        gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.units[unit])
         return with_divergences(gap, self.network.steps, self.network.diverged_at, self.linearized.diverged_at)
 
     @property
@@ -135,11 +142,12 @@ class SideBySide:
             return None
         splits = ("train", "test") if self.task.has_test else ("train",)
         pairs = ((getattr(self.linearized, split), getattr(self.kernel, split)) for split in splits)
-        return max(disagreement(linearized, kernel, self.scale) for linearized, kernel in pairs)
+        return max(disagreement(linearized, kernel, self.units["targets"]) for linearized, kernel in pairs)
 
     def summary(self) -> dict[str, Any]:
         """One flat row of JSON values: rates, largest gaps, final losses, motion, divergences, and reasons for None."""
-        gaps = {f"gap_{split}": float(self.gap(split).max()) for split in ("train", "test") if split in self._splits}
+        named = {"gap": "targets", "gap_initial": "initial"}
+        gaps = {f"{name}_{s}": float(self.gap(s, unit).max()) for name, unit in named.items() for s in self._splits}
         losses = {f"final_loss_{name}": trajectory.final_loss for name, trajectory in self.learners.items()}
         ends = {f"diverged_at_{name}": trajectory.diverged_at for name, trajectory in self.learners.items()}
         numbers = {
@@ -276,7 +284,7 @@ def _train(network: Network, task: Task, descent: Descent, in_place: bool) -> Si
         learning_rate=learning_rate,
         lambda_max=start.spectrum.lambda_max,
         lambda_min=start.spectrum.lambda_min,
-        scale=float(start.residual.square().mean().sqrt()),
+        units=gap_units(plain(start.targets), plain(start.outputs)),
         motion=_motion(origin, after, task.train_inputs, trajectory),
         task=task,
         descent=descent,

@@ -14,6 +14,7 @@ from comparisons.kit.numbers import Number, Numbers, over_finite
 if TYPE_CHECKING:
     import pandas as pd
 
+VARIANTS = {"centred": "centred", "erf": "centred, erf", "paper": "not centred"}
 READOUTS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
 
 
@@ -77,8 +78,15 @@ def split(
 
 
 def by_readout(rows: pd.DataFrame) -> list[Arm]:
-    """One arm for each readout."""
-    return split(rows, "readout", READOUTS)
+    """One arm for each readout, of each variant of the network where a column ``variant`` names several."""
+    if "variant" not in rows or rows["variant"].nunique() == 1:
+        return split(rows, "readout", READOUTS)
+    found = []
+    for network in split(rows, "variant", VARIANTS):
+        arms = network.split("readout", READOUTS)
+        named = [network.label] if len(arms) == 1 else [f"{network.label}, {each.label}" for each in arms]
+        found += [replace(each, label=label) for each, label in zip(arms, named, strict=True)]
+    return found
 
 
 def each_readout(table: pd.DataFrame, numbers_of: Callable[[pd.DataFrame], Numbers]) -> Numbers:

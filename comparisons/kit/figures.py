@@ -73,7 +73,7 @@ def panel_per_arm(
     return figure
 
 
-def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float = 1.0) -> Axes:
+def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float = 1.0, marker: str = "o") -> Axes:
     """Seeds, estimates with intervals, and the fitted line with its band; ``what`` names the quantity in the legend.
 
     ``shift`` moves the points sideways by a factor. The caller labels an axis that shows no width.
@@ -88,7 +88,7 @@ def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float 
     label = f"{what}: {slope}" if what else slope
     shape: dict[str, Any] = {"line": law.line, "band": law.exponent.interval, "interval": law.curve.ends}
     seeds = law.curve.x, law.curve.values, law.curve.middle
-    estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, **shape)
+    estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, marker=marker, **shape)
     return curves.width_axis(ax, law.x)  # every width, also one that was left out
 
 

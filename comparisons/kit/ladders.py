@@ -2,7 +2,7 @@
 
 *train*: gradient descent at η = 2c/λ_max(K₀) brings the mean square residual below ε within ``budget`` times the steps
 that the infinitely wide linear learner takes at the same c. *lazy*: over as many steps the largest test gap between
-network and linearization stays below a level. Outputs are centred, f(θ) − f(θ₀) (`lab.learners.centring`).
+network and linearization stays below a level. Outputs are centred, f(θ) − f(θ₀).
 
 Ladders of *train* are climbed in factors 2^¼ until four widths in a row are reached and four are not; those of *lazy*
 in factors √2 until two gaps in a row are below the level, and downwards until two are above it: far below, a network
@@ -60,7 +60,7 @@ class LadderSettings(Settings):
     data_seed: Annotated[Seed, doc("Data seed; the seed of a draw is added to it.")] = 0
     critical_fraction: Annotated[Share, doc("Learning rate in units of the critical one, below 1.")] = 0.5
     budget: Annotated[Positive, doc("Step budget, in units of the linear learner's hitting time.")] = 10.0
-    level: Annotated[Positive, doc("Largest test gap that counts as lazy, in units of RMS(y − f₀).")] = 0.1
+    level: Annotated[Positive, doc("Largest test gap that counts as lazy, in units of the targets.")] = 0.1
     narrowest: Annotated[Count, doc("Smallest width tried.")] = 2
     widest: Annotated[Count, doc("Largest width tried.")] = 1024
     dtype: Annotated[Precision, doc("Precision of weights and outputs.")] = "float32"
@@ -106,7 +106,7 @@ class LadderCell(Cell):
         import torch
 
         place = {"dtype": getattr(torch, self.dtype), "device": torch.get_default_device()}
-        return lab.ElmanRNN.like(task, width, seed=self.seed, **place)
+        return lab.ElmanRNN.like(task, width, seed=self.seed, centred=True, **place)
 
 
 def step_cost(cell: LadderCell, width: int, *, linearized: bool) -> Cost:
@@ -187,9 +187,9 @@ def _divergence(gone: Iterable[int]) -> Row:
 
 def train(network: ElmanRNN, task: SequenceTask, steps: int, accuracy: float, critical_fraction: float) -> Exit:
     """How training of the centred network ends within so many steps; the network itself is trained."""
-    descent, centred = lab.Descent(steps, critical_fraction, record="all"), lab.learners.centring.centred_task
+    descent = lab.Descent(steps, critical_fraction, record="all")
     try:
-        return lab.arrive(network, centred(network, task), descent, accuracy, in_place=True).exit
+        return lab.arrive(network, task, descent, accuracy, in_place=True).exit
     except LabError as error:
         if error.argument != "kernel":
             raise
@@ -200,5 +200,5 @@ def largest_gap(network: ElmanRNN, task: SequenceTask, steps: int, critical_frac
     """Largest test gap of the centred network (inf if a learner diverged), and the linear model's noise floor."""
     recorded = np.unique([0, *np.geomspace(1, steps, _RECORDS).round().astype(int)])
     descent = lab.Descent(steps, critical_fraction, record=tuple(recorded.tolist()))
-    result = lab.side_by_side(network, lab.learners.centring.centred_task(network, task), descent)
+    result = lab.side_by_side(network, task, descent)
     return float(result.gap("test").max()), float(result.disagreement() or 0.0)

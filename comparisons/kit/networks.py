@@ -112,10 +112,11 @@ def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Netw
     task = tasks.build(cell, cell.data_seed)
     task = task.at_every_step() if cell.readout == "all" else task
     precision = {"dtype": getattr(torch, cell.dtype), "device": torch.get_default_device()}
+    centred = getattr(cell, "centred", False)
     if network != "elman":
-        return task, lab.as_network(_module(task, cell, network).to(**precision))
-    elman = lab.ElmanRNN.like(task, cell.width, seed=cell.seed, **choices(cell), **precision)
-    return task, lab.Scaled(elman, 1.0) if getattr(cell, "centred", False) else elman
+        return task, lab.as_network(_module(task, cell, network).to(**precision), centred=centred)
+    elman = lab.ElmanRNN.like(task, cell.width, seed=cell.seed, centred=centred, **choices(cell), **precision)
+    return task, elman
 
 
 def choices(cell: NetworkCell) -> dict[str, Any]:

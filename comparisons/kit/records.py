@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comparisons.kit.comparison import Arrays
+from comparisons.kit.keys import Quantity
 from lab.sweeps import Results
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from lab.learners.trajectory import Trajectory
     from lab.tasks.task import Task
     from lab.together import SideBySide
+
+
+F0_SHARE = Quantity(
+    "f0_share",
+    meaning="‖f₀‖²/‖y − f₀‖² on the training set, at the largest width: the share of the initial residual that is the "
+    "network's own random output. 0 for centred networks; above 1 where f₀ and y point the same way; the median.",
+)
 
 
 def diverged(result: SideBySide) -> bool:
@@ -36,7 +44,8 @@ def trajectories(task: Task, learners: Mapping[str, Trajectory]) -> Arrays:
 def arrays_of(results: Results, rows: pd.DataFrame, *columns: str, **fields: object) -> list[Arrays]:
     """Arrays of the cells behind some rows, found by the values of these columns and by further fields of the cells.
 
-    Without columns they are found by readout, width and seed.
+    Without columns they are found by variant (where there is one), readout, width and seed.
     """
-    records = rows[list(columns or ("readout", "width", "seed"))].to_dict("records")
+    usual = [name for name in ("variant", "readout", "width", "seed") if name in rows]
+    records = rows[list(columns or usual)].to_dict("records")
     return [results.arrays(**{**{str(name): value for name, value in row.items()}, **fields}) for row in records]

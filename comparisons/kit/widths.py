@@ -102,7 +102,7 @@ class Ladders:
         if self.lazy:
             lab.figures.curves.bundles(ax, bundles, level=results.cells[0]["level"], log=True)
             ax.set(title="stays lazy: each line is a seed, the level is dashed")
-            ax.set_ylabel("largest test gap (units of RMS(y − f₀))")
+            ax.set_ylabel("largest test gap (units of the targets)")
         else:
             lab.figures.curves.bundles(ax, bundles, level=0.9, marker="o")
             ax.set(title="trains", ylabel="share of tried seeds that reached mse < ε")

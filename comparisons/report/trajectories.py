@@ -9,7 +9,7 @@ The explorer shows every comparison whose cells have these arrays:
 ``test_targets`` (n', o)  their targets
 ``loss`` (k, T)           training loss; without it the page shows the mean squared error on the test samples
 ``gap_test`` (T,)         gap of network and linearized; without it, and with these two among the learners, the page
-                          shows RMS(network − linearized) in units of RMS(target − first output), on the test samples
+                          shows RMS(network − linearized) in units of the deviation of the targets, on the test samples
 ========================  =====================================================================================
 
 To keep the page small, steps, outputs and, last, whole seeds are thinned; `Explored.note` says what was left out.
@@ -195,7 +195,7 @@ def _gap(
     if not {"network", "linearized"} <= set(learners):
         return None
     network, linearized = (outputs[learners.index(name)] for name in ("network", "linearized"))
-    scale = math.sqrt(float(np.mean((targets - linearized[0]) ** 2)))
+    scale = float(np.std(targets))
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.sqrt(np.mean((network - linearized) ** 2, axis=1))
     return _rounded(apart[at] / scale) if scale > 0 else None

@@ -69,7 +69,7 @@ def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axe
         finite = np.where(np.isfinite(gap), gap, np.nan)
         ax.plot(steps, finite, label=f"{split} set", linewidth=2.2, color=color, linestyle=dash)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("gap |network − linearized|,\nRMS in units of RMS(y − f₀)")
+    ax.set_ylabel("gap |network − linearized|,\nRMS in units of the targets")
     legend_below(ax, columns=2)
     return step_axis(ax, steps)
 

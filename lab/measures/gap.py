@@ -13,11 +13,35 @@ from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
 
+UNITS = ("targets", "initial")
+_CONSTANT = 1e-12  # spread of targets over their size that is rounding
+
 
 def rms(values: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """Root of the mean square over some axes."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.sqrt(np.mean(np.square(values), axis=axis)))
+
+
+def target_unit(targets: Array) -> float:
+    """RMS of targets (n, o) about their mean over samples, each output about its own; their RMS if all are constant.
+
+    It is the unit of the gap, since a learner that only predicts the mean has learnt nothing.
+    """
+    values = np.asarray(targets, dtype=np.float64)
+    spread = float(rms(values - values.mean(0)))
+    size = float(rms(values))
+    return spread if spread > _CONSTANT * size else size
+
+
+def gap_units(targets: Array, outputs: Array) -> dict[str, float]:
+    """Units of the gap by name, from targets and initial outputs (n, o) of the training set.
+
+    "targets" is `target_unit`; "initial" is the RMS of (targets − initial outputs), which for an uncentred network is
+    mostly the size of its random f₀. Where all targets are 0, "targets" is "initial".
+    """
+    initial = float(rms(np.asarray(targets, dtype=np.float64) - outputs))
+    return {"targets": target_unit(targets) or initial, "initial": initial}
 
 
 def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
@@ -28,7 +52,7 @@ def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
     network, linearized
         Outputs (T, n, o).
     scale
-        RMS of (targets − initial outputs) on the training split.
+        Unit of the gap, such as `target_unit` of the training split.
 
     Returns
     -------

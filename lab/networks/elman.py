@@ -117,7 +117,7 @@ class ElmanRNN(torch.nn.Module):
         shapes = {"W": (width, width), "A": (width, inputs), "B": (outputs, width), "b": (width,)}
         for name, shape in shapes.items():
             self.register_parameter(name, self._initial(name, shape, dtype, device) if name in self.scales else None)
-        self._drawn = {name: version_of(getattr(self, name)) for name in self.scales}
+        self._drawn = {name: self._state(name) for name in self.scales}
 
     @classmethod
     def like(cls, task: Task | tuple[Any, Any], width: int, **settings: Any) -> Self:
@@ -157,7 +157,7 @@ class ElmanRNN(torch.nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs for inputs (n, L, p): (n, q), or (n, L−1, q) for the readout "all". Ordinary differentiable torch."""
         outputs = self._read(self._cast(inputs))
-        return outputs - self._start(inputs).view_as(outputs) if self.centred else outputs
+        return outputs - self.initial_outputs(inputs).view_as(outputs) if self.centred else outputs
 
     def _read(self, inputs: Tensor) -> Tensor:
         """Outputs that are not centred, for inputs that are cast."""
@@ -177,7 +177,7 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def jacobian(self, inputs: Tensor) -> FactoredJacobian:
         """Run the forward pass on inputs (n, L, p) without autograd and return the Jacobian in factors."""
-        return FactoredJacobian(self.unroll(inputs), self._start(inputs) if self.centred else None)
+        return FactoredJacobian(self.unroll(inputs), self.initial_outputs(inputs) if self.centred else None)
 
     @torch.no_grad()
     def unroll(self, inputs: Tensor) -> Unrolled:
@@ -189,7 +189,7 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def evaluator(self, inputs: Tensor) -> Evaluator:
         """The Jacobian on all of these inputs always in the same memory, or on some of them."""
-        unrolled, start = self._prepare(inputs, lasting=True), self._start(inputs) if self.centred else None
+        unrolled, start = self._prepare(inputs, lasting=True), self.initial_outputs(inputs) if self.centred else None
 
         @torch.no_grad()
         def evaluate(batch: Tensor | None = None) -> FactoredJacobian:
@@ -247,7 +247,7 @@ class ElmanRNN(torch.nn.Module):
         for name in self.scales:
             value = getattr(self, name).detach().clone()
             twin.register_parameter(name, torch.nn.Parameter(value, requires_grad=name in self._trained))
-            twin._drawn[name] = version_of(getattr(twin, name)) if is_initial else -1  # it may be trained already
+            twin._drawn[name] = twin._state(name) if is_initial else (0, -1)  # it may be trained already
         twin._starts = self._starts
         return twin
 
@@ -259,27 +259,34 @@ class ElmanRNN(torch.nn.Module):
             device=device, centred=centred,
         )  # fmt: skip
 
-    def _start(self, inputs: Tensor) -> Tensor:
-        """f(θ₀) of the weights of the seed, (n, o): remembered, unless it is to be differentiated by the inputs."""
+    def initial_outputs(self, inputs: Tensor) -> Tensor:
+        """f(θ₀) of the weights of the seed on inputs (n, L, p), flattened to (n, o): what a centred network subtracts.
+
+        It is remembered for the inputs that came last, unless it is to be differentiated by them.
+        """
         plain = isinstance(inputs, Tensor) and not torch._C._functorch.is_functorch_wrapped_tensor(inputs)
         if plain and not (inputs.requires_grad and torch.is_grad_enabled()):
-            return self._starts.of(inputs, lambda: self._initial_outputs(inputs))
+            return self._starts.of(inputs, lambda: self._compute_start(inputs))
         return self._drawn_on(self.W.device, centred=False).forward(inputs).flatten(1)
 
     @torch.no_grad()
-    def _initial_outputs(self, inputs: Tensor) -> Tensor:
+    def _compute_start(self, inputs: Tensor) -> Tensor:
         """f(θ₀), (n, o), from the present weights as long as they are the initial ones."""
-        live = isinstance(self.W, torch.nn.Parameter)  # and no tensor of a transform in its place
-        network = self if live and self.is_initial() else self._drawn_on(self.W.device, centred=False)
+        replaced = torch._C._functorch.is_functorch_wrapped_tensor(self.W)  # inside a transform
+        network = self._drawn_on(self.W.device, centred=False) if replaced or not self.is_initial() else self
         return FactoredJacobian(network.unroll(inputs)).outputs
 
     def is_initial(self) -> bool:
         """Whether no weight was written since it was drawn: its version and its first rows are still the first ones."""
         return all(
-            getattr(self, name)._version == version
-            and torch.equal(getattr(self, name)[:1], self.initial_rows(name, 0, 1))
-            for name, version in self._drawn.items()
+            self._state(name) == state and torch.equal(getattr(self, name)[:1], self.initial_rows(name, 0, 1))
+            for name, state in self._drawn.items()
         )
+
+    def _state(self, name: str) -> tuple[int, int]:
+        """Which tensor a weight is, and how often it was written."""
+        weight = getattr(self, name)
+        return id(weight), version_of(weight)
 
     def initial_pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
         """The weight ``name`` at initialization, drawn again a few rows at a time: (which rows, their values)."""

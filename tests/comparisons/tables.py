@@ -12,7 +12,7 @@ def power_law(quantities, slope, *, seeds=5, spread=0.02, level=1.0, **context):
         for m in (64, 128, 256, 512)
         for seed in range(seeds)
     ]
-    return pd.DataFrame(rows).assign(**context)
+    return pd.DataFrame(rows).assign(variant="centred", **context)
 
 
 def numbers_of(conclusion):

@@ -51,6 +51,21 @@ def test_the_verdict_names_what_is_missing():
     assert "No exponent of the test gap could be fitted" in conclusion.verdict
 
 
+def test_other_variants_have_keys_and_sentences_of_their_own():
+    smooth = made_up(-0.8, level=2.0).assign(variant="erf")
+    paper = made_up(-0.3, level=3.0).assign(variant="paper", f0_share=0.8)
+    paper["gap_initial_test"] /= 4
+    conclusion = width.conclude(pd.concat([made_up(-0.5), made_up(-0.6).assign(readout="all"), smooth, paper]))
+    numbers = numbers_of(conclusion)
+    for name, slope in {"": -0.5, ".all": -0.6, ".erf": -0.8, ".paper": -0.3}.items():
+        assert numbers[f"exponent.gap_test{name}"].value == pytest.approx(slope, abs=0.05)
+    ratio = numbers["gap_test.512.paper"].value / numbers["gap_initial_test.512.paper"].value
+    assert ratio == pytest.approx(4)
+    assert numbers["f0_share.paper"].value == 0.8
+    assert "With erf it goes from" in conclusion.verdict
+    assert "random initial output makes up 80 % of the initial residual" in conclusion.verdict
+
+
 def test_a_diverged_cell_enters_no_fit():
     table = made_up(-0.5)
     table.loc[table.index[-1], list(width.EXPONENTS)] = np.nan
@@ -121,7 +136,19 @@ def test_cells_keep_only_the_settings_that_their_network_has():
 def test_cells_are_all_combinations_and_json():
     settings = width.Settings(widths=(8, 16), seeds=3)
     cells = width.cells(settings)
-    assert len(cells) == 2 * 2 * 3
+    assert len(cells) == 2 * 3 * (2 + 1 + 1)  # both readouts of the first variant, one of the others
+    assert {(cell.variant, cell.readout) for cell in cells} == {
+        ("centred", "last"),
+        ("centred", "all"),
+        ("erf", "last"),
+        ("paper", "last"),
+    }
+    assert {(cell.variant, cell.centred, cell.activation, cell.parametrization) for cell in cells} == {
+        ("centred", True, "relu", "paper"),
+        ("erf", True, "erf", "ntk"),
+        ("paper", False, "relu", "paper"),
+    }
+    assert {cell.variant for cell in width.cells(replace(settings, network="gru"))} == {"centred", "paper"}
     assert [from_json(width.Cell, json.loads(json.dumps(to_json(cell)))) for cell in cells] == cells
     assert width.cost(replace(CELL, width=64)).flops > 8 * width.cost(CELL).flops
 
@@ -150,6 +177,8 @@ def test_cells_are_all_combinations_and_json():
         ({"network": "lstm", "activation": "tanh"}, "activation"),
         ({"network": "rnn", "activation": "erf"}, "activation"),
         ({"network": "cnn", "readouts": ("mean",)}, "readouts"),
+        ({"network": "gru", "variants": ("erf", "centred")}, "variants"),
+        ({"variants": ("smooth",)}, "variants"),
     ],
 )
 def test_bad_settings_name_themselves(settings, name):
@@ -177,7 +206,7 @@ def test_the_limit_of_samples_is_how_many_there_are():
 
 def test_a_gap_of_rounding_errors_is_no_gap():
     table = made_up(-0.5, level=1e-6)
-    assert "less than 10 times the numerical noise" in width.conclude(table).verdict
+    assert "below 10 times the numerical noise" in width.conclude(table).verdict
 
 
 def test_a_quantity_without_values_says_why():

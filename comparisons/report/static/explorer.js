@@ -229,7 +229,7 @@
     element("gap").closest("figure").hidden = gone(cell.gap);
     if (gone(cell.gap)) return;
     const curve = timeCurve("gap", cell.gap, { color: "#0072B2", width: 2.2 }, true);
-    const title = `gap / ${cell.measured ? "" : "test "}RMS(y − f₀)`;
+    const title = `gap / RMS of the ${cell.measured ? "" : "test "}targets`;
     Plotly.react("gap", [curve], layout(stepAxis(cell.steps), { title, rangemode: "tozero" }), config);
     listenToClicks("gap");
   }

@@ -42,7 +42,8 @@ def gate_frozen(network: ElmanRNN, inputs: Tensor, motion: Tensor) -> Tensor:
     for t in range(1, len(states)):
         states[t].addmm_(states[t - 1], W.T, alpha=network.multipliers["W"]).mul_(unrolled.gains[t])
     taps = network.multipliers["B"] * unrolled.taps
-    return torch.einsum("st,tnm,qm->nsq", taps, states, network.B).flatten(1)
+    outputs = torch.einsum("st,tnm,qm->nsq", taps, states, network.B).flatten(1)
+    return outputs - network.initial_outputs(inputs) if network.centred else outputs
 
 
 @torch.no_grad()

@@ -1,0 +1,46 @@
+"""Variants of one network beside each other: centred, centred with a smooth activation, and the paper's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from comparisons.kit.cells import grid
+from comparisons.kit.networks import AnyCell, CentredCell, NetworkSettings
+from comparisons.kit.settings import Choices, OneOf, doc
+
+#: What each variant changes in a cell. The first of a run is its main arm.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "centred": {"centred": True},
+    "erf": {"centred": True, "activation": "erf", "parametrization": "ntk"},
+    "paper": {"centred": False},
+}
+HELP = (
+    "Networks side by side, the first one with all readouts: centred has outputs f(θ) − f(θ₀), erf is the same with a "
+    "smooth activation in the ntk parametrization, paper keeps its random f₀."
+)
+Variant = Annotated[str, OneOf(*VARIANTS)]
+
+
+@dataclass(frozen=True)
+class Settings(NetworkSettings):
+    """`NetworkSettings` for comparisons that set variants side by side."""
+
+    variants: Annotated[Choices[Variant], doc(HELP)] = ("centred", "erf", "paper")
+
+    def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
+        """Cells of the first variant for every readout, width and seed, and of the others for the first readout."""
+        found: list[AnyCell] = []
+        for place, variant in enumerate(self.variants):
+            readouts = self.readouts if place == 0 else self.readouts[:1]
+            axes = {"readout": readouts, "width": self.widths, "seed": range(self.seeds), **more}
+            cells = grid(kind, self, variant=[variant], centred=[True], **axes)
+            found += [replace(cell, **VARIANTS[variant]) for cell in cells]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(CentredCell):
+    """`CentredCell` of one variant."""
+
+    variant: str
