@@ -264,17 +264,17 @@ class ElmanRNN(torch.nn.Module):
 
         It is remembered for the inputs that came last, unless it is to be differentiated by them.
         """
-        plain = isinstance(inputs, Tensor) and not torch._C._functorch.is_functorch_wrapped_tensor(inputs)
-        if plain and not (inputs.requires_grad and torch.is_grad_enabled()):
-            return self._starts.of(inputs, lambda: self._compute_start(inputs))
-        return self._drawn_on(self.W.device, centred=False).forward(inputs).flatten(1)
-
-    @torch.no_grad()
-    def _compute_start(self, inputs: Tensor) -> Tensor:
-        """f(θ₀), (n, o), from the present weights as long as they are the initial ones."""
-        replaced = torch._C._functorch.is_functorch_wrapped_tensor(self.W)  # inside a transform
-        network = self._drawn_on(self.W.device, centred=False) if replaced or not self.is_initial() else self
-        return FactoredJacobian(network.unroll(inputs)).outputs
+        functions = torch._C._functorch
+        tensor = isinstance(inputs, Tensor) and not functions.is_functorch_wrapped_tensor(inputs)
+        outside = functions.peek_interpreter_stack() is None  # of a transform, whose tensors must not be kept
+        if (found := self._starts.find(inputs) if tensor else None) is not None and not inputs.requires_grad:
+            return found
+        if not outside or (tensor and inputs.requires_grad and torch.is_grad_enabled()):
+            return self._drawn_on(self.W.device, centred=False).forward(inputs).flatten(1)
+        with torch.no_grad():
+            network = self if self.is_initial() else self._drawn_on(self.W.device, centred=False)
+            outputs = FactoredJacobian(network.unroll(inputs)).outputs
+        return self._starts.remember(inputs, outputs) if tensor else outputs
 
     def is_initial(self) -> bool:
         """Whether no weight was written since it was drawn: its version and its first rows are still the first ones."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from typing import Self
 
 from torch import Tensor
@@ -20,12 +19,12 @@ class InitialOutputs:
     def __init__(self) -> None:
         self._known: list[tuple[weakref.ref[Tensor], int, Tensor]] = []
 
-    def of(self, inputs: Tensor, compute: Callable[[], Tensor]) -> Tensor:
-        """f₀ on these inputs: what ``compute`` returned for them, called at most once."""
-        for held, version, outputs in self._known:
-            if held() is inputs and version == inputs._version:
-                return outputs
-        outputs = compute()
+    def find(self, inputs: Tensor) -> Tensor | None:
+        """f₀ on these inputs if it is remembered."""
+        return next((f0 for held, version, f0 in self._known if held() is inputs and version == inputs._version), None)
+
+    def remember(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Keep f₀ on these inputs, and return it."""
         alive = [entry for entry in self._known if entry[0]() is not None]
         self._known = [*alive[1 - _SETS :], (weakref.ref(inputs), inputs._version, outputs)]
         return outputs
