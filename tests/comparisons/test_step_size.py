@@ -164,7 +164,7 @@ def test_a_cell_is_side_by_side_with_an_exit(fraction):
         gradients.append(gradient.flatten())
     top = torch.linalg.matrix_norm(torch.stack(gradients), ord=2) ** 2
     assert row["sharpness"] == pytest.approx(float(row["learning_rate"] * top / 2), rel=1e-8)
-    limit = lab.infinite_ntk(network.network, task.train_inputs).reshape(8, 8).numpy()
+    limit = lab.infinite_ntk(network, task.train_inputs).reshape(8, 8).numpy()
     assert row["critical_step_infinite"] == pytest.approx(2 * 16 / np.linalg.eigvalsh(limit)[-1])
     assert row["live_gates"] == pytest.approx(float(trained.gates(task.train_inputs).double().mean()))
 
@@ -173,8 +173,8 @@ def test_the_motion_at_equal_residual_lies_between_two_steps():
     row, arrays = step_size.measure(replace(CELL, fraction=0.4))
     task, network = build(CELL)
     descent = lab.Descent(row["steps"], 0.4, record="all")
-    start = network.network.W.detach().clone()
-    moved = [float((s.network.network.W - start).detach().norm()) for s in lab.descend(network, task, descent)]
+    start = network.W.detach().clone()
+    moved = [float((s.network.W - start).detach().norm()) for s in lab.descend(network, task, descent)]
     after = int(np.argmax(arrays["mse"] < 0.1))
     assert moved[after - 1] < row["motion"] <= moved[after]
     logs = np.log(arrays["mse"][[after, after - 1]])
