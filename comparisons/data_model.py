@@ -188,14 +188,14 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     for model in dict.fromkeys(table["model"]):
         rows = learnt[learnt["model"] == model]
         known = {"complexity": COMPLEXITY} if model == RANDOM else LEARNT  # of random labels nothing can be learnt
-        numbers |= {key(model): kit.Number.mean(rows[name]) for name, key in known.items() if len(rows)}
+        numbers |= {key(model): kit.Number.geometric(rows[name]) for name, key in known.items() if len(rows)}
         for notion, found in ladders.items():
             own = found.where((found.rows["model"] == model) & (found.rows["notion"] == notion))
             if len(own.rows):
                 ratio = {} if model == RANDOM else {RATIOS[notion](model): found.ratio("model", model, RANDOM)}
                 numbers |= {WIDTHS[notion](model): own.width()} | ratio
     linear = learnt[learnt["model"] == RANDOM]
-    numbers |= {key(): kit.Number.mean(linear[name]) for name, key in SPECTRUM.items() if len(linear)}
+    numbers |= {key(): kit.Number.geometric(linear[name]) for name, key in SPECTRUM.items() if len(linear)}
     return kit.Conclusion(numbers, verdict(numbers))
 
 

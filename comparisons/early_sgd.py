@@ -193,7 +193,7 @@ def _gaps(rows: kit.Table, full: kit.Table, name: str) -> list[kit.Number]:
     if not rows[name].notna().any():
         return [kit.Number.none("no run reached this kernel time: it ended before, or diverged")] * 3
     last = kit.widest(rows)
-    return [kit.exponent(rows, name), kit.Number.mean(last[name]), kit.paired_ratio(last, full, name, SAME)]
+    return [kit.exponent(rows, name), kit.Number.geometric(last[name]), kit.paired_ratio(last, full, name, SAME)]
 
 
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:

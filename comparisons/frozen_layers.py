@@ -65,7 +65,7 @@ BLOCKS = ARMS[:3]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")  # of the arms
 AXES = ("readout", "width", "seed", "labels", "arm")  # columns that identify a cell
 KINDS: tuple[Labels, ...] = ("task", "random")
-AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share, "gap": kit.Number.mean}  # others: geometric
+AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share}  # others: geometric
 OTHER_DRAW = 2**31  # what is added to a seed for an independent draw
 PATHS = ("descent from step 1 on, each seed", "trained", "straight to another random draw", "another random draw")
 
@@ -185,13 +185,14 @@ def _kernel_numbers(rows: kit.Table) -> kit.Numbers:
     """Shares of the trace and smallest eigenvalues, per seed, beside those of infinite width."""
     rows = rows[(rows["labels"] == rows["labels"].iloc[0]) & rows["arm"].isin((*BLOCKS, "WAB"))]
     numbers: kit.Numbers = {}
-    for mark, average in (("", kit.Number.mean), ("_limit", kit.Number.constant)):
+    constant = kit.Number.constant
+    for mark, share_of, size in (("", kit.Number.rate, kit.Number.geometric), ("_limit", constant, constant)):
         if set(BLOCKS) <= set(rows["arm"]):
             traces = kit.by_seed(rows, f"trace{mark}", "arm")
             shares = {block: traces[block] / (traces["W"] + traces["A"] + traces["B"]) for block in BLOCKS}
-            numbers |= {BLOCK[f"trace_share{mark}"](block): average(share) for block, share in shares.items()}
+            numbers |= {BLOCK[f"trace_share{mark}"](block): share_of(share) for block, share in shares.items()}
         least = f"lambda_min{mark}"
-        numbers |= kit.at_each(rows, "arm", {least: BLOCK[least]}, average=average)
+        numbers |= kit.at_each(rows, "arm", {least: BLOCK[least]}, average=size)
     return numbers
 
 

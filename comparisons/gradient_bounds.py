@@ -161,7 +161,7 @@ def _numbers(rows: kit.Table) -> kit.Numbers:
     found |= {key(): kit.Number.mean(widest[f"slope_{name}"]) for name, key in MISSED.items()}
     found[WITHIN()] = kit.crossing(done, "motion_over_valid", 1.0)
     found[F0_SHARE()] = kit.Number.median(widest["f0_share"])
-    found[REACHED()] = kit.Number.exact(float((rows["exit"] == "reached").mean()), int(rows["seed"].nunique()))
+    found[REACHED()] = kit.Number.share(rows["exit"] == "reached")
     return found
 
 

@@ -164,7 +164,7 @@ def _planted_numbers(rows: kit.Table) -> kit.Numbers:
     widest = kit.paths.done(kit.widest(rows))
     found |= {key(): kit.Number.geometric(widest[name]) for name, key in LOSSES.items()}
     barriers = {f"barrier_{name}": key for name, key in BARRIERS.items()}
-    found |= kit.paths.at_widths(rows, AT_WIDTH) | kit.paths.at_widths(rows, barriers, kit.Number.mean)
+    found |= kit.paths.at_widths(rows, AT_WIDTH) | kit.paths.at_widths(rows, barriers, kit.Number.median)
     found |= kit.paths.radii_at_widths(rows, {("valid", "valid_censored"): VALID})
     found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
     found[DEGREE()] = kit.threshold_degree(rows.dropna(subset=["valid"]), "valid", "valid_censored")
@@ -173,11 +173,7 @@ def _planted_numbers(rows: kit.Table) -> kit.Numbers:
 
 def _narrow_numbers(rows: kit.Table) -> kit.Numbers:
     groups = [(width, rows.loc[rows["width"] == width, "exit"]) for width in sorted(rows["width"].unique().tolist())]
-    found = {
-        key(width): kit.Number.exact(float((exits == name).mean()), len(exits))
-        for name, key in EXITS.items()
-        for width, exits in groups
-    }
+    found = {key(width): kit.Number.share(exits == name) for name, key in EXITS.items() for width, exits in groups}
     widths, trials = [width for width, _ in groups], [len(exits) for _, exits in groups]
     place = lab.measures.thresholds.success_place(widths, [(exits == "success").sum() for _, exits in groups], trials)
     return found | {WIDTH_90(): kit.Number.estimated(place, max(trials))}

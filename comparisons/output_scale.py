@@ -199,7 +199,7 @@ def _errors(rows: kit.Table) -> dict[kit.Quantity, kit.Number]:
     ends = {"rich": alphas[0], "standard": standard, "lazy": alphas[-1]} if len(alphas) > 1 else {}
     for name, alpha in ends.items():
         if alpha in alphas:
-            found[ERRORS[name]] = replace(kit.Number.mean(errors[alpha]), details={"alpha": alpha})
+            found[ERRORS[name]] = replace(kit.Number.geometric(errors[alpha]), details={"alpha": alpha})
         if alpha in alphas[:-1]:
             found[ERRORS[f"lazy_minus_{name}"]] = kit.Number.mean(errors[alphas[-1]] - errors[alpha])
     return found

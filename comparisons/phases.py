@@ -52,11 +52,11 @@ CONTROL = kit.Quantity("gap_small_step_control", meaning="gap_from_init or gap_f
 EXPONENT = kit.Quantity("exponent", "gap_from_phase_one", meaning="Slope on log(width) of the log of the gap.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models at W_k after the control.")
 
-MEANS, SCALES = tuple(AFTER)[:6], tuple(AFTER)[6:9]  # scales are averaged in logs
+MEASURED, SCALES, SHARES = tuple(AFTER)[:9], tuple(AFTER)[6:9], ("spectrum_kept", "capped")
 AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at further ρ
 WHICH = ("readout", "width", "seed", "first", "residual")
 ENDS = ("phase_two_length", "small_step", "final_mse", "noise", "phase_one_length", "peak")
-COLUMNS = (*WHICH, *MEANS, *SCALES, *ENDS, *AT_INIT, "f0_share", "outcome", "diverged", "reasons")
+COLUMNS = (*WHICH, *MEASURED, *ENDS, *AT_INIT, "f0_share", "outcome", "diverged", "reasons")
 DONE = 1e-2  # of the mean squared error that phase one left
 WATCHED = 200  # steps for which a phase one beyond the edge is watched for its peak
 STEP = "step of phase one, c₁ = ηλ_max(K₀)/2"
@@ -171,7 +171,7 @@ def _of_readout(rows: kit.Table, main: float) -> kit.Numbers:
 def _after(rows: kit.Table, control: kit.Table) -> dict[str, kit.Number]:
     """Numbers of one c₁ from the seeds that went through both phases; none if more than a fifth of them did not."""
     here = rows[rows["outcome"] == "reached"].set_index("seed")
-    here = here.astype(dict.fromkeys((*MEANS, *SCALES, *AT_INIT, "phase_one_length"), float))
+    here = here.astype(dict.fromkeys((*MEASURED, *AT_INIT, "phase_one_length"), float))
     gone, none = len(rows) - len(here), kit.Number.none
     if gone > MISSING * len(rows):
         ends = ", ".join(sorted(set(rows.loc[rows["outcome"] != "reached", "outcome"])))
@@ -180,8 +180,9 @@ def _after(rows: kit.Table, control: kit.Table) -> dict[str, kit.Number]:
     paired = (here["gap_from_phase_one"] / control.set_index("seed")["gap_from_phase_one"]).dropna()
     enough, geometric = len(paired) >= (1 - MISSING) * len(rows), kit.Number.geometric
     return {
-        **{name: kit.Number.mean(here[name]) for name in MEANS},
-        **{name: geometric(here[name]) for name in SCALES},
+        **{name: geometric(here[name]) for name in MEASURED if name not in SHARES},
+        "spectrum_kept": kit.Number.rate(here["spectrum_kept"]),
+        "capped": kit.Number.share(here["capped"]),
         "gap_ratio": geometric(here["gap_from_phase_one"] / here["gap_from_init"]),
         "lambda_min_kept": geometric(here["lambda_min_phase_one"] / here["lambda_min_init"]),
         "phase_one_length": geometric(here["phase_one_length"].clip(lower=1)),

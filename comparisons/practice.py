@@ -163,7 +163,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 def _compare(name: str, rows: kit.Table, sets: int) -> kit.Numbers:
     """Errors and paired differences at one n of one set; joint intervals hold for the networks on all sets at once."""
     grid = kit.by_seed(rows.fillna({"error": np.inf}), "error", "learner")  # a run that diverged has no finite mean
-    numbers = {key(name): kit.Number.mean(grid[each].dropna()) for each, key in ERRORS.items() if each in grid}
+    numbers = {key(name): kit.Number.rate(grid[each].dropna()) for each, key in ERRORS.items() if each in grid}
     pairs = {key: (learner, "kernel") for learner, key in DIFFERENCES.items()}
     pairs |= {key: ("linearized", learner) for learner, key in GAINS.items()}
     for key, (one, other) in pairs.items():

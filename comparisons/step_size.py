@@ -156,15 +156,15 @@ def _at_width(rows: kit.Table, firsts: kit.Table) -> dict[str, kit.Number]:
     there = [part[part["fraction"] == end.value].iloc[0] for part, end in zip(seeds, ends, strict=True)]
     complete = all(end.censored is None and end.value > 1 for end in ends)
     missing = kit.Number.none("no catapult: network_limit is not above 1, or outside the grid, in some seed", len(ends))
-    mean, geometric = kit.Number.mean, kit.Number.geometric
+    rate, geometric = kit.Number.rate, kit.Number.geometric
     return {
         "tracking_limit": kit.threshold([limit.tracking for limit in limits]),
         "linear_limit": kit.threshold([limit.linear for limit in limits]),
         "network_limit": kit.threshold(ends),
-        "sharpness_after_catapult": mean(row["sharpness"] for row in there) if complete else missing,
-        "live_gates": mean(row["live_gates"] for row in there) if complete else missing,
-        "gap_smallest_step": mean(firsts["gap_test"]),
-        "live_gates_start": mean(firsts["live_gates_start"]),
+        "sharpness_after_catapult": geometric(row["sharpness"] for row in there) if complete else missing,
+        "live_gates": rate(row["live_gates"] for row in there) if complete else missing,
+        "gap_smallest_step": geometric(firsts["gap_test"]),
+        "live_gates_start": rate(firsts["live_gates_start"]),
         "catapult_peak": geometric(row["peak_mse"] for row in there) if complete else missing,
         "weight_motion_ratio": geometric(limit.motion_ratio for limit in limits),
         "nonmonotone_seeds": kit.Number.exact(float(sum(limit.trains_again for limit in limits)), len(limits)),

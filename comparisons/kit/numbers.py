@@ -86,10 +86,31 @@ class Number:
 
     @classmethod
     def share(cls, holds: Iterable[Any]) -> Self:
-        """Share of the seeds for which something is true (n,), without an interval; none where a value is missing."""
+        """Share of the seeds for which something is true (n,), with its Wilson interval; none if a value is missing."""
+        from scipy.stats import binomtest
+
         sample = _floats(holds)
-        reason = _lost(sample)
-        return cls(None if reason else sum(sample) / len(sample), None, len(sample), reason)
+        if reason := _lost(sample):
+            return cls(None, None, len(sample), reason)
+        found = binomtest(round(sum(sample)), len(sample)).proportion_ci(method="wilson")
+        return cls(sum(sample) / len(sample), (float(found.low), float(found.high)), len(sample))
+
+    @classmethod
+    def rate(cls, values: Iterable[Any]) -> Self:
+        """Average over seeds of shares from 0 to 1 (n,), taken on the scale of arcsin √p, with its t interval.
+
+        That scale is defined at 0 and 1, where the logit is not, and spreads alike everywhere; no interval leaves 0…1.
+        """
+        sample = _floats(values)
+        if reason := _lost(sample):
+            return cls(None, None, len(sample), reason)
+        if not all(0 <= value <= 1 for value in sample):
+            return cls(None, None, len(sample), "a value is no share from 0 to 1")
+        angles = cls.mean([math.asin(math.sqrt(value)) for value in sample])
+        assert angles.value is not None
+        ends = None if angles.interval is None else [min(max(end, 0.0), math.pi / 2) for end in angles.interval]
+        share = [math.sin(angle) ** 2 for angle in (angles.value, *(ends or ()))]
+        return cls(share[0], None if ends is None else (share[1], share[2]), angles.seeds)
 
     @classmethod
     def median(cls, values: Iterable[Any]) -> Self:

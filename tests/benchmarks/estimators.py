@@ -86,7 +86,7 @@ def _model(learner: str) -> Any:
     from lab.estimators import LinearizedRNNClassifier, RNNClassifier, TangentKernelClassifier
 
     torch.set_num_threads(1)
-    scales = lab.Parametrization(style="ntk", sigma_b=1.0)
+    scales = lab.Parametrization(style="ntk", sigma_b=0.3)
     same = {"length": 8, "parametrization": scales, "trained": ("W", "A", "B", "b")}
     if learner == "kernel":
         return TangentKernelClassifier(**same)

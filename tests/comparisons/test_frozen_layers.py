@@ -50,11 +50,11 @@ def numbers_of(table):
             {},
             [
                 "kernel's trace is 75 % for W, 25 % for A and 0.25 % for B.",
-                "is 100 % for W, 100 % for A and 0 % for B.",
+                "is 100 % (57 to 100) for W, 100 % (57 to 100) for A and 0 % (0 to 43) for B.",
             ],
         ),
         ({}, ["moves W by 0.39 % (", "error from 9", "to 0.01", "; the error decreases."]),
-        ({"loss": {"A": 0.05}}, ["100 % for W, 40 % for A"]),
+        ({"loss": {"A": 0.05}}, ["100 % (57 to 100) for W, 40 % (12 to 77) for A"]),
         ({"slope": 0.0}, ["moves W by 100 %"]),
         ({"init": 0.5, "end": 0.5}, ["no difference in error is visible"]),
         ({"seeds": 2}, ["not judged: fewer than three seeds"]),
@@ -95,10 +95,10 @@ def test_diverged_and_missing_cells_leave_the_rest():
     assert numbers["loss.W"].value is None
     assert "1 of 5 seeds diverged" in numbers["loss.W"].reason
     assert numbers["reached.W"].value == pytest.approx(0.8)
-    assert "80 % for W" in frozen_layers.conclude(table).verdict
+    assert "80 % (38 to 96) for W" in frozen_layers.conclude(table).verdict
     alone = made_up()[lambda t: t["arm"] == "B"]
     assert "trace_share.B" not in numbers_of(alone)
-    assert "0 % for B" in frozen_layers.conclude(alone).verdict
+    assert "0 % (0 to 43) for B" in frozen_layers.conclude(alone).verdict
     starts = made_up()[lambda t: t["arm"] == "start"]
     assert "loss.W" not in numbers_of(starts)
     assert "Training moves W by 0.39 % (" in frozen_layers.conclude(starts).verdict

@@ -63,14 +63,17 @@ def table(exits=GOOD, **change):
         ({"level": 2.0}, "below the radius with λ_min(K) ≥ λ_min(K₀)/4 from width 2"),
         ({"level": 0.5}, "from an unknown width on (4 of 4 seeds left censored at 64)"),
         ({"needed": 0.0, "level": 5.0}, "right censored at 512"),
-        ({}, "100 % stop making progress at width 2, none above width 4"),
+        ({}, "100 % (84 to 100) stop making progress at width 2, none above width 4"),
         (
             {"exits": {2: {"stuck": 20}, 4: {"stuck": 5, "slow": 15}}},
-            "100 % stop making progress at width 2, 25 % at width 4.",
+            "100 % (84 to 100) stop making progress at width 2, 25 % (11 to 47) at width 4.",
         ),
         ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "from an unknown width on (right censored at 4)"),
         ({"exits": {2: {"slow": 20}, 4: {"slow": 20}}}, "none stops making progress"),
-        ({"exits": {2: {"slow": 20}, 4: {"stuck": 5, "slow": 15}}}, "; 25 % stop making progress at width 4."),
+        (
+            {"exits": {2: {"slow": 20}, 4: {"stuck": 5, "slow": 15}}},
+            "; 25 % (11 to 47) stop making progress at width 4.",
+        ),
     ],
 )
 def test_the_verdict_follows_the_numbers(change, text):

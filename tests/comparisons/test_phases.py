@@ -72,10 +72,10 @@ def test_the_verdict_follows_the_numbers(changes, texts):
 
 def test_numbers_are_quoted_at_the_middle_residual_and_named_at_the_others():
     numbers = numbers_of(phases.conclude(made_up(control=0.2)))
-    assert numbers["gap_from_phase_one.3"].value == pytest.approx(0.3)
-    assert numbers["gap_from_phase_one.3.at.0.2"].value == pytest.approx(0.75)
-    assert numbers["gap_small_step_control.phase_one"].value == pytest.approx(0.2)
-    assert numbers["gap_small_step_control.init"].value == pytest.approx(0.6)
+    assert numbers["gap_from_phase_one.3"].value == pytest.approx(0.3, rel=1e-3)
+    assert numbers["gap_from_phase_one.3.at.0.2"].value == pytest.approx(0.75, rel=1e-3)
+    assert numbers["gap_small_step_control.phase_one"].value == pytest.approx(0.2, rel=1e-3)
+    assert numbers["gap_small_step_control.init"].value == pytest.approx(0.6, rel=1e-3)
     assert numbers["gap_ratio.3"].value == pytest.approx(0.5)
     assert numbers["gap_over_control.3"].value == pytest.approx(1.5, rel=0.01)
     assert numbers["lambda_min_kept.3"].value == pytest.approx(0.5, rel=0.01)
@@ -109,12 +109,12 @@ def test_missing_rows_leave_the_rest():
 
 def test_further_readouts_and_widths_have_keys_of_their_own():
     table = pd.concat([made_up(), made_up(large=0.9).assign(readout="all")])
-    assert numbers_of(phases.conclude(table))["gap_from_phase_one.3.all"].value == pytest.approx(0.9)
+    assert numbers_of(phases.conclude(table))["gap_from_phase_one.3.all"].value == pytest.approx(0.9, rel=1e-3)
     wider = made_up().assign(width=1024)
     wider["gap_from_phase_one"] /= 2
     numbers = numbers_of(phases.conclude(pd.concat([made_up(), wider])))
     assert numbers["exponent.gap_from_phase_one.3"].value == pytest.approx(-0.5)
-    assert numbers["gap_from_phase_one.3"].value == pytest.approx(0.15)
+    assert numbers["gap_from_phase_one.3"].value == pytest.approx(0.15, rel=1e-3)
 
 
 def dense(network, inputs):
@@ -177,7 +177,7 @@ def test_kernels_at_both_ends_are_autograds():
     one, other = kernels
     distance = 1 - np.sum(one * other) / (np.linalg.norm(one) * np.linalg.norm(other))
     assert row["kernel_distance"] == pytest.approx(distance)
-    singular = np.linalg.svd(caught.network.W.detach().numpy())[1] / (2 * math.sqrt(2))
+    singular = np.linalg.svd(caught.W.detach().numpy())[1] / (2 * math.sqrt(2))
     assert row["spectrum_top"] == pytest.approx(singular[0])
     assert row["spectrum_kept"] == pytest.approx(np.mean(singular <= 1.1))
 

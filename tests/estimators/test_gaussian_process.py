@@ -21,7 +21,7 @@ def series():
 @pytest.mark.parametrize("kind", ["infinite", "nngp", "empirical"])
 def test_it_is_the_kernel_of_the_lab(kind, series):
     X = torch.tensor(series[0])[:, :, None]
-    scales = lab.Parametrization(style="ntk", sigma_b=1.0)
+    scales = lab.Parametrization(style="ntk", sigma_b=0.3)
     network = lab.ElmanRNN(64, 1, trained=("W", "A", "B", "b"), parametrization=scales, seed=2)
     reference = {"infinite": lab.infinite_ntk, "nngp": lab.infinite_nngp, "empirical": lab.empirical_ntk}[kind]
     kernel = TangentKernel(kind, width=64, random_state=2)

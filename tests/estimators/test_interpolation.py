@@ -42,7 +42,7 @@ def test_without_a_bias_its_rank_is_two_and_the_warning_says_so():
     model = TangentKernelRegressor(**UNBIASED)
     message = warned(model, x[:, None], WAVES)
     assert all(
-        words in message for words in ("rank 2 for 40 distinct", "homogeneous", "sigma_b=1.0", "penalty above 0")
+        words in message for words in ("rank 2 for 40 distinct", "homogeneous", "sigma_b=0.3", "penalty above 0")
     )
     slopes = np.stack([np.maximum(x, 0), np.minimum(x, 0)], 1)  # all that f(c·x) = c·f(x) allows
     centred = WAVES - WAVES.mean()

@@ -29,7 +29,7 @@ from lab.jacobians.factored import FactoredJacobian
 from tests.tolerances import EXACT, OUTPUTS
 
 SMALL = {"width": 48, "steps": 150}
-BIASED = {"parametrization": lab.Parametrization(style="ntk", sigma_b=1.0), "trained": ("W", "A", "B", "b")}
+BIASED = {"parametrization": lab.Parametrization(style="ntk", sigma_b=0.3), "trained": ("W", "A", "B", "b")}
 CHECKED = [
     RNNRegressor(**SMALL),
     RNNClassifier(**SMALL),

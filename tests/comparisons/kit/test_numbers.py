@@ -58,12 +58,18 @@ def test_an_average_of_nothing_says_so(average):
     assert average([]) == Number.none("nothing was measured")
 
 
-def test_medians_shares_and_constants_have_no_interval():
+def test_medians_and_constants_have_no_interval_and_shares_have_wilsons():
     median = Number.median([3.0, 1.0, 7.0, 4.0])
     assert (median.value, median.interval, median.details) == (3.5, None, {"lowest": 1.0, "highest": 7.0})
     assert Number.median([3.0, None]).reason == "1 of 2 seeds diverged"
     share = Number.share([True, False, False, True, True])
-    assert (share.value, share.interval, share.seeds) == (0.6, None, 5)
+    assert (share.value, share.seeds) == (0.6, 5)
+    z, n, p = 1.959963984540054, 5, 0.6
+    middle, half = (
+        (p + z**2 / (2 * n)) / (1 + z**2 / n),
+        z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5,
+    )
+    assert share.interval == pytest.approx((middle - half, middle + half))
     assert Number.share([True, None]) == Number.none("some seed has no finite value (it diverged?)", 2)
     assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
     assert Number.constant([np.nan]).value is None
@@ -203,3 +209,17 @@ def test_numbers_are_written_with_the_digits_that_their_interval_supports():
     assert format_number(Number.none("why")) == "unknown (why)"
     assert [format_value(value) for value in (1e-16, 123456.0, -0.5, 1.234)] == ["0", "1.2e5", "−0.5", "1.23"]
     assert [joined(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_rates_stay_between_0_and_1_and_are_means_of_angles():
+    angles = np.array([0.2, 0.3, 0.55, 0.35])
+    rate = Number.rate(np.sin(angles) ** 2)
+    plain = Number.mean(angles)
+    assert rate.value == pytest.approx(np.sin(plain.value) ** 2)
+    assert rate.interval == pytest.approx(tuple(np.sin(plain.interval) ** 2))
+    for sample in ([0.0, 0.0, 0.1], [1.0, 0.97, 1.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0]):
+        low, high = Number.rate(sample).interval
+        assert 0 <= low <= Number.rate(sample).value <= high <= 1
+    assert Number.rate([0.2, 0.3]).interval is None
+    assert Number.rate([0.2, 1.2]).reason == "a value is no share from 0 to 1"
+    assert Number.rate([0.2, None]).value is None

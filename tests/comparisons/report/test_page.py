@@ -35,7 +35,19 @@ def browser():
 def runs(tmp_path_factory):
     """Two small runs, of which one kept no loss and lacks a cell."""
     home = tmp_path_factory.mktemp("runs")
-    asked = ["--variants", "centred", "--readouts", "last", "--widths", "8", "16", "--samples", "8", "--executor", "serial"]
+    asked = [
+        "--variants",
+        "centred",
+        "--readouts",
+        "last",
+        "--widths",
+        "8",
+        "16",
+        "--samples",
+        "8",
+        "--executor",
+        "serial",
+    ]
     assert main(["run", "width", *asked, "--seeds", "2", "--steps", "60", "--out", str(home / "width")]) == 0
     limit = home / "infinite_width"
     assert main(["run", "infinite_width", *asked, "--seeds", "1", "--kernel-time", "5", "--out", str(limit)]) == 0
