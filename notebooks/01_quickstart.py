@@ -32,7 +32,7 @@ notebook.begin()
 
 # %%
 task = lab.tasks.digits(classes=(3, 8))  # 8 rows of 8 pixels, read one after the other; targets −1 and +1
-network = lab.ElmanRNN.like(task, width=notebook.choose(256, fast=64))
+network = lab.ElmanRNN.like(task, width=notebook.choose(256, fast=64), centred=True)  # outputs start at 0
 result = lab.side_by_side(network, task, lab.Descent(steps=notebook.choose(300, fast=50)))
 
 notebook.show(result.plot(), "losses, outputs and gap of the three learners")
@@ -40,7 +40,7 @@ notebook.show(result.plot(), "losses, outputs and gap of the three learners")
 # %% [markdown]
 # **What to see.** *Left:* the training losses of three learners fall together. *Middle:* their outputs on four test
 # samples; each bundle is one sample. The dotted kernel learner always lies on the dashed linearized network.
-# *Right:* how far the network is from its linearization, as a share of what there was to learn at the start.
+# *Right:* how far the network is from its linearization, as a share of what there was to learn.
 
 # %%
 split = result.gap("test")
@@ -48,7 +48,7 @@ notebook.say(f"""
 The {network.width}-unit network has {network.W.numel():,} trained weights. Training moved them by
 **{100 * result.motion.relative_weight_motion:.1f} %** of their size and divided the loss by
 **{result.network.loss[0] / result.network.final_loss:.0f}**. All that time its outputs on new digits stayed within
-**{100 * split.max():.0f} %** (root mean square, in units of the initial residual) of a model that is *linear* in the
+**{100 * split.max():.0f} %** (root mean square, in units of the targets) of a model that is *linear* in the
 weights. This is lazy training.
 """)
 
@@ -98,8 +98,8 @@ notebook.show(own.plot(), "the three learners on a wave, with a module of our ow
 # %%
 notebook.say(f"""
 A tanh network in PyTorch's own initialization ends at a training loss of {own.network.final_loss:.2g}, its
-linearization at {own.linearized.final_loss:.2g}; the largest gap is {100 * own.gap("train").max():.0f} % of the first
-residual. Whether a network is lazy is a property of *this* network on *this* task: measure it.
+linearization at {own.linearized.final_loss:.2g}; the largest gap is {100 * own.gap("train").max():.0f} % of what
+there was to learn. Whether a network is lazy is a property of *this* network on *this* task: measure it.
 """)
 
 # %% [markdown]
@@ -125,7 +125,7 @@ notebook.begin()
 # <details><summary>Solution</summary>
 #
 # ```python
-# wide = lab.side_by_side(lab.ElmanRNN.like(task, 4 * network.width), task, result.descent)
+# wide = lab.side_by_side(lab.ElmanRNN.like(task, 4 * network.width, centred=True), task, result.descent)
 # for each in (result, wide):
 #     print(each.trained_network.width, each.gap("test").max(), each.motion.relative_weight_motion)
 # ```

@@ -88,7 +88,7 @@ task = lab.tasks.digits()
 widths = notebook.choose((32, 512), fast=(16, 64))
 results = {}
 for width in widths:
-    network = lab.Scaled(lab.ElmanRNN.like(task, width), 1.0)  # outputs start at 0
+    network = lab.ElmanRNN.like(task, width, centred=True)  # outputs start at 0
     results[width] = lab.side_by_side(network, task, lab.Descent(notebook.choose(300, fast=60)))
 
 figure, axes = style.panels(2, sharey=True)
@@ -202,7 +202,8 @@ notebook.show(figure, "gap and weight motion against the output scale")
 # print(result.gap("test").max(), result.motion.relative_weight_motion)
 # ```
 #
-# Now $\alpha f(\theta_0)$ is large, and most of training goes into forgetting it: the residual grows with $\alpha$ and
-# cancels the $1/\alpha$. The gap is in units of that large residual, and the relative motion shows no laziness.
+# Now $\alpha f(\theta_0)$ is large, and most of training goes into removing it: the residual grows with $\alpha$ and
+# cancels the $1/\alpha$. The relative motion shows no laziness. The gap is large in units of the targets;
+# `result.gap("test", unit="initial")`, in units of that large residual, looks small for the wrong reason. The lab warns.
 #
 # </details>

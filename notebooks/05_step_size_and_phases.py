@@ -45,7 +45,7 @@ notebook.begin()
 
 # %%
 task = lab.tasks.digits(train=24, test=24)  # two handwritten digits, 8 rows of 8 pixels; targets −1 and +1
-network = lab.Scaled(lab.ElmanRNN.like(task, width=notebook.choose(128, fast=64)), 1.0)  # output f(θ) − f(θ₀)
+network = lab.ElmanRNN.like(task, width=notebook.choose(128, fast=64), centred=True)  # output f(θ) − f(θ₀)
 linear = lab.KernelRegressor.at(network, task)  # the linear model around these weights
 edge = 2 / linear.spectrum.lambda_max
 
@@ -239,7 +239,8 @@ def second_phase(caught, steps=notebook.choose(400, fast=150)):
 def phases(c):
     """Both test gaps of the second phase, in units of what the first one left to learn; with the learners."""
     result, old = second_phase(first_phase(c))
-    return tracking_gap(result.network.test, old.test, result.scale), result.gap("test"), result, old
+    former = tracking_gap(result.network.test, old.test, result.units["initial"])
+    return former, result.gap("test", unit="initial"), result, old
 
 
 compared = {c: phases(c) for c in (0.1, 3.0)}
@@ -348,12 +349,12 @@ K(W_k), and {100 * old.final_loss / old.loss[0]:.2g} % to the model with K(W₀)
 #     here, worst = network.copy(), 0.0
 #     for _ in range(100 // k):
 #         piece = lab.side_by_side(here, task, lab.Descent(k, learning_rate=rate))
-#         worst = max(worst, (piece.gap("test") * piece.scale).max())
+#         worst = max(worst, piece.gap("test").max())
 #         here = piece.trained_network
 #     print(f"every {k} steps: largest gap {worst:.3f}")
 # ```
 #
 # It falls with $k$. In the limit $k=1$ the linear model is only asked about one step: what remains is the curvature along
-# that step. (Gaps are multiplied by `scale` here, because each piece measures in units of its own first residual.)
+# that step. (All gaps are in units of the targets, so that those of different pieces compare.)
 #
 # </details>

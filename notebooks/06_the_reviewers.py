@@ -98,7 +98,7 @@ ask("phases", "gaps", widths=(32,), phase_one=(0.1, 3.0), phase_two_steps=400)
 # with the width is the lab's main question; [Lee et al. (2019)](https://arxiv.org/abs/1902.06720) bound it by $m^{-1/2}$.
 
 # %%
-ask("width", "gap", widths=(32, 64, 128), readouts=("last",))
+ask("width", "gap", widths=(32, 64, 128), readouts=("last",), variants=("centred", "erf"))
 
 # %% [markdown]
 # ### "Why is the variance of the weights 2/m?"
@@ -162,7 +162,7 @@ ask("random_features", "learners", dimensions=(2, 3, 4), features=128, width=32,
 # that fit in a computer, in their kernel at the initialization and in what they have learnt?
 
 # %%
-ask("infinite_width", "kernel", widths=(32, 64, 128), readouts=("last",))
+ask("infinite_width", "kernel", widths=(32, 64, 128), readouts=("last",), variants=("centred",))
 
 # %% [markdown]
 # ### "Only W is trained; are random weights nearly optimal already?"
