@@ -27,13 +27,20 @@ from lab.kernels.expectations import EXACT, Moments, expectations
 from lab.kernels.spectrum import add_transpose
 from lab.networks.elman import READOUTS, ElmanRNN
 from lab.networks.scaled import Scaled
-from lab.progress import bar
+from lab.progress import bar, shown
 
 BLOCK = 2**16  # pairs of (sample, time step) held at once: ½ MiB an array, which fits a cache, and about 25 arrays
 _SERIES = 16  # times that many where the coefficients of a Hermite series are computed anew for each block
 
 
-def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None, *, shared: bool = False) -> Tensor:
+def infinite_ntk(
+    network: ElmanRNN | Scaled,
+    X: Tensor,
+    X2: Tensor | None = None,
+    *,
+    shared: bool = False,
+    progress: bool = True,
+) -> Tensor:
     """Tangent kernel of the network's own architecture as its width grows, in output units.
 
     It is the deterministic limit of `empirical_ntk` over initializations, at the network's own width m: the ratio of
@@ -62,6 +69,8 @@ def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None
     shared
         Return the one kernel that all q outputs of a time step share, without the zeros between different outputs: q²
         times fewer numbers. `lab.KernelRegressor` and `lab.kernels.spectrum.Spectrum` take it as it is.
+    progress
+        Whether a progress bar appears when it takes longer than about two seconds.
 
     Returns
     -------
@@ -98,12 +107,15 @@ def infinite_ntk(network: ElmanRNN | Scaled, X: Tensor, X2: Tensor | None = None
     >>> tuple(infinite_ntk(network, torch.ones(2, 5, 3), shared=True).shape)  # not (2, 10, 2, 10)
     (2, 2)
     """
-    if isinstance(network, Scaled) and isinstance(network.network, ElmanRNN):
-        return _kernel(network.network, X, X2, tangent=True, shared=shared).mul_(network.alpha**2)
-    return _kernel(network, X, X2, tangent=True, shared=shared)
+    with shown(progress):
+        if isinstance(network, Scaled) and isinstance(network.network, ElmanRNN):
+            return _kernel(network.network, X, X2, tangent=True, shared=shared).mul_(network.alpha**2)
+        return _kernel(network, X, X2, tangent=True, shared=shared)
 
 
-def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None, *, shared: bool = False) -> Tensor:
+def infinite_nngp(
+    network: ElmanRNN, X: Tensor, X2: Tensor | None = None, *, shared: bool = False, progress: bool = True
+) -> Tensor:
     """Covariance of the outputs over initializations as the width grows: the kernel of the Gaussian-process limit.
 
     It is of order 1 in both parametrizations; for ReLU the paper's is p/q times the "ntk" one at equal σ's. What is
@@ -120,7 +132,8 @@ def infinite_nngp(network: ElmanRNN, X: Tensor, X2: Tensor | None = None, *, sha
     >>> round(float(covariance), 9)  # E‖h_L‖² = Σ_t ‖x_t‖²
     15.0
     """
-    return _kernel(network, X, X2, tangent=False, shared=shared)
+    with shown(progress):
+        return _kernel(network, X, X2, tangent=False, shared=shared)
 
 
 @dataclass(frozen=True)

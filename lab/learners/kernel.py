@@ -22,6 +22,7 @@ from lab.learners.linearized import LinearizedNetwork, train_linearized
 from lab.learners.network import flat_targets
 from lab.learners.trajectory import Trajectory
 from lab.networks.network import Network
+from lab.progress import bar
 from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
@@ -180,14 +181,16 @@ class KernelRegressor:
     def _with_momentum(self, descent: Descent, learning_rate: float) -> Trajectory:
         steps, rule, diverged_at = descent.recorded(), self._rule(), None
         recorded, filters, sizes = set(steps.tolist()), [], self._sizes
-        for step, weights in enumerate(self.spectrum.heavy_ball(learning_rate, descent.momentum)):
-            if step in recorded:
-                filters.append(weights)
-            residual = (1.0 - self.spectrum.values * weights) * sizes
-            if rule.reached(0.5 * float(residual @ residual)):
-                diverged_at = step
-            if diverged_at is not None or step == steps[-1]:
-                break
+        with bar(int(steps[-1]), "kernel regressor", "step") as counter:
+            for step, weights in enumerate(self.spectrum.heavy_ball(learning_rate, descent.momentum)):
+                if step in recorded:
+                    filters.append(weights)
+                residual = (1.0 - self.spectrum.values * weights) * sizes
+                if rule.reached(0.5 * float(residual @ residual)):
+                    diverged_at = step
+                if diverged_at is not None or step == steps[-1]:
+                    break
+                counter.update()
         kept = np.array(filters)
         return self._trajectory(steps, kept, 1.0 - self.spectrum.values * kept, diverged_at)
 
