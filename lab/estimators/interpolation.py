@@ -14,6 +14,7 @@ from lab.networks.elman import ElmanRNN
 
 Array = NDArray[np.float64]
 
+BIAS = 0.3  #: σ_b of the estimators' own parametrization, and of the one that the warning proposes
 REPRODUCED = 1e-4  # RMS residual over RMS targets up to which targets count as reproduced
 
 _ODD = "without a bias this network is an odd function, f(−x) = −f(x)"
@@ -89,7 +90,7 @@ def _deficit(spectrum: Spectrum, series: Tensor, network: ElmanRNN) -> list[tupl
     if not network.W.is_meta and weights < full:
         return [(f"{cause}, since the network has {weights} trained weights", "raise the width")]
     if "b" not in network.scales and network.activation.name in _SYMMETRIES:
-        fix = "pass parametrization=lab.Parametrization(style='ntk', sigma_b=1.0)"
+        fix = f"pass parametrization=lab.Parametrization(style='ntk', sigma_b={BIAS})"
         return [(f"{cause}; {_SYMMETRIES[network.activation.name]}", fix)]
     small = f"eigenvalues below {spectrum.tolerance:.1e} count as 0 (λ_max = {spectrum.lambda_max:.2g})"
     return [(f"{cause}; {small}", "standardize X, or drop samples that nearly repeat others")]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lab.arrays import as_array
 from lab.errors import check_choice, check_integer, check_number, refuse
-from lab.estimators.interpolation import warn_unless_reproduced
+from lab.estimators.interpolation import BIAS, warn_unless_reproduced
 from lab.estimators.series import check_fit, check_predict
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.infinite import infinite_nngp, infinite_ntk
@@ -37,7 +37,7 @@ from lab.progress import bar
 
 Array = NDArray[np.float64]
 
-BIASED = Parametrization(style="ntk", sigma_b=1.0)  #: what ``parametrization=None`` stands for
+BIASED = Parametrization(style="ntk", sigma_b=BIAS)  #: what ``parametrization=None`` stands for
 
 _ROWS = 256  # series answered at once, at most
 _DENSE = 512  # rows of a kernel up to which it is formed for its largest eigenvalue
@@ -413,7 +413,7 @@ class RNNRegressor(_Regression, _Full):
     trained
         As for `lab.ElmanRNN`; None trains everything, b included where there is a bias.
     parametrization
-        As for `lab.ElmanRNN`; None is "ntk" with a bias, ``lab.Parametrization(style="ntk", sigma_b=1.0)``. Without a
+        As for `lab.ElmanRNN`; None is "ntk" with a bias, ``lab.Parametrization(style="ntk", sigma_b=0.3)``. Without a
         bias a ReLU network is homogeneous, f(c·x) = c·f(x) for c > 0: of a single number x it learns one slope for
         x > 0 and one for x < 0, and nothing else.
     length

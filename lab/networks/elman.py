@@ -278,10 +278,11 @@ class ElmanRNN(torch.nn.Module):
 
     def is_initial(self) -> bool:
         """Whether no weight was written since it was drawn: its version and its first rows are still the first ones."""
-        return all(
-            self._state(name) == state and torch.equal(getattr(self, name)[:1], self.initial_rows(name, 0, 1))
-            for name, state in self._drawn.items()
-        )
+        return all(self._state(name) == state and self._begins_as_drawn(name) for name, state in self._drawn.items())
+
+    def _begins_as_drawn(self, name: str) -> bool:
+        weight = getattr(self, name)
+        return weight.is_meta or torch.equal(weight[:1], self.initial_rows(name, 0, 1))
 
     def _state(self, name: str) -> tuple[int, int]:
         """Which tensor a weight is, and how often it was written."""
