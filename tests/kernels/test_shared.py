@@ -11,6 +11,7 @@ from lab.kernels import infinite, spectrum
 from lab.kernels.infinite import infinite_nngp, infinite_ntk, repeat
 from lab.kernels.spectrum import Spectrum, largest_eigenvalue
 from lab.measures import hitting, kernels
+from lab.progress import bar
 from tests.references import Allocations, draw
 from tests.tolerances import EXACT, OUTPUTS, relative
 
@@ -164,6 +165,8 @@ def test_a_regressor_needs_the_memory_of_one_kernel():
     n, q = 200, 10
     root = draw(n, n)
     kernel, targets = root @ root.T, draw(n, q)
+    with bar(1, "imports its library before memory is traced"):
+        pass
     tracemalloc.start()
     try:
         with Allocations(kernel, targets) as seen:
