@@ -202,7 +202,7 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     times = [f"{kit.format_number(numbers[LEAVING[MAIN](arm.value)])} with {arm.label}" for arm in arms]
     errors = {arm.label: numbers[MSE(arm.value)] for arm in arms}
     left = [f"{kit.percent(error)} with {label}" for label, error in errors.items() if error.value is not None]
-    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the initial residual is {{}}."
+    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the targets is {{}}."
     parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
     change = {"above": "it increases", "below": "it decreases", "around": "no trend is visible at this size"}
