@@ -165,9 +165,8 @@ def test_a_regressor_needs_the_memory_of_one_kernel():
     n, q = 200, 10
     root = draw(n, n)
     kernel, targets = root @ root.T, draw(n, q)
-    lab.KernelRegressor(kernel, 0 * targets, targets)  # what is imported on first use is not counted
-    with bar(1, "imported, too"):
-        pass
+    with Allocations(kernel, targets), bar(1, "what is imported on first use is not counted"):
+        lab.KernelRegressor(kernel, 0 * targets, targets)
     tracemalloc.start()
     try:
         with Allocations(kernel, targets) as seen:
