@@ -49,7 +49,7 @@ The {network.width}-unit network has {network.W.numel():,} trained weights. Trai
 **{100 * result.motion.relative_weight_motion:.1f} %** of their size and divided the loss by
 **{result.network.loss[0] / result.network.final_loss:.0f}**. All that time its outputs on new digits stayed within
 **{100 * split.max():.0f} %** (root mean square, in units of the targets) of a model that is *linear* in the
-weights. This is lazy training.
+weights. The closer a network stays to that model, the *lazier* its training; wider networks stay closer (notebook 04).
 """)
 
 # %% [markdown]

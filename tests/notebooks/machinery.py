@@ -43,7 +43,8 @@ def execute(notebook, *, fast, more=()):
     """
     extra = [nbformat.v4.new_code_cell(source, id=f"more-{i}") for i, source in enumerate([*more, _CPU])]
     whole = nbformat.v4.new_notebook(metadata=notebook.metadata, cells=[*notebook.cells, *extra])
-    environment = {**os.environ, **_ONE_THREAD, FAST: "1" if fast else "0", "PYTHONWARNINGS": "ignore"}
+    quiet = {"PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}  # bars of a slow day are no output
+    environment = {**os.environ, **_ONE_THREAD, FAST: "1" if fast else "0", **quiet}
     client = NotebookClient(
         whole, timeout=600, kernel_name="python3", record_timing=False, store_widget_state=False,
         resources={"metadata": {"path": str(FOLDER)}},
