@@ -28,6 +28,8 @@ def shown(progress: bool) -> Iterator[None]:
 def bar(total: int, what: str, unit: str = "it") -> tqdm[Any]:
     """A bar of ``total`` units for a ``with`` statement; it appears after two seconds and disappears at the end.
 
+    The environment variable ``TQDM_DISABLE=1`` hides all of them.
+
     Examples
     --------
     >>> with shown(False), bar(2, "kernel") as counter:
@@ -38,5 +40,8 @@ def bar(total: int, what: str, unit: str = "it") -> tqdm[Any]:
     """
     from tqdm import tqdm
 
-    found: tqdm[Any] = tqdm(total=total, desc=what, unit=unit, delay=PATIENCE, leave=False, disable=not _is_shown.get())
+    hidden: dict[str, Any] = (
+        {} if _is_shown.get() else {"disable": True}
+    )  # else it is for the variable TQDM_DISABLE to say
+    found: tqdm[Any] = tqdm(total=total, desc=what, unit=unit, delay=PATIENCE, leave=False, **hidden)
     return found
