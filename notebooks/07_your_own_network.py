@@ -319,20 +319,20 @@ with this kernel gets {machine.score(B, y_test > 0):.0%} right, with the standar
 #
 # </details>
 #
-# **3.** Replace ReLU by `activation="erf"` in the tangent kernel. What happens to $R^2$, and why? Find the remedy.
+# **3.** Replace ReLU by `activation="erf"` in the tangent kernel, with `parametrization="ntk"`. What happens to $R^2$, and why? Find the
+# remedy.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# biased = lab.Parametrization(recurrent=1.0, inputs=1.0, readout=1.0, bias=1.0)
-# for parametrization in ("ntk", biased):
+# for parametrization in ("ntk", lab.Parametrization("ntk", sigma_b=1.0)):
 #     model = estimators.TangentKernelRegressor(
 #         penalty=1.0, readout="mean", activation="erf", parametrization=parametrization
 #     )
 #     print(model.fit(A, y).score(B, y_test))
 # ```
 #
-# It falls to nothing. erf is an odd function, and the network has no bias by default, so $f(-x)=-f(x)$: such a network cannot say that a wave and
-# its negative have one frequency. A bias breaks the symmetry.
+# It falls to nothing. erf is an odd function, and "ntk" by itself has no bias, so $f(-x)=-f(x)$: such a network cannot say that a wave and
+# its negative have one frequency. A bias breaks the symmetry, which is why the estimators have one by default.
 #
 # </details>

@@ -39,6 +39,7 @@ def test_samples_twice_are_the_same_descent(batch):
         assert relative(learner.loss, 2 * once.learners[name].loss) <= EXACT
 
 
+@pytest.mark.filterwarnings("ignore:TangentKernel.* does not reproduce")
 @pytest.mark.parametrize("kind", REGRESSORS)
 def test_equal_samples_with_other_targets_get_their_mean(kind):
     """No function can tell them apart, and squared errors want the mean."""
@@ -68,6 +69,7 @@ def test_one_class_is_refused(kind):
     refused(lambda: kind(**small).fit(X, np.ones(6)), "y")
 
 
+@pytest.mark.filterwarnings("ignore:TangentKernel.* does not reproduce")
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_equal_samples_of_two_classes_are_of_either(kind):
     fitted = kind(**small).fit(np.concatenate([X[:1], X[:1]]), ["up", "down"])
