@@ -10,7 +10,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab import data, estimators, figures, jacobians, kernels, learners, measures, networks, sweeps, tasks
+    from lab import costs, data, estimators, figures, jacobians, kernels, learners, measures, networks, sweeps, tasks
     from lab.equal_error import EqualError, at_equal_error
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
@@ -59,6 +59,7 @@ _HOMES = {
     "Task": "lab.tasks.task",
 }
 _ROOMS = (
+    "costs",
     "data",
     "estimators",
     "figures",
@@ -93,6 +94,7 @@ __all__ = [
     "arrive",
     "as_network",
     "at_equal_error",
+    "costs",
     "data",
     "descend",
     "empirical_ntk",

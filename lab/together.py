@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +92,16 @@ class SideBySide:
     def __repr__(self) -> str:
         gap = self.gap(self._splits[-1]).max()
         return f"SideBySide({self._title()}, {self.descent.steps} steps, largest gap {gap:.3g})"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: losses of the learners, largest gaps, motion."""
+        import pandas as pd
+
+        found = self.summary()
+        names = (*(name for name in found if name.startswith(("gap_", "final_loss_"))), *self.motion)
+        shown = {name: found[name] for name in names if found[name] is not None}
+        table = pd.Series(shown).map("{:.4g}".format).to_frame("")
+        return f"<b>{escape(self._title())}, {self.descent.steps} steps</b>{table.to_html()}"
 
     @property
     def learners(self) -> dict[str, Trajectory]:

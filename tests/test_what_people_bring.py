@@ -346,7 +346,12 @@ def test_bars_appear_when_work_takes_long_and_not_when_told_otherwise(monkeypatc
         "momentum": lambda **o: lab.side_by_side(network, task, long, **o),
         "infinite width": lambda **o: lab.infinite_ntk(network, task[0], **o),
     }
-    words = {"blocks of a module": "tangent kernel", "descend": "network", "arrive": "network", "momentum": "kernel regressor"}
+    words = {
+        "blocks of a module": "tangent kernel",
+        "descend": "network",
+        "arrive": "network",
+        "momentum": "kernel regressor",
+    }
     for name, call in calls.items():
         call()
         assert words.get(name, name) in capsys.readouterr().err, name

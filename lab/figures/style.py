@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,12 +83,21 @@ def use(name: str = "default") -> Iterator[None]:
         yield
 
 
+class Picture(Figure):
+    """A figure that Jupyter shows as the last value of a cell, without pyplot and its global state."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", bbox_inches="tight")
+        return file.getvalue()
+
+
 def panels(
     columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6), **options: Any
 ) -> tuple[Figure, Any]:
     """A figure and its axes (rows, columns), each panel of ``size`` inches, grown with the type of the style."""
     growth = float(mpl.rcParams["font.size"]) / 10
-    figure = Figure(figsize=(size[0] * columns * growth, size[1] * rows * growth), layout="constrained")
+    figure = Picture(figsize=(size[0] * columns * growth, size[1] * rows * growth), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 

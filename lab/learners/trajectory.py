@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import refuse
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory:
     """Outputs and training loss along descent; NumPy float64 on the CPU.
 
@@ -48,6 +52,32 @@ class Trajectory:
     def final_loss(self) -> float:
         """Loss at the last recorded step; NaN after a divergence."""
         return float(self.loss[-1])
+
+    def __repr__(self) -> str:
+        ends = f"loss {self.loss[0]:.3g} to {self.final_loss:.3g}" if self.diverged_at is None else self._end()
+        test = "" if self.test is None else f", {self.test.shape[1]} for testing"
+        steps = f"{len(self.steps)} recorded steps from {self.steps[0]} to {self.steps[-1]}"
+        return f"Trajectory({steps}, {self.train.shape[1]} training samples{test}, {ends})"
+
+    def _end(self) -> str:
+        return f"diverged at step {self.diverged_at}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Outputs as a tidy table: one row for each step, split, sample and output, with the columns of these names.
+
+        The column ``value`` has the output, and ``loss`` the training loss at that step.
+        """
+        import pandas as pd
+
+        tables = []
+        for split, values in (("train", self.train), ("test", self.test)):
+            if values is not None:
+                axes = [self.steps, np.arange(values.shape[1]), np.arange(values.shape[2])]
+                index = pd.MultiIndex.from_product(axes, names=["step", "sample", "output"])
+                tables.append(pd.DataFrame({"split": split, "value": values.ravel()}, index).reset_index())
+        losses = pd.Series(self.loss, self.steps)
+        table = pd.concat(tables, ignore_index=True)
+        return table.assign(loss=table["step"].map(losses))
 
 
 class Recorder:

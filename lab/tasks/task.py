@@ -13,7 +13,7 @@ from lab.arrays import as_array, as_tensor, check_data, is_integral
 from lab.errors import check_seed, refuse
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """Training and test data of one regression problem.
 
@@ -59,6 +59,11 @@ class Task:
         if self.has_test:
             self._check_same_shapes()
             self._take_one_type()
+
+    def __repr__(self) -> str:
+        test = "" if self.test_inputs is None else f" and {len(self.test_inputs)} test"
+        shapes = f"inputs {tuple(self.train_inputs.shape[1:])}, targets {tuple(self.train_targets.shape[1:])}"
+        return f"{type(self).__name__}({self.name!r}, {len(self.train_inputs)} training{test} samples, {shapes})"
 
     @property
     def has_test(self) -> bool:
