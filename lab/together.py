@@ -359,7 +359,7 @@ class _Start:
     @property
     def residual(self) -> Tensor:
         """y − f₀ (n, o), float64."""
-        return (self.targets - self.outputs).double()
+        return self.targets.double() - self.outputs.double()
 
     @property
     def f0_share(self) -> float:

@@ -245,7 +245,7 @@ def test_raw_pixels_are_named(scale, outputs):
         result = lab.side_by_side(module, task, lab.Descent(3))
     (warning,) = found
     text = str(warning.message)
-    assert ("the initial outputs" in text) == ("lab.Scaled" in text) == outputs
+    assert ("the initial outputs" in text) == ("centred=True" in text) == outputs
     assert "the inputs are far from unit scale" in text
     assert "standardise" in text
     start = result.linearized.train[0]

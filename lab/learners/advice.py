@@ -29,9 +29,9 @@ def warn_of_scale(network: Network, inputs: Tensor, outputs: Tensor, targets: Te
     found = []
     if start > _LARGE_START * unit:
         found.append(
-            f"the initial outputs (RMS {start:.2g}) are far larger than the targets (RMS {unit:.2g}), so that training "
-            "mostly removes them and the gap, in units of the initial residual, is small for that reason alone; centre "
-            "the network, as in lab.Scaled(lab.as_network(network), 1.0)"
+            f"the initial outputs (RMS {start:.2g}) are far larger than the targets (RMS {unit:.2g}): training mostly "
+            "removes them, and weights move far for that reason alone; centre the network, by "
+            "lab.as_network(module, centred=True) or ElmanRNN(..., centred=True)"
         )
     if not _are_tokens(network, inputs) and (scale := _far_scale(inputs)):
         found.append(f"the inputs are far from unit scale ({scale}); standardise them")
