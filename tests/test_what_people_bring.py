@@ -74,7 +74,7 @@ def test_ids_that_a_precision_does_not_hold_are_named():
     with pytest.warns(LabWarning, match="whole numbers up to 305 were rounded to torch.bfloat16"):
         lab.as_network(Tok().bfloat16())(IDS.double())
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", LabWarning)
         lab.as_network(Tok().bfloat16())((IDS - 100).double())  # bfloat16 holds integers up to 256
 
 
@@ -257,7 +257,7 @@ def test_standardised_and_centred_data_raise_no_warning():
     module, (pictures, targets) = images(1 / 16)
     centred = lab.Scaled(lab.as_network(module), 1.0)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", LabWarning)
         result = lab.side_by_side(centred, (pictures, targets), lab.Descent(3))
     assert result.summary()["f0_share"] == 0
 
