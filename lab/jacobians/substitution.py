@@ -19,7 +19,7 @@ from torch import Tensor
 from lab.errors import refuse
 
 _CONTAINERS = (dict, list, set)
-_REGISTRIES = ("_parameters", "_buffers")
+_OWN = ("_parameters", "_buffers", "_modules")  # of torch, which hold what is registered
 
 
 def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> object:
@@ -28,7 +28,8 @@ def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) 
     A tensor is replaced wherever the module holds it: under several names, in a layer that is used twice, in a list.
     """
     with Untouched(module):
-        _replace(module, {id(held): values[name] for name, held in tensors_of(module).items() if name in values})
+        if values:
+            _replace(module, {id(held): values[name] for name, held in tensors_of(module).items() if name in values})
         return module(inputs)
 
 
@@ -118,9 +119,17 @@ def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _in_attributes(part: torch.nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for name, value in vars(part).items():
-        if name not in _REGISTRIES:
-            yield from _inside(name, value, ())
+    for name, value in _attributes(part):
+        yield from _inside(name, value, ())
+
+
+def _attributes(part: torch.nn.Module) -> list[tuple[str, Any]]:
+    """Attributes that may hold tensors beside the registered ones: tensors, and containers that are not empty."""
+    return [
+        (name, value)
+        for name, value in vars(part).items()
+        if (isinstance(value, Tensor) or (isinstance(value, (list, tuple, dict)) and value)) and name not in _OWN
+    ]
 
 
 def _inside(name: str, value: object, around: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
@@ -136,12 +145,11 @@ def _inside(name: str, value: object, around: tuple[int, ...]) -> Iterator[tuple
 def _replace(module: torch.nn.Module, replacements: Mapping[int, Tensor]) -> None:
     """Write replacements wherever a tensor with that identity is held; lists, tuples and dicts around it are new."""
     for part in module.modules():
-        attributes = vars(part)
-        for name, value in list(attributes.items()):
-            if name in _REGISTRIES:
-                value.update({k: replacements[id(v)] for k, v in value.items() if id(v) in replacements})
-            else:
-                attributes[name] = _rebuilt(value, replacements, ())
+        registries: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for registry in registries:
+            registry.update({k: replacements[id(v)] for k, v in registry.items() if id(v) in replacements})
+        for name, value in _attributes(part):
+            vars(part)[name] = _rebuilt(value, replacements, ())
 
 
 def _rebuilt(value: Any, replacements: Mapping[int, Tensor], around: tuple[int, ...]) -> Any:
