@@ -133,7 +133,7 @@ def limit_spectrum(task: SequenceTask) -> tuple[Spectrum, Array]:
     Together they are the infinitely wide linear learner on this task, for the paper's network (ReLU, W trained alone),
     whose K∞ is proportional to the width m. The kernel is the one that all outputs share. Everything is in float64.
     """
-    network = ElmanRNN.like(task, 1, device="meta", dtype=task.train_inputs.dtype)
+    network = ElmanRNN.like(task, 1, device="meta")
     kernel = infinite_ntk(network, task.train_inputs, shared=True)
     return Spectrum(kernel, overwrite=True), -task.train_targets.flatten().numpy()
 
