@@ -50,25 +50,27 @@ def panel_per_arm(
     columns: int = 1,
     named: str = "readout: {}",
 ) -> Figure:
-    """A figure with one panel for each arm, one legend below each, and one label for the shared vertical axis.
+    """A figure with one panel for each arm, in two rows if there are many, with a legend below each.
 
     Parameters
     ----------
     draw
         Draws one arm into its axes.
-    columns
-        Of the legends.
-    named
-        Title of a panel; the arm's label stands for the braces.
+    columns, named
+        Of the legends; title of a panel, in which the arm's label stands for the braces.
     """
     from lab.figures import style
 
-    figure, axes = style.panels(len(arms), size=size, sharey=True)
-    for ax, arm in zip(axes[0], arms, strict=True):
+    rows = 1 if len(arms) <= 3 else 2
+    figure, axes = style.panels(-(-len(arms) // rows), rows, size=size, sharey=True)
+    for ax, arm in zip(axes.flat, arms, strict=False):
         draw(ax, arm)
         ax.set_title(named.format(arm.label))
         style.legend_below(ax, columns=columns)
-    axes[0, 0].set_ylabel(ylabel)
+    for ax in axes.flat[len(arms) :]:
+        ax.remove()
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
     style.headline(figure, title)
     return figure
 
