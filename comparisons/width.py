@@ -167,10 +167,8 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         return f"No exponent of the test gap could be fitted: {gap.reason}."
     if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
         return f"At width {high} the test gap is below {NOISE} times the numerical noise; its exponent is not judged."
-    others, mse = (
-        {str(arm.rows["variant"].iloc[0]): arm.name for arm in kit.by_readout(table)[1:]},
-        numbers[MSE()].value,
-    )
+    others = {str(arm.rows["variant"].iloc[0]): arm.name for arm in kit.by_readout(table)[1:]}
+    mse = numbers[MSE()].value
     return kit.sentences(
         f"From width {low} to {high} the largest test gap between network and linearization goes from "
         f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of what there is to learn, as {kit.power(gap)}; "

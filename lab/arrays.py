@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import LabError, refuse
+from lab.errors import LabError, first_line, refuse
 
 _REAL = "biufO"  # kinds of dtype that NumPy turns into real numbers without a guess; objects are looked at one by one
 _FIX = "convert labels to numbers first: −1 and 1, or ±1 in a column for each class; drop what is no number"
@@ -37,7 +37,7 @@ def as_array(name: str, values: Any) -> NDArray[np.float64]:
     except LabError:
         raise
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        _refuse_kind(name, f"{type(values).__name__} ({str(error).splitlines()[0]})")
+        _refuse_kind(name, f"{type(values).__name__} ({first_line(error)})")
 
 
 def as_tensor(name: str, values: Any) -> Tensor:

@@ -33,6 +33,12 @@ class ScaleWarning(LabWarning):
     """Outputs or inputs of a size at which a small gap does not mean lazy training."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message; the name of its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def refuse(argument: str, came: object, allowed: str, fix: str) -> NoReturn:
     """Raise `LabError`; text is quoted as it came, everything else by its ``repr``."""
     raise LabError(argument, came if isinstance(came, str) else repr(came), allowed, fix)

@@ -40,8 +40,7 @@ def bar(total: int, what: str, unit: str = "it") -> tqdm[Any]:
     """
     from tqdm import tqdm
 
-    hidden: dict[str, Any] = (
-        {} if _is_shown.get() else {"disable": True}
-    )  # else it is for the variable TQDM_DISABLE to say
+    # a bar that is not hidden here has no "disable", so that the variable TQDM_DISABLE can set it
+    hidden: dict[str, Any] = {} if _is_shown.get() else {"disable": True}
     found: tqdm[Any] = tqdm(total=total, desc=what, unit=unit, delay=PATIENCE, leave=False, **hidden)
     return found

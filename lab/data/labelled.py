@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.data.numerals import appearance, count_up, is_infinite, is_no_label, order, plain
+from lab.data.signs import sign_columns
 from lab.errors import check_integer, check_seed, refuse
 
 Array = NDArray[np.float64]
@@ -176,8 +177,7 @@ def _targets(parts: Sequence[Part], name: str) -> tuple[Array, tuple[str, ...] |
         refuse(name, came, "the classes of the training split: " + _listed(classes, 9), "check both files")
     columns = {label: column for column, label in enumerate(classes)}
     index = np.array([columns[label] for part in labels for label in part])
-    signs = 2.0 * (index[:, None] == np.arange(len(classes))) - 1.0
-    return (signs[:, 1:] if len(classes) == 2 else signs), classes
+    return sign_columns(index, len(classes)), classes
 
 
 def _check_labels(parts: Sequence[Part], name: str) -> None:

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
 
 from lab.arrays import as_array
+from lab.data.signs import sign_columns
 from lab.errors import check_choice, check_integer, check_number, refuse
 from lab.estimators.interpolation import BIAS, warn_unless_reproduced
 from lab.estimators.series import check_fit, check_predict
@@ -157,8 +158,7 @@ class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
         self.classes_, places = np.unique(column_or_1d(labels, warn=True), return_inverse=True)
         if len(self.classes_) < 2:
             refuse("y", f"one class, {self.classes_[0]!r}", "labels of at least two classes", "add samples of another")
-        columns = np.arange(len(self.classes_)) if len(self.classes_) > 2 else np.array([1])
-        return series, 2.0 * (places[:, None] == columns) - 1.0
+        return series, sign_columns(places, len(self.classes_))
 
 
 class _Descending(_Series):

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import jvp, vjp, vmap
 
 from lab.costs import ELEMENTWISE
-from lab.errors import LabError, LabWarning, check_choice, refuse
+from lab.errors import LabError, LabWarning, check_choice, first_line, refuse
 from lab.jacobians.gram import MEMORY, add_self_product, mirror
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.substitution import call, copied, foreign_leaves, refuse_shared, tensors_of
@@ -66,9 +66,10 @@ class AutodiffJacobian:
 
     def __init__(self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor) -> None:
         self._module, self._inputs = module, inputs
-        self._watch: WeightWatch | None = WeightWatch(tensors_of(module))
+        held = tensors_of(module)
+        self._watch: WeightWatch | None = WeightWatch(held)
         self._point = {name: real_view(value) for name, value in trained.items()}
-        self._complex = {name for name, value in tensors_of(module).items() if value.is_complex()}
+        self._complex = {name for name, value in held.items() if value.is_complex()}
         self._refused: set[str] = set()
         self._verified: set[str] = set()
         with torch.no_grad():
@@ -221,8 +222,7 @@ class AutodiffJacobian:
         try:
             return slow()
         except NotImplementedError as error:
-            reason = str(error).strip().splitlines()[0]
-            came = f"a module that torch cannot differentiate along a direction ({reason})"
+            came = f"a module that torch cannot differentiate along a direction ({first_line(error)})"
             raise UndifferentiableError("module", came, "operations with a second derivative", _REPLACE) from None
 
     def _push(self, direction: Tangent, inputs: Tensor) -> Tensor:

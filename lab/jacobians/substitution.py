@@ -16,7 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.errors import refuse
+from lab.errors import first_line, refuse
+
+#: The usual fix for a module whose weights are used through something that cannot be copied or replaced.
+HOLD_NO_WEIGHTS = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
 
 _CONTAINERS = (dict, list, set)
 _OWN = ("_parameters", "_buffers", "_modules")  # of torch, which hold what is registered
@@ -56,17 +59,15 @@ def copied(module: torch.nn.Module) -> torch.nn.Module:
     try:
         return copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
     except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         fix = "keep generators, locks, open files and the like out of its attributes"
-        refuse("network", f"a module that cannot be copied ({reason})", "one that copy.deepcopy copies", fix)
+        refuse("network", f"a module that cannot be copied ({first_line(error)})", "one that copy.deepcopy copies", fix)
 
 
 def refuse_shared(leaves: Iterable[Tensor], originals: Iterable[Tensor]) -> None:
     """Raise `LabError` if a copy computes with tensors of its original: they would not move with its own."""
     if {id(leaf) for leaf in leaves} & {id(value) for value in originals}:
         came = "a module whose deep copy still computes with weights of the original"
-        fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
-        refuse("network", came, "a module that copy.deepcopy copies whole", fix)
+        refuse("network", came, "a module that copy.deepcopy copies whole", HOLD_NO_WEIGHTS)
 
 
 class Untouched:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import check_choice, check_integer, check_number, check_seed, refuse
+from lab.errors import check_choice, check_integer, check_number, check_seed, first_line, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.progress import bar
 
@@ -316,7 +316,7 @@ def _optimizer(parameters: Mapping[str, Tensor], factory: OptimizerFactory) -> t
     try:
         optimizer = factory(list(parameters.values()))
     except (TypeError, ValueError) as error:
-        refuse("optimizer", f"a factory that fails ({str(error).splitlines()[0]})", "one optimizer for a list", fix)
+        refuse("optimizer", f"a factory that fails ({first_line(error)})", "one optimizer for a list", fix)
     if not isinstance(optimizer, torch.optim.Optimizer):
         refuse("optimizer", f"a factory of {type(optimizer).__name__}", "a factory of a torch.optim.Optimizer", fix)
     reason = "evaluates the loss itself" if _wants_a_closure(optimizer) else "needs sparse gradients"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lab.activations import activation as find_activation
 from lab.arrays import as_tensor
-from lab.errors import check_choice, check_integer, check_seed, refuse
+from lab.errors import check_choice, check_integer, check_seed, first_line, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian, version_of
 from lab.jacobians.workspace import Workspace
@@ -377,5 +377,5 @@ def _check_place(dtype: object, device: object) -> None:
     try:
         torch.empty(0, device=device)  # type: ignore[call-overload]
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        came = f"{device!r} ({str(error).splitlines()[0]})"
+        came = f"{device!r} ({first_line(error)})"
         refuse("device", came, "a device that torch finds here", "pass device='cpu'")

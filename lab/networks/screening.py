@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
-from lab.errors import LabError, LabWarning, refuse
+from lab.errors import LabError, LabWarning, first_line, refuse
 from lab.jacobians.jacobian import version_of
-from lab.jacobians.substitution import call, foreign_leaves, refuse_shared, tensors_of
+from lab.jacobians.substitution import HOLD_NO_WEIGHTS, call, foreign_leaves, refuse_shared, tensors_of
 
 _WITH_DROPOUT = (torch.nn.RNNBase, torch.nn.MultiheadAttention)  # they drop out by a number of their own
 _SOME = 16  # samples that are evaluated again: enough for chance to show
@@ -43,7 +43,7 @@ _UNFIT: tuple[tuple[Callable[[torch.nn.Module], bool], str, str], ...] = (
 
 
 def check_module(module: object) -> None:
-    """Refuse what is no module, trains nothing, has no shapes yet, is at chance, or hides from torch.func."""
+    """Refuse what is no module, trains nothing, has no shapes, is random, or cannot be differentiated by torch.func."""
     if not isinstance(module, torch.nn.Module):
         fix = "pass ElmanRNN(...) or your module"
         refuse("network", type(module).__name__, "a lab network or a torch.nn.Module", fix)
@@ -123,7 +123,7 @@ def explained(inputs: Tensor) -> Iterator[None]:
 
 
 def _refuse_inputs(inputs: Tensor, error: Exception) -> NoReturn:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = first_line(error)
     kind = str(inputs.dtype).removeprefix("torch.")
     came = f"a module that fails on {kind} inputs of shape {tuple(inputs.shape)} ({reason})"
     wants_integers = inputs.is_floating_point() and ("Long" in reason or "indices" in reason)
@@ -143,9 +143,8 @@ def _check_leaves(leaves: list[Tensor], own: Collection[Tensor], originals: Coll
     """Tensors in the graph that were not replaced: held out of reach, those of the original, or never registered."""
     refuse_shared(leaves, originals)
     if {id(leaf) for leaf in leaves} & {id(value) for value in own}:
-        fix = "keep objects, lambdas, partial functions and bound methods that hold weights out of its attributes"
         came = "a module that computes with its parameters through an object in which they cannot be replaced"
-        refuse("network", came, "parameters in attributes, lists, tuples and dicts", fix)
+        refuse("network", came, "parameters in attributes, lists, tuples and dicts", HOLD_NO_WEIGHTS)
     if leaves:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves[:3])
         warnings.warn(
