@@ -74,7 +74,7 @@ class Settings(kit.Settings):
         for name in self.sets:
             if name in ("separable", "templates"):
                 refuse("sets", repr(name), "real series", 'name "digits", a set of the archives, or a file')
-            kit.tasks.check_task(name, None)
+            kit.tasks.check_task(name, None, setting="sets")
 
 
 PRESETS = {

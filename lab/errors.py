@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 
@@ -47,7 +48,14 @@ def refuse(argument: str, came: object, allowed: str, fix: str) -> NoReturn:
 def check_choice(argument: str, value: object, options: Collection[str]) -> None:
     """Refuse ``value`` unless it is one of ``options``."""
     if not isinstance(value, str) or value not in options:
-        refuse(argument, repr(value), "one of " + ", ".join(sorted(options)), "check the spelling")
+        refuse(argument, repr(value), "one of " + ", ".join(sorted(options)), spelling(value, options))
+
+
+def spelling(value: object, options: Iterable[str]) -> str:
+    """The fix for a value that is none of these texts: it names the most similar one, whatever the case of letters."""
+    by_lower = {option.lower(): option for option in options}
+    similar = difflib.get_close_matches(str(value).lower(), by_lower, n=1)
+    return f"check the spelling (did you mean {by_lower[similar[0]]!r}?)" if similar else "check the spelling"
 
 
 def check_seed(argument: str, value: object) -> None:

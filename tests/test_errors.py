@@ -45,6 +45,17 @@ def test_choices_are_listed(value):
         check_choice("activation", value, {"relu": 0, "erf": 1})
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("rleu", "relu"), ("ReLU", "relu"), ("erff", "erf"), ("sigmoid", None), (None, None), (3, None)],
+)
+def test_a_misspelt_choice_names_the_similar_one(value, meant):
+    fix = "check the spelling" if meant is None else f"check the spelling (did you mean {meant!r}?)"
+    with pytest.raises(LabError) as caught:
+        check_choice("activation", value, ("relu", "erf"))
+    assert caught.value.fix == fix
+
+
 @pytest.mark.parametrize("value", [2, 10**30, np.int64(2), torch.tensor(2)])
 def test_integers_of_any_make_pass(value):
     check_integer("width", value, 2)

@@ -21,7 +21,7 @@ from comparisons.kit.values import (
     fit,
     hints_of,
 )
-from lab.errors import LabError
+from lab.errors import LabError, spelling
 
 __all__ = [
     "CHOOSES",
@@ -128,5 +128,5 @@ def with_values(settings: Kind, values: Mapping[str, Any], source: str) -> Kind:
 def _refuse_unknown(values: Iterable[str], known: Sequence[str], source: str) -> None:
     unknown = [name for name in values if name not in known]
     if unknown:
-        fix = "check the spelling; run options such as --out are flags alone"
+        fix = f"{spelling(unknown[0], known)}; run options such as `out` are no settings"
         raise LabError(source or "settings", "unknown " + ", ".join(unknown), ", ".join(known), fix)

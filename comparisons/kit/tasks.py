@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from comparisons.kit.cells import Cell, optional
 from lab.data import archive, files
-from lab.errors import check_integer, refuse
+from lab.errors import LabError, check_integer, refuse, spelling
 
 if TYPE_CHECKING:
     from lab.data.labelled import Labelled
@@ -60,7 +60,9 @@ SIZES = {"digits": Size(48, 48, 8, 9, most=357), "separable": Size(24, 24, 8, 8)
 SIZES |= {name: _of_archive(shape) for name, shape in archive.BUNDLED.items()}
 
 
-def check_task(name: str, samples: int | None, argument: str = "samples", test: int | None = None) -> None:
+def check_task(
+    name: str, samples: int | None, argument: str = "samples", test: int | None = None, *, setting: str = "task"
+) -> None:
     """Refuse an unknown task, an unreadable file, and fewer than 2 or too many training samples.
 
     Parameters
@@ -71,12 +73,14 @@ def check_task(name: str, samples: int | None, argument: str = "samples", test: 
         The setting that holds the number of samples, for the message.
     test
         Test samples; as many as for training if they are not given.
+    setting
+        The setting that holds the name, for the message.
     """
     if not isinstance(name, str) or (name not in SIZES and not files.is_file_name(name)):
         allowed = "one of " + ", ".join(sorted(SIZES)) + ", or a file ending in " + ", ".join(files.READERS)
-        refuse("task", repr(name), allowed, "check the spelling")
+        refuse(setting, repr(name), allowed, spelling(name, SIZES))
     if name not in SIZES:
-        files.read(name)
+        _check_file(setting, name)
     if samples is None:
         return
     check_integer(argument, samples, 2)
@@ -85,6 +89,14 @@ def check_task(name: str, samples: int | None, argument: str = "samples", test: 
         return
     left, others = (most // 2, "as many again") if test is None else (most - test, f"{test} more")
     refuse(argument, samples, f"at most {left} for {name}: {others} are for testing", "ask for fewer")
+
+
+def _check_file(setting: str, path: str) -> None:
+    try:
+        files.read(path)
+    except LabError as error:
+        argument = setting if error.argument == "path" else error.argument
+        raise LabError(argument, error.came, error.allowed, error.fix) from None
 
 
 def check_ready(name: str) -> None:

@@ -19,7 +19,8 @@ from typing import Annotated, Any
 
 from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Interval, Le, Lt, MultipleOf
 
-from lab.errors import LabError, refuse
+from lab.data.files import is_file_name
+from lab.errors import LabError, refuse, spelling
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ def constraints(hint: Any) -> tuple[Any, list[object]]:
     for each in metadata:
         before.extend(each if isinstance(each, GroupedMetadata) else [each])
     return inner, before
+
+
+def choices(hint: Any) -> tuple[str, ...]:
+    """The texts that an annotation allows, in their order; none where it does not list them."""
+    base, metadata = constraints(hint)
+    if typing.get_origin(base) is typing.Literal:
+        return typing.get_args(base)
+    return next((each.options for each in metadata if isinstance(each, OneOf)), ())
 
 
 def fit(argument: str, value: Any, hint: Any) -> Any:
@@ -151,9 +160,8 @@ def _fit_fields(argument: str, value: Any, kind: type[Any]) -> Any:
 
 
 def _fit_scalar(argument: str, value: Any, base: Any, metadata: Sequence[object], hint: Any) -> Any:
-    typed = _typed(value, base)
-    options = [each.options for each in metadata if isinstance(each, OneOf)]
-    if typed is None or any(typed not in each for each in options):
+    typed, options = _typed(value, base), choices(hint)
+    if typed is None or (options and typed not in options):
         _refuse(argument, value, hint)
     for each in _bounds(metadata):
         name, _, holds = _BOUNDS[type(each)]
@@ -183,8 +191,9 @@ def _fix(value: Any, hint: Any) -> str:
     """What to do about a value that does not fit; also about one value of a list."""
     base, metadata = constraints(hint)
     least = [each.ge for each in metadata if isinstance(each, Ge)]
-    if typing.get_origin(base) is typing.Literal or any(isinstance(each, OneOf) for each in metadata):
-        return "check the spelling"
+    if options := choices(hint):
+        is_file = isinstance(value, str) and is_file_name(value)
+        return "choose one of these: this setting takes no file" if is_file else spelling(value, options)
     if typing.get_origin(base) is tuple:
         return f"write a list, such as [{value}]" if isinstance(value, (str, int, float)) else "write a list"
     if _typed(value, base) is not None:
@@ -205,11 +214,8 @@ def describe(hint: Any) -> str:
         return " or ".join("None" if each is type(None) else describe(each) for each in options)
     if origin is tuple:
         return f"a list of values, each {describe(options[0])}"
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, options))
-    for each in metadata:
-        if isinstance(each, OneOf):
-            return "one of " + ", ".join(sorted(each.options))
+    if texts := choices(hint):
+        return "one of " + ", ".join(sorted(texts))
     found = [(*_BOUNDS[type(each)][:2], each) for each in _bounds(metadata)]
     bounds = [f"{word} {getattr(each, name):g}" for name, word, each in found]
     joined = " and ".join(bounds).replace("at least", "of at least" if base is int else "at least", 1)

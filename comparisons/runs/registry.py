@@ -16,7 +16,7 @@ import comparisons
 from comparisons.kit.cells import from_json
 from comparisons.kit.comparison import Comparison, Measured
 from comparisons.runs.files import load
-from lab.errors import LabError, ScaleWarning, refuse
+from lab.errors import LabError, ScaleWarning, refuse, spelling
 from lab.sweeps import Cell
 
 Kind = TypeVar("Kind")
@@ -55,7 +55,7 @@ def find(name: str) -> Comparison:
     if is_file(name):
         return typing.cast(Comparison, load(Path(name)))
     if name not in names():
-        fix = "check the spelling with `lazylab list`; one of your own is named by the path of its .py file"
+        fix = f"{spelling(name, names())}; one of your own is named by the path of its .py file"
         raise LabError("comparison", repr(name), "one of " + (", ".join(names()) or "none, there are none yet"), fix)
     return typing.cast(Comparison, importlib.import_module(f"comparisons.{name}"))
 

@@ -78,6 +78,19 @@ def test_what_does_not_fit_is_refused_by_name(value, hint, allowed):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["file.csv", "data/a", "A.NPZ"])
+def test_a_file_is_refused_where_texts_are_listed(value):
+    with pytest.raises(LabError, match=r"one of a, b\. Fix: choose one of these: this setting takes no file\."):
+        fit("task", value, Annotated[str, OneOf("a", "b")])
+
+
+def test_a_misspelt_choice_or_setting_names_the_similar_one():
+    with pytest.raises(LabError, match="did you mean 'lazy'"):
+        fit("notions", ["train", "lasy"], tuple[Annotated[str, OneOf("train", "lazy")], ...])
+    with pytest.raises(LabError, match="did you mean 'width'"):
+        with_values(Base(), {"widht": 4}, "")
+
+
 @pytest.mark.parametrize(
     ("value", "hint", "fix"),
     [
