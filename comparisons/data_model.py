@@ -61,7 +61,7 @@ COMPLEXITY = LEARNT["complexity"]
 PANELS = {  # quantities with their labels and colours
     "width needed, over that of random labels": [
         (RATIOS["train"], "trains", "#0072B2"),
-        (RATIOS["equal_time"], "in equal time", "#56B4E9"),
+        (RATIOS["equal_time"], "in equal time", "#3A96C9"),
         (RATIOS["lazy"], "stays lazy", "#D55E00"),
     ],
     r"complexity  $n^{-1}y^T(K_\infty/m)^{-1}y$": [(COMPLEXITY, "complexity", "#009E73")],

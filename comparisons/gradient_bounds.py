@@ -65,8 +65,8 @@ F0_SHARE, REACHED = kit.records.F0_SHARE, kit.Quantity("reached", meaning="Share
 COLORS = {"gaussian": "#009E73", "gd": "#0072B2", "adversarial": "#D55E00", "planted": "#CC79A7"}
 BAND = {
     "ratio_max": (r"highest, any target: $2\lambda_{\max}(K)/m$", "#D55E00"),
-    "path_ratio_max": ("highest, this residual", "#E69F00"),
-    "path_ratio_min": ("lowest, this residual", "#56B4E9"),
+    "path_ratio_max": ("highest, this residual", "#C08400"),
+    "path_ratio_min": ("lowest, this residual", "#3A96C9"),
     "ratio_min": (r"lowest, any target: $2\lambda_{\min}(K)/m$", "#0072B2"),
 }
 ENDS = {"radius_of_validity": ("valid in the worst direction", "#D55E00"), "motion": ("where descent ends", "#0072B2")}

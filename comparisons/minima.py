@@ -54,7 +54,7 @@ _ENDS = {
 EXITS = kit.family(template="Share of narrow networks that {}.", meanings=_ENDS)
 WIDTH_90 = kit.Quantity("width_for_90_percent", meaning="Width at which the success share is 0.9: logistic in log m.")
 
-COLORS = ("#009E73", "#E69F00", "#D55E00", "#6b6b6b")  # of the exits
+COLORS = ("#009E73", "#C08400", "#D55E00", "#6b6b6b")  # of the exits
 NEEDED = {"needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"), "valid": (r"valid radius, $\|\cdot\|_2$", "#D55E00")}
 DISTANCES = {"planted_distance": ("planted minimum", "#D55E00"), "descent_distance": ("after training", "#0072B2")}
 NARROW = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
@@ -233,7 +233,7 @@ def _draw_lines(results: kit.Results, planted: kit.Table) -> kit.Figure:
     figure, axes = style.panels(len(LINES), len(arms), size=(4.0, 3.4), sharey="row")
     widths = sorted(planted["width"].unique())
     for row, arm in zip(axes, arms, strict=True):
-        for width, color in zip(dict.fromkeys((widths[0], widths[-1])), ("#E69F00", "#0072B2"), strict=False):
+        for width, color in zip(dict.fromkeys((widths[0], widths[-1])), ("#C08400", "#0072B2"), strict=False):
             found = kit.records.arrays_of(results, arm.rows[arm.rows["width"] == width], part="planted")
             for place, ax in enumerate(row if found else ()):
                 curve = kit.curve(found[0]["shares"], [arrays["losses"][place] for arrays in found], log=True)

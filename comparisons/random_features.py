@@ -30,7 +30,7 @@ version = 1
 
 LEARNERS = lab.measures.validation.catalogue.LABELS
 NETWORKS = lab.measures.validation.catalogue.NETWORKS
-COLORS = dict.fromkeys(LEARNERS, "#E69F00") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
+COLORS = dict.fromkeys(LEARNERS, "#C08400") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
 TARGETS = lab.measures.hardness.catalogue.TARGETS
 
 SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."

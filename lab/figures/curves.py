@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below
+from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below, text_color
 
 Array = NDArray[np.float64]
 
-_SPLITS: dict[str, tuple[str, Any]] = {"train": ("#56B4E9", (0, (5, 2))), "test": ("#0072B2", "-")}  # colour and dash
+_SPLITS: dict[str, tuple[str, Any]] = {"train": ("#3A96C9", (0, (5, 2))), "test": ("#0072B2", "-")}  # colour and dash
 
 
 def step_axis(ax: Axes, steps: NDArray[np.int64]) -> Axes:
@@ -177,7 +177,7 @@ def dashed(ax: Axes, lines: Sequence[tuple[Array, Array] | None], label: str, da
     return legend_below(ax)
 
 
-def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#E69F00") -> None:
+def span(axes: Sequence[Axes], start: float, end: float, text: str, *, color: str = "#C08400") -> None:
     """A shaded range of the shared logarithmic horizontal axis of several panels, named in the last one."""
     for ax in axes:
         ax.axvspan(start, end, color=color, alpha=0.13, linewidth=0)
@@ -314,7 +314,8 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     heights = _spread([wanted[i] for i in order], apart)
     heights = [max(height, i * apart) for i, height in enumerate(heights)]  # none below the axes
     for height, (_, _, text, color) in zip(heights, (ends[i] for i in order), strict=True):
-        ax.annotate(text, (1.015, height), xycoords="axes fraction", va="center", color=color, annotation_clip=False)
+        shape: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
+        ax.annotate(text, (1.015, height), color=text_color(color), **shape)
     return ax
 
 
@@ -329,7 +330,7 @@ def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floo
     places = [int(np.argmax(y < floor)) for _, y, _, _ in leaving]
     for place, (x, y, text, color) in zip(places, leaving, strict=True):
         align = "right" if place == min(places) else "left"
-        ax.annotate(f" {text} ", (x[place], y[place]), color=color, ha=align)
+        ax.annotate(f" {text} ", (x[place], y[place]), color=text_color(color), ha=align)
     return label_ends(ax, ends)
 
 

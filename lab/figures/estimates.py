@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from lab.figures.curves import log_ticks, width_axis
-from lab.figures.style import GREY
+from lab.figures.style import GREY, text_color
 
 Array = NDArray[np.float64]
 Line = tuple[float, float]  #: slope and log-intercept of a power law
@@ -139,7 +139,8 @@ def named(
         if show_values and np.isfinite(value):
             ax.annotate(f"{value:.2g}", (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
         if not np.isfinite(value) and seeds is not None and not len(seeds[row]):
-            ax.annotate("none", (0.02, row), xycoords=("axes fraction", "data"), va="center", color=own)
+            across: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
+            ax.annotate("none", (0.02, row), color=text_color(own), **across)
     ax.set_yticks(np.arange(len(names)), labels=list(names))
     ax.set_ylim(len(names) - 0.5, -0.5 - 0.1 * show_values)
     ax.grid(visible=False, axis="y")

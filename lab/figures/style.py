@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from lab.errors import check_choice
@@ -38,7 +38,7 @@ LEARNERS = {
     "kernel": Line("#000000", (0, (1, 1.6)), "x", 1.6, 3.2),
 }
 NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARNERS["kernel"]
-QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C08400", "#3A96C9")  # amber and light blue are darkened
 GREY = "#6b6b6b"
 
 _REACH = 0.45  # of a colour map, from its middle on
@@ -66,6 +66,19 @@ STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_L
 def shades(count: int) -> list[str]:
     """So many colours from light to dark, for curves in an order, such as widths."""
     return [to_hex(mpl.colormaps["viridis_r"](0.25 + 0.75 * place / max(count - 1, 1))) for place in range(count)]
+
+
+def contrast(color: str) -> float:
+    """Contrast ratio of a colour to white, from 1 to 21 (WCAG 2): lines need 3, text needs 4.5."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
+def text_color(color: str) -> str:
+    """The colour, darkened as far as text on white needs it."""
+    while contrast(color) < 4.5:
+        color = to_hex([0.98 * part for part in to_rgb(color)])
+    return color
 
 
 def diverging(place: float) -> str:
