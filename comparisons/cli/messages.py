@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparisons.kit.comparison import Comparison
+from comparisons.kit.comparison import Comparison, asker
 from comparisons.kit.numbers import Number
 from comparisons.runs.forecast import Forecast, advice, foresee, quantity
 from lab.sweeps import Outcome
@@ -25,8 +24,7 @@ SHOWN = 24
 def describe_comparison(name: str, comparison: Comparison) -> str:
     """Name, question and cost of a comparison."""
     costs = ", ".join(_preset_cost(comparison, preset) for preset in comparison.PRESETS)
-    asked_by = re.sub(r"\bR(\d)\b", r"reviewer \1", comparison.asked_by)
-    return f"{name}\n  {comparison.question}\n  asked by {asked_by}\n  cost: {costs}"
+    return f"{name}\n  {comparison.question}\n  asked by {asker(comparison)}\n  cost: {costs}"
 
 
 def _preset_cost(comparison: Comparison, preset: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
 from lab.costs import Cost
+from lab.errors import refuse
 from lab.sweeps import Results
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Conclusion:
 
 class Comparison(Protocol):
     """A module for one question.
+
+    It may also have ``CAPTIONS``, a sentence or two on how to read each figure, by the figure's name: see `captions`.
 
     Attributes
     ----------
@@ -86,3 +90,22 @@ class Comparison(Protocol):
     def draw(self, results: Results, conclusion: Conclusion) -> Mapping[str, Figure]:
         """The figures, by file name, from stored results; nothing is trained."""
         ...
+
+
+def asker(comparison: Comparison) -> str:
+    """Who raises the question, with the reviewers in words: ``R1, R3`` is ``reviewer 1, reviewer 3``."""
+    return re.sub(r"\bR(\d)\b", r"reviewer \1", comparison.asked_by)
+
+
+def captions(comparison: Comparison) -> dict[str, str]:
+    """How to read the figures, by their names; empty where the comparison has no ``CAPTIONS``.
+
+    Raises
+    ------
+    LabError
+        If ``CAPTIONS`` is no mapping from text to text.
+    """
+    found = getattr(comparison, "CAPTIONS", {})
+    if not isinstance(found, Mapping) or not all(isinstance(text, str) for pair in found.items() for text in pair):
+        refuse("CAPTIONS", repr(found), "captions by the names of figures", 'write CAPTIONS = {"gap": "…"}')
+    return dict(found)
