@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lab.errors import check_integer, check_number, refuse
+from lab.html import Facts
 from lab.learners.arrival import Exit, arrive
 from lab.learners.descent import Descent, plain
 from lab.learners.kernel import KernelRegressor
@@ -36,8 +37,8 @@ _AT_ARRIVAL = (
 _FALL = 4  # by which c is divided after a descent that did not arrive
 
 
-@dataclass(frozen=True, eq=False)
-class EqualError:
+@dataclass(frozen=True, eq=False, repr=False)
+class EqualError(Facts):
     """A network that was trained to a given training error, with the linear learner at the same steps.
 
     Attributes
@@ -67,6 +68,13 @@ class EqualError:
     reason: str
     trained_network: Network | None = None
     trajectory: Trajectory | None = None
+
+    def __repr__(self) -> str:
+        ends = ", ".join(f"c = {fraction:g} {ended}" for fraction, ended in self.tries)
+        return f"EqualError({self.task.name!r}, mean squared error {self.level:.3g}: {ends})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return f"{self.task.name}, to a mean squared error of {self.level:.3g}", self.summary()
 
     @property
     def reached(self) -> bool:

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.errors import LabWarning, check_choice, refuse
+from lab.html import Facts
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.spectrum import Spectrum
 from lab.learners.advice import warn_of_adaptive_steps, warn_of_scale
@@ -42,7 +42,7 @@ _NO_CLOSED_FORM = "torch.optim's optimizers have no closed form on a kernel"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SideBySide:
+class SideBySide(Facts):
     """Three learners after one descent from one initialization.
 
     Attributes
@@ -93,15 +93,10 @@ class SideBySide:
         gap = self.gap(self._splits[-1]).max()
         return f"SideBySide({self._title()}, {self.descent.steps} steps, largest gap {gap:.3g})"
 
-    def _repr_html_(self) -> str:
-        """What Jupyter shows: losses of the learners, largest gaps, motion."""
-        import pandas as pd
-
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
         found = self.summary()
         names = (*(name for name in found if name.startswith(("gap_", "final_loss_"))), *self.motion)
-        shown = {name: found[name] for name in names if found[name] is not None}
-        table = pd.Series(shown).map("{:.4g}".format).to_frame("")
-        return f"<b>{escape(self._title())}, {self.descent.steps} steps</b>{table.to_html()}"
+        return f"{self._title()}, {self.descent.steps} steps", {name: found[name] for name in names}
 
     @property
     def learners(self) -> dict[str, Trajectory]:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 STATED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = STATED["project"]
 PACKAGES = ("lab", "comparisons")
+ALIAS, SOURCE_OF_ALIAS = "lazylab.py", "lab/alias.py"  # for ``import lazylab``
 STEM = f"{PROJECT['name']}-{PROJECT['version']}"
 INFO = f"{STEM}.dist-info"
 EXTRAS = itertools.chain(*PROJECT["optional-dependencies"].values())
@@ -83,8 +84,9 @@ def sources(root):
 
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel):
     files = {name for name in wheel if not name.startswith(f"{INFO}/")}
-    assert files == sources(ROOT)
-    assert all(wheel[name] == (ROOT / name).read_bytes() for name in files)
+    assert files == sources(ROOT) - {SOURCE_OF_ALIAS} | {ALIAS}
+    assert all(wheel[name] == (ROOT / name).read_bytes() for name in files - {ALIAS})
+    assert wheel[ALIAS] == (ROOT / SOURCE_OF_ALIAS).read_bytes()
 
 
 @pytest.mark.parametrize("name", [f"{package}/py.typed" for package in PACKAGES])
@@ -99,7 +101,7 @@ def test_the_page_brings_its_own_files(name, wheel):
 
 def test_no_tests_and_no_notebooks_are_installed(wheel):
     tops = {name.split("/")[0] for name in wheel}
-    assert tops == {*PACKAGES, INFO}
+    assert tops == {*PACKAGES, ALIAS, INFO}
     assert not [name for name in wheel if name.endswith((".ipynb", ".npz", ".pyc")) or "test" in Path(name).name]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -88,8 +90,8 @@ def check_device(device: str) -> None:
         raise LabError("device", repr(device), allowed, "use --device cpu, or install a torch with CUDA")
 
 
-def prepare_process(threads: int, device: str) -> None:
-    """Prepare a process that measures: its threads, its device, full float32 products.
+def prepare_process(threads: int, device: str) -> Callable[[], None]:
+    """Prepare a process that measures, and return what undoes it: its threads, its device, full float32 products.
 
     Parameters
     ----------
@@ -102,9 +104,14 @@ def prepare_process(threads: int, device: str) -> None:
     import threadpoolctl  # type: ignore[import-untyped]
     import torch
 
-    threadpoolctl.threadpool_limits(threads)
+    undo = contextlib.ExitStack()
+    undo.callback(torch.set_num_threads, torch.get_num_threads())
+    undo.enter_context(threadpoolctl.threadpool_limits(threads))
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    undo.callback(setattr, products, "allow_tf32", products.allow_tf32)
+    undo.callback(setattr, convolutions, "allow_tf32", convolutions.allow_tf32)
+    products.allow_tf32 = convolutions.allow_tf32 = False
     if device != "cpu":
-        torch.set_default_device(device)
+        undo.enter_context(torch.device(device))
+    return undo.close

@@ -11,18 +11,20 @@ from torch.utils.flop_counter import flop_registry
 
 
 class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts flops of products and convolutions, and bytes of all new results."""
+    """Counts products and convolutions, their flops, and bytes of all new results."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops, self.bytes = 0, 0
+        self.flops, self.products, self.bytes = 0, 0, 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
-        self.flops += 0 if count is None else count(*args, **(kwargs or {}), out_val=result)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=result)
+            self.products += 1
         given = {_storage(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self.bytes += sum(leaf.nbytes for leaf in results if _storage(leaf) not in given)

@@ -8,7 +8,7 @@ one number per eigenvalue.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lab.arrays import as_array
 from lab.errors import check_number, refuse
+from lab.html import Facts
 
 Array = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ _TILE = 512  # rows and columns of the tiles in which a matrix is symmetrised in
 _SAFE = 100.0  # N·ε times this is the reciprocal condition number above which `solve_definite` trusts Cholesky
 
 
-class Spectrum:
+class Spectrum(Facts):
     """Eigen-decomposition of a symmetric positive semi-definite kernel, in float64.
 
     Time O(N³). Memory beyond the kernel: one copy of it while it is decomposed, and the eigenvectors.
@@ -63,6 +64,17 @@ class Spectrum:
         self.tolerance = 10 * len(matrix) * precision * self.lambda_max
         self._check()
         self.values = np.maximum(self.values, 0.0)
+
+    def __repr__(self) -> str:
+        return f"Spectrum({len(self.values)} eigenvalues from {self.lambda_min:.4g} to {self.lambda_max:.4g})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return "Spectrum of a kernel", {
+            "eigenvalues": len(self.values),
+            "λ_min": self.lambda_min,
+            "λ_max": self.lambda_max,
+            "eigenvalues that count as 0": int((self.values <= self.tolerance).sum()),
+        }
 
     def descent(self, learning_rate: float, steps: NDArray[Any]) -> Array:
         """Filter (1 − (1 − ηλ)^t)/λ of gradient descent after t steps, shape (len(steps), N); exact, ηt at λ = 0."""

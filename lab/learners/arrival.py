@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lab.errors import check_number
+from lab.html import Facts
 from lab.learners.descent import Descent
 from lab.learners.network import Snapshot, descend
 from lab.networks.modules import as_network
@@ -20,8 +21,8 @@ from lab.tasks.task import Task, as_task
 Exit = Literal["reached", "diverged", "undecided"]
 
 
-@dataclass(frozen=True)
-class Arrival:
+@dataclass(frozen=True, repr=False)
+class Arrival(Facts):
     """How a descent ended, and what was recorded on the way.
 
     Attributes
@@ -48,6 +49,13 @@ class Arrival:
     steps: NDArray[np.int64]
     loss: NDArray[np.float64]
     mse: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"Arrival({self.exit!r} at step {self.step}, mean squared error {self.mse[0]:.3g} to {self.mse[-1]:.3g})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        errors = {"first mean squared error": self.mse[0], "last mean squared error": self.mse[-1]}
+        return "Descent until a condition", {"exit": self.exit, "step": self.step, **errors}
 
 
 def arrive(

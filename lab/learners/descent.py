@@ -17,7 +17,9 @@ from torch import Tensor
 
 from lab.errors import check_choice, check_integer, check_number, check_seed, first_line, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.jacobians.work import Work
 from lab.progress import bar
+from lab.threads import limited
 
 Update = Callable[[Jacobian, Tensor], None]
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -231,11 +233,13 @@ class Visits(Iterator[Visit]):
     """The recorded steps of one descent; once exhausted, ``diverged_at`` says where it diverged, if it did."""
 
     steps: Generator[Visit, None, int | None]
+    flops: float  # of one product: they say how many threads a step is worth
     diverged_at: int | None = field(default=None, init=False)
 
     def __next__(self) -> Visit:
         try:
-            return next(self.steps)
+            with limited(self.flops):
+                return next(self.steps)
         except StopIteration as stop:
             self.diverged_at = self.diverged_at if stop.value is None else stop.value
             raise
@@ -247,9 +251,21 @@ def follow(
     """Descend and visit the recorded steps, under a progress bar with the name ``what`` where it takes long.
 
     The loss of the whole set is looked at in every step of full-batch descent; with smaller batches, the batch loss in
-    every step and the whole loss at recorded ones. ``targets`` is (n, o).
+    every step and the whole loss at recorded ones. ``targets`` is (n, o). Steps run on as many threads as their
+    products are worth, never on more than torch is set to (`lab.threads`).
     """
-    return Visits(_follow(model, targets, descent, _update(model.parameters, descent, learning_rate), what))
+    steps = _follow(model, targets, descent, _update(model.parameters, descent, learning_rate), what)
+    return Visits(steps, _product_flops(model))
+
+
+@torch.no_grad()
+def _product_flops(model: Model) -> float:
+    """Mean flops of one matrix product when the model is evaluated; not counted where there is but one thread."""
+    if torch.get_num_threads() == 1:
+        return 0.0
+    with Work() as work:
+        model.evaluate(None)
+    return float(work.flops / max(work.products, 1))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lab.arrays import as_tensor, check_data
 from lab.errors import refuse
+from lab.html import Facts
 from lab.jacobians.dual import DualJacobian
 from lab.jacobians.jacobian import Tangent
 from lab.kernels.infinite import repeat
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 _SCAN = 1024  # steps whose loss is computed at once in search of a divergence
 
 
-class KernelRegressor:
+class KernelRegressor(Facts):
     """Kernel regression from f₀, in closed form for every step of descent, for gradient flow, ridge and t → ∞.
 
     Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, f_t(x) = f₀(x) + K(x, X) c_t elsewhere, where
@@ -102,6 +103,15 @@ class KernelRegressor:
         self.test_kernel, self.test_outputs = (doubles.get(name) for name in ("test_kernel", "test_outputs"))
         columns = (self.targets - self.outputs).numpy().reshape(self._check_rows(), -1)
         self._residual = (self.spectrum.vectors.T @ columns).T  # (k, N) for the k outputs that share each row
+
+    def __repr__(self) -> str:
+        test = "" if self.test_outputs is None else f", {len(self.test_outputs)} test samples"
+        return f"KernelRegressor({len(self.outputs)} training samples{test}, {self.spectrum!r})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        test = None if self.test_outputs is None else len(self.test_outputs)
+        samples = {"training samples": len(self.outputs), "test samples": test, "outputs": self.outputs.shape[1]}
+        return "Kernel regressor", {**samples, **self.spectrum._facts()[1]}
 
     def _check_rows(self) -> int:
         """N, the number of rows of the kernel and of its spectrum."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import refuse
+from lab.html import Facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
-class Trajectory:
+class Trajectory(Facts):
     """Outputs and training loss along descent; NumPy float64 on the CPU.
 
     Attributes
@@ -58,6 +60,16 @@ class Trajectory:
         test = "" if self.test is None else f", {self.test.shape[1]} for testing"
         steps = f"{len(self.steps)} recorded steps from {self.steps[0]} to {self.steps[-1]}"
         return f"Trajectory({steps}, {self.train.shape[1]} training samples{test}, {ends})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return "Trajectory", {
+            "recorded steps": f"{len(self.steps)}, from {self.steps[0]} to {self.steps[-1]}",
+            "training outputs (n, o)": self.train.shape[1:],
+            "test outputs (n', o)": None if self.test is None else self.test.shape[1:],
+            "first loss": self.loss[0],
+            "last loss": None if np.isnan(self.final_loss) else self.final_loss,
+            "diverged at step": self.diverged_at,
+        }
 
     def _end(self) -> str:
         return f"diverged at step {self.diverged_at}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lab.arrays import as_array
 from lab.errors import check_number, refuse
+from lab.html import Facts
 from lab.measures.estimate import Estimate
 
 Array = NDArray[np.float64]
@@ -20,7 +21,7 @@ _SEEDS_FOR_AN_INTERVAL = 3
 
 
 @dataclass(frozen=True)
-class Exponent:
+class Exponent(Facts):
     """Slope of log(quantity) on log(width), fitted per seed and averaged over seeds.
 
     Attributes
@@ -48,6 +49,16 @@ class Exponent:
     local_slopes: tuple[float, ...]
     log_intercept: float | None
     reason: str | None = None
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return "Slope of log(quantity) on log(width)", {
+            "mean over seeds": self.value,
+            "95 % interval": self.interval,
+            "seeds": self.seeds,
+            "widths": ", ".join(f"{width:g}" for width in self.widths),
+            "local slopes": ", ".join(f"{slope:.3g}" for slope in self.local_slopes),
+            "reason": self.reason,
+        }
 
 
 def fit_exponent(widths: Sequence[float] | ArrayLike, values: ArrayLike) -> Exponent:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor
 
+from lab.html import Facts
 from lab.jacobians.jacobian import Tangent
 from lab.kernels.singular import spectral_norm
 from lab.networks.network import Network, Redrawable
 
 
 @dataclass(frozen=True)
-class Motion(Mapping[str, float | None]):
+class Motion(Mapping[str, float | None], Facts):
     """Motion of a network from its start to the last recorded step; a quantity that has no value is None.
 
     Also a mapping from names to values.
@@ -55,6 +56,9 @@ class Motion(Mapping[str, float | None]):
 
     def __len__(self) -> int:
         return len(MOTIONS)
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return "Motion", {name: self.reasons.get(name) if value is None else value for name, value in self.items()}
 
 
 MOTIONS = tuple(entry.name for entry in fields(Motion) if entry.name != "reasons")

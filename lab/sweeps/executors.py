@@ -14,7 +14,8 @@ from typing import Any
 
 from lab.errors import LabError
 
-Initializer = Callable[[], None]
+#: Prepares a process, and returns what undoes that (or None): the process may be the caller's own.
+Initializer = Callable[[], Callable[[], None] | None]
 #: What the numerical libraries read when they are loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -27,8 +28,13 @@ class Serial(Executor):
     """Computes in this process, at once, when a cell is submitted."""
 
     def __init__(self, initializer: Initializer | None) -> None:
-        if initializer is not None:
-            initializer()
+        self._undo = None if initializer is None else initializer()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Undo what the initializer did to this process."""
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            undo()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call ``fn`` and return a finished future; an interrupt passes through."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import LabError, LabWarning
+from lab.html import Facts
 from lab.sweeps import signs
 from lab.sweeps.cells import Cell, canonical, cell_key, label, matches, plain, pretty
 
@@ -33,8 +34,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 ABANDONED = 3600.0
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, repr=False)
+class Results(Facts):
     """What a sweep measured, for conclusions and figures.
 
     Attributes
@@ -50,6 +51,15 @@ class Results:
     table: pd.DataFrame
     cells: tuple[Cell, ...]
     read: Callable[[Cell], dict[str, np.ndarray]]
+
+    def __repr__(self) -> str:
+        return f"Results({len(self.cells)} cells, columns {', '.join(self.table.columns)})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        texts = [{name: str(plain(value)) for name, value in cell.items()} for cell in self.cells]
+        names = dict.fromkeys(name for cell in texts for name in cell)
+        found = {name: dict.fromkeys(cell[name] for cell in texts if name in cell) for name in names}
+        return f"{len(texts)} cells", {name: ", ".join(values) for name, values in found.items() if len(values) > 1}
 
     def arrays(self, **fields: Any) -> dict[str, np.ndarray]:
         """Arrays of the one cell that has these fields, as in ``results.arrays(width=64, seed=0)``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from lab.arrays import as_array, as_tensor, check_data, is_integral
 from lab.errors import check_seed, refuse
+from lab.html import Facts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Task:
+class Task(Facts):
     """Training and test data of one regression problem.
 
     Parameters
@@ -64,6 +66,15 @@ class Task:
         test = "" if self.test_inputs is None else f" and {len(self.test_inputs)} test"
         shapes = f"inputs {tuple(self.train_inputs.shape[1:])}, targets {tuple(self.train_targets.shape[1:])}"
         return f"{type(self).__name__}({self.name!r}, {len(self.train_inputs)} training{test} samples, {shapes})"
+
+    def _facts(self) -> tuple[str, Mapping[str, object]]:
+        return f"{type(self).__name__} {self.name!r}", {
+            "training samples": len(self.train_inputs),
+            "test samples": None if self.test_inputs is None else len(self.test_inputs),
+            "inputs per sample": tuple(self.train_inputs.shape[1:]) or 1,
+            "targets per sample": tuple(self.train_targets.shape[1:]),
+            "range of the targets": (float(self.train_targets.min()), float(self.train_targets.max())),
+        }
 
     @property
     def has_test(self) -> bool:
