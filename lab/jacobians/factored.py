@@ -20,7 +20,9 @@ from torch import Tensor
 
 from lab.errors import refuse
 from lab.jacobians.factors import Factors, reduce
+from lab.jacobians.gram import MEMORY
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
+from lab.jacobians.parts import OutputMatrix, Part, Place, Products
 from lab.jacobians.workspace import Workspace
 
 
@@ -143,7 +145,7 @@ class FactoredJacobian:
         return _push_live(self._current(), tangent)
 
     @torch.no_grad()
-    def gram(self, other: Self | None = None, *, route: str | None = None, memory: int | None = None) -> Tensor:
+    def gram(self, other: Self | None = None, *, route: str | None = None, memory: int = MEMORY) -> Tensor:
         """J J'ᵀ, shape (n, o, n', o'), by the cheaper of two routes (see `lab.jacobians.gram`) or the named one.
 
         ``memory`` bounds the temporaries in bytes.
@@ -161,7 +163,7 @@ class FactoredJacobian:
     @torch.no_grad()
     def keep(self) -> Self:
         """Form the deltas of all outputs, n·o·T·m numbers, let go of the weights, and return this same object."""
-        self._factors, self._live = self._current_factors().by_sample(), None
+        self._factors, self._live = self._current_factors().stored(), None
         return self
 
     @torch.no_grad()
@@ -185,7 +187,7 @@ class FactoredJacobian:
 
     def _with(self, factors: Factors) -> Self:
         twin = copy.copy(self)
-        twin._factors, twin._shapes = factors, dict(factors.shapes)
+        twin._factors, twin._shapes = factors, factors.shapes
         return twin
 
     def _matches(self, other: object) -> bool:
@@ -296,29 +298,28 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
 
 
 def form_factors(unrolled: Unrolled) -> Factors:
-    """Deltas of every output and the features beside them (see `Factors` for shapes), stored time first."""
+    """The recurrent weights share the deltas of every output, stored time first; B stands for itself."""
     recurrent = [name for name in unrolled.trained if name != "B"]
-    features, columns = _all_features(unrolled, recurrent)
-    return Factors(
-        deltas=_output_deltas(unrolled) if columns else unrolled.states.new_zeros(*_output_shape(unrolled), 0, 0),
-        features=features.transpose(0, 1),
-        columns=columns,
-        pooled=_pool(unrolled, unrolled.states) if "B" in unrolled.trained else unrolled.states[:0].transpose(0, 1),
-        shapes={name: unrolled.weights[name].shape for name in unrolled.trained},
-    )
+    parts: list[Part] = []
+    if recurrent:
+        features, places = _all_features(unrolled, recurrent)
+        parts.append(Products(_output_deltas(unrolled), features.transpose(0, 1), places))
+    if "B" in unrolled.trained:
+        parts.append(OutputMatrix("B", _pool(unrolled, unrolled.states), len(unrolled.weights["B"])))
+    return Factors(tuple(parts), _output_shape(unrolled))
 
 
-def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, dict[str, slice]]:
+def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, tuple[Place, ...]]:
     """What these weights multiply, with their multipliers, side by side, (T, n, d), and which columns are whose."""
     if names == ["W"] and unrolled.multipliers["W"] == 1:
-        return unrolled.states[:-1], {"W": slice(0, unrolled.states.shape[2])}  # the states themselves, not a copy
-    columns, parts, start = {}, [unrolled.states[:0, :, :0]], 0
+        return unrolled.states[:-1], (Place("W", slice(0, unrolled.states.shape[2])),)  # the states, not a copy
+    places, parts, start = [], [], 0
     for name in names:
         features, begins = _time_features(unrolled, name)
         missing = features.new_zeros(begins - unrolled.first_step, *features.shape[1:])  # h_0 = 0
         parts.append(unrolled.multipliers[name] * torch.cat([missing, features]))
-        columns[name] = slice(start, start := start + features.shape[2])
-    return torch.cat(parts[1:] or parts, dim=2), columns
+        places.append(Place(name, slice(start, start := start + features.shape[2])))
+    return torch.cat(parts, dim=2), tuple(places)
 
 
 def _output_shape(unrolled: Unrolled) -> tuple[int, int]:

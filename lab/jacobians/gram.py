@@ -73,6 +73,38 @@ def contract(
     return (kernel if other else mirror(kernel)).view(n, o, columns, outputs)
 
 
+def contract_lookups(
+    deltas: Tensor, indices: Tensor, other: tuple[Tensor, Tensor] | None = None, *, memory: int = MEMORY
+) -> Tensor:
+    """Gram matrix Σ_{t,s} ⟨δ_iat, δ'_jbs⟩ [k_it = k'_js] where features are unit vectors, given by their indices k.
+
+    Parameters
+    ----------
+    deltas, indices
+        Shapes (n, o, T, d), and integers (n, T).
+    other
+        The same two of the other Jacobian; None for the symmetric case.
+    memory
+        Bound on temporaries, in bytes: it sets how many samples are taken at a time.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, o, n', o'), in the dtype and on the device of the deltas.
+    """
+    (n, o, length, _), (right, places) = deltas.shape, other or (deltas, indices)
+    columns, outputs, other_length, width = right.shape
+    kernel = deltas.new_zeros(n, o, columns, outputs)
+    row = max(o * length * right.numel() // max(width, 1), 1) * _ARRAYS_OF_PAIRS * deltas.element_size()
+    for rows in _blocks(n, memory // row):
+        reach = rows.stop if other is None else columns
+        pairs = torch.matmul(deltas[rows].flatten(0, 2), right[:reach].flatten(0, 2).T)
+        same = indices[rows, None, :, None, None, None] == places[None, None, None, :reach, None, :]
+        pairs = pairs.view(-1, o, length, reach, outputs, other_length).mul_(same)
+        kernel[rows, :, :reach] = pairs.sum((2, 5))
+    return kernel if other else mirror(kernel.view(n * o, -1)).view(kernel.shape)
+
+
 def cheaper_route(deltas: Tensor, features: Tensor, other: tuple[Tensor, Tensor] | None = None) -> str:
     """The route that `lab.costs` prices lower for factors of these shapes."""
     n, o, length, width = deltas.shape

@@ -1,0 +1,339 @@
+"""The parts of a Jacobian in factors: each is linear in some trained parameters, and knows its share of every product.
+
+A part of J = ∂f/∂θ, with n samples and o outputs each, is one of
+
+* `Products`: Σ_t δ_t z_tᵀ for weights that act as ``weight @ z_t`` at T places (time steps, positions, ties);
+* `Lookup`: the same for rows of an embedding, where z_t are unit vectors;
+* `OutputMatrix`: z_sᵀ ⊗ e_k, for a matrix whose results are outputs themselves;
+* `Explicit`: the rows of J themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from lab.jacobians.gram import add_self_product, contract, contract_lookups, mirror
+
+Sizes = Mapping[str, torch.Size]
+
+
+class Part(Protocol):
+    """A summand of a Jacobian on n samples with o outputs each."""
+
+    @property
+    def shapes(self) -> Sizes:
+        """Shapes of its tangents, by name; None stands for "as the parameter" (see `Factors`)."""
+        ...
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """Its share of Jv, shape (n, o)."""
+        ...
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        """Tangent += scale · its share of Jᵀr, in place."""
+        ...
+
+    def gram(self, other: Self | None, route: str | None, memory: int) -> Tensor:
+        """Its share of J J'ᵀ, shape (n, o, n', o')."""
+        ...
+
+    def stored(self) -> Self:
+        """The same numbers in memory of their own, sample by sample."""
+        ...
+
+    def select(self, samples: Tensor) -> Self:
+        """The part of some samples, by integer index."""
+        ...
+
+    def reduced(self, other: Self | None) -> tuple[Part, Part | None]:
+        """The same in coordinates of the motions that descent on this part can reach, and the other part in them."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where a matrix (m, d) of a `Products` stands: in which parameter, and in which of the features' columns.
+
+    A parameter is read as a matrix with as many rows as its first axis is long. ``rows`` and ``columns`` cut a block
+    of it, which is transposed if ``transposed``.
+    """
+
+    name: str
+    features: slice
+    rows: slice = slice(None)
+    columns: slice = slice(None)
+    transposed: bool = False
+
+    @property
+    def label(self) -> str:
+        """A name of the matrix that no other place of a parameter has."""
+        if self.rows == self.columns == slice(None):
+            return self.name
+        return f"{self.name}[{self.rows.start}:{self.rows.stop}, {self.columns.start}:{self.columns.stop}]"
+
+    def block(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """The matrix (m, d) in a tangent, as a view of it where there is one."""
+        value = tangent[self.name]
+        matrix = value.reshape(len(value), -1)[self.rows, self.columns]
+        return matrix.T if self.transposed else matrix
+
+    def add(self, tangent: Mapping[str, Tensor], left: Tensor, right: Tensor, scale: float) -> None:
+        """Block += scale · leftᵀ right in place, for stacks (rows, m) and (rows, d)."""
+        value = tangent[self.name]
+        block = self.block(tangent)
+        if value.is_contiguous():
+            block.addmm_(left.T, right, alpha=scale)
+            return
+        block = block.addmm(left.T, right, alpha=scale)  # of a copy: a matrix is no view of this memory
+        matrix = value.reshape(len(value), -1)
+        matrix[self.rows, self.columns] = block.T if self.transposed else block
+        value.copy_(matrix.view(value.shape))
+
+
+@dataclass(frozen=True)
+class Products:
+    """Σ_t δ_t z_tᵀ for weights that share the deltas δ.
+
+    Attributes
+    ----------
+    deltas
+        ∂f/∂(weight @ z_t) of every output, shape (n, o, T, m).
+    features
+        What the weights multiply, side by side and with their multipliers, shape (n, T, d).
+    places
+        Which columns of the features belong to which matrix.
+    """
+
+    deltas: Tensor
+    features: Tensor
+    places: tuple[Place, ...]
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        """v -> V z_t -> ⟨δ_t, V z_t⟩ summed over places. One product per weight."""
+        n, o, length, width = self.deltas.shape
+        deltas = self.deltas.reshape(n, o, length * width).transpose(1, 2)
+        change = self.deltas.new_zeros(n, 1, o)
+        for place in self.places:
+            moved = torch.matmul(self.features[..., place.features], place.block(tangent).T)
+            # a row times matrices reads memory several times as fast here as matrices times a column
+            change += torch.bmm(moved.view(n, 1, length * width), deltas)
+        return change.view(n, o)
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        """r -> Σ_a r_a δ_a -> one fat product per weight."""
+        n, o, length, width = self.deltas.shape
+        seeded = torch.bmm(cotangent.reshape(n, 1, o), self.deltas.reshape(n, o, length * width))
+        features = self.features.flatten(0, 1)
+        for place in self.places:
+            place.add(tangent, seeded.view(n * length, width), features[:, place.features], scale)
+
+    def gram(self, other: Products | None, route: str | None, memory: int) -> Tensor:
+        """Σ_{t,s} ⟨δ_t, δ'_s⟩⟨z_t, z'_s⟩ by one of two routes."""
+        pair = None if other is None else (other.deltas, other.features)
+        return contract(self.deltas, self.features, pair, route=route, memory=memory)
+
+    def stored(self) -> Products:
+        return replace(self, deltas=self.deltas.contiguous(), features=_own(self.features))
+
+    def select(self, samples: Tensor) -> Products:
+        return replace(self, deltas=self.deltas[samples], features=self.features[samples])
+
+    def reduced(self, other: Products | None) -> tuple[Products, Products | None]:
+        """In orthonormal bases of the deltas and of each matrix's features, where that is smaller than the matrix."""
+        deltas, left = _coordinates(self.deltas)
+        found = [_coordinates(self.features[..., place.features]) for place in self.places]
+        places = _side_by_side([place.label for place in self.places], found)
+        mine = Products(deltas, torch.cat([part for part, _ in found], dim=-1), places)
+        if other is None:
+            return mine, None
+        theirs = [
+            _project(other.features[..., place.features], basis)
+            for place, (_, basis) in zip(other.places, found, strict=True)
+        ]
+        return mine, Products(_project(other.deltas, left), torch.cat(theirs, dim=-1), places)
+
+    @property
+    def shapes(self) -> Sizes:
+        width = self.deltas.shape[-1]
+        return {place.name: torch.Size((width, place.features.stop - place.features.start)) for place in self.places}
+
+    def rows(self) -> tuple[Tensor, ...]:
+        """For each matrix the explicit rows Σ_t δ_t z_tᵀ, shape (n, o, m, d)."""
+        n, o, length, width = self.deltas.shape
+        stacked = self.deltas.transpose(2, 3).reshape(n, o * width, length)
+        return tuple(
+            torch.bmm(stacked, self.features[..., place.features]).view(n, o, width, -1) for place in self.places
+        )
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Rows of a matrix ``name`` (V, d), looked up at T places of each sample.
+
+    Attributes
+    ----------
+    name
+        The parameter.
+    indices
+        Which rows, integers (n, T).
+    deltas
+        ∂f/∂(row) of every output, shape (n, o, T, d).
+    size
+        V.
+    """
+
+    name: str
+    indices: Tensor
+    deltas: Tensor
+    size: int
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        return torch.einsum("notd,ntd->no", self.deltas, tangent[self.name][self.indices])
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        seeded = torch.einsum("no,notd->ntd", cotangent, self.deltas)
+        tangent[self.name].index_add_(0, self.indices.flatten(), seeded.flatten(0, 1), alpha=scale)
+
+    def gram(self, other: Lookup | None, route: str | None, memory: int) -> Tensor:
+        """Σ_{t,s} ⟨δ_t, δ'_s⟩ over places with the same row."""
+        pair = None if other is None else (other.deltas, other.indices)
+        return contract_lookups(self.deltas, self.indices, pair, memory=memory)
+
+    def stored(self) -> Lookup:
+        return replace(self, deltas=self.deltas.contiguous(), indices=_own(self.indices))
+
+    def select(self, samples: Tensor) -> Lookup:
+        return replace(self, deltas=self.deltas[samples], indices=self.indices[samples])
+
+    def reduced(self, other: Lookup | None) -> tuple[Lookup, Lookup | None]:
+        """As it is: a step writes no more rows than are looked up."""
+        return self, other
+
+    @property
+    def shapes(self) -> Sizes:
+        return {self.name: torch.Size((self.size, self.deltas.shape[-1]))}
+
+
+@dataclass(frozen=True)
+class OutputMatrix:
+    """A matrix (q, m) that makes the outputs of s observed steps, o = s·q with time first: f_sk = Σ_j B_kj z_sj.
+
+    Attributes
+    ----------
+    name
+        The parameter.
+    pooled
+        What it multiplies at each observed step, multiplier included, shape (n, s, m).
+    outputs
+        q.
+    """
+
+    name: str
+    pooled: Tensor
+    outputs: int
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        return torch.matmul(self.pooled, tangent[self.name].T).flatten(1)
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        residual = cotangent.reshape(-1, self.outputs)
+        tangent[self.name].addmm_(residual.T, self.pooled.flatten(0, 1), alpha=scale)
+
+    def gram(self, other: OutputMatrix | None, route: str | None, memory: int) -> Tensor:
+        """⟨pooled, pooled'⟩ between equal outputs of any two observed steps."""
+        right, (n, steps, width) = (other or self).pooled, self.pooled.shape
+        gram = torch.matmul(self.pooled.reshape(-1, width), right.reshape(-1, width).T)
+        kernel = gram.new_zeros(n, steps, self.outputs, *right.shape[:2], self.outputs)
+        for k in range(self.outputs):
+            kernel[:, :, k, :, :, k] = gram.view(n, steps, *right.shape[:2])
+        return kernel.view(n, steps * self.outputs, len(right), -1)
+
+    def stored(self) -> OutputMatrix:
+        return replace(self, pooled=self.pooled.contiguous())
+
+    def select(self, samples: Tensor) -> OutputMatrix:
+        return replace(self, pooled=self.pooled[samples])
+
+    def reduced(self, other: OutputMatrix | None) -> tuple[OutputMatrix, OutputMatrix | None]:
+        pooled, basis = _coordinates(self.pooled)
+        mine = replace(self, pooled=pooled)
+        return mine, None if other is None else replace(self, pooled=_project(other.pooled, basis))
+
+    @property
+    def shapes(self) -> Sizes:
+        return {self.name: torch.Size((self.outputs, self.pooled.shape[-1]))}
+
+
+@dataclass(frozen=True)
+class Explicit:
+    """Rows of J in one parameter, shape (n, o, *shape)."""
+
+    name: str
+    rows: Tensor
+
+    def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
+        return torch.mv(self._matrix, tangent[self.name].reshape(-1)).view(self.rows.shape[:2])
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+        pulled = torch.mv(self._matrix.T, cotangent.reshape(-1))
+        tangent[self.name].add_(pulled.view(self.rows.shape[2:]), alpha=scale)
+
+    def gram(self, other: Explicit | None, route: str | None, memory: int) -> Tensor:
+        left, right = self._matrix, (other or self)._matrix
+        kernel = left.new_zeros(len(left), len(right))
+        if other is None:
+            add_self_product(kernel, left)
+            kernel = mirror(kernel)
+        else:
+            kernel.addmm_(left, right.T)
+        return kernel.view(*self.rows.shape[:2], *(other or self).rows.shape[:2])
+
+    def stored(self) -> Explicit:
+        return replace(self, rows=self.rows.contiguous())
+
+    def select(self, samples: Tensor) -> Explicit:
+        return replace(self, rows=self.rows[samples])
+
+    def reduced(self, other: Explicit | None) -> tuple[Explicit, Explicit | None]:
+        rows, basis = _coordinates(self.rows.flatten(2))
+        mine = replace(self, rows=rows)
+        return mine, None if other is None else replace(self, rows=_project(other.rows.flatten(2), basis))
+
+    @property
+    def shapes(self) -> Sizes:
+        return {self.name: self.rows.shape[2:]}
+
+    @property
+    def _matrix(self) -> Tensor:
+        return self.rows.flatten(0, 1).flatten(1)
+
+
+def _coordinates(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Vectors (…, d) in an orthonormal basis of their span, (…, r), and that basis (d, r); as they are if r were d."""
+    count, size = math.prod(vectors.shape[:-1]), vectors.shape[-1]
+    if count == 0 or count >= size:
+        return vectors, None
+    basis, triangle = torch.linalg.qr(vectors.reshape(count, size).T)
+    return triangle.T.reshape(*vectors.shape[:-1], count).contiguous(), basis
+
+
+def _project(vectors: Tensor, basis: Tensor | None) -> Tensor:
+    return vectors if basis is None else torch.matmul(vectors, basis)
+
+
+def _side_by_side(names: list[str], found: list[tuple[Tensor, Tensor | None]]) -> tuple[Place, ...]:
+    """Places of these names with as many columns as their features have, one after the other."""
+    places, start = [], 0
+    for name, (part, _) in zip(names, found, strict=True):
+        places.append(Place(name, slice(start, start := start + part.shape[-1])))
+    return tuple(places)
+
+
+def _own(values: Tensor) -> Tensor:
+    """The same numbers in memory of their own, without gaps: what is kept must not be written over by a next step."""
+    return values.clone(memory_format=torch.contiguous_format)
