@@ -70,16 +70,22 @@ class Place(NamedTuple):
     transposed: bool = False
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole parameter."""
+        return self.rows == self.columns == slice(None)
+
+    @property
     def label(self) -> str:
         """A name of the matrix that no other place of a parameter has."""
-        if self.rows == self.columns == slice(None):
+        if self.is_whole:
             return self.name
         return f"{self.name}[{self.rows.start}:{self.rows.stop}, {self.columns.start}:{self.columns.stop}]"
 
     def block(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """The matrix (m, d) in a tangent, as a view of it where there is one."""
-        value = tangent[self.name]
-        matrix = value.reshape(len(value), -1)[self.rows, self.columns]
+        matrix = tangent[self.name].reshape(len(tangent[self.name]), -1)
+        if not self.is_whole:
+            matrix = matrix[self.rows, self.columns]
         return matrix.T if self.transposed else matrix
 
     def add(self, tangent: Mapping[str, Tensor], left: Tensor, right: Tensor, scale: float) -> None:
@@ -116,21 +122,20 @@ class Products:
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """v -> V z_t -> ⟨δ_t, V z_t⟩ summed over places. One product per weight."""
         n, o, length, width = self.deltas.shape
+        each = (torch.matmul(self._of(place), place.block(tangent).T) for place in self.places)
+        moved = next(each)
+        for further in each:
+            moved += further
+        # a row times matrices reads memory several times as fast here as matrices times a column
         deltas = self.deltas.reshape(n, o, length * width).transpose(1, 2)
-        change = self.deltas.new_zeros(n, 1, o)
-        for place in self.places:
-            moved = torch.matmul(self.features[..., place.features], place.block(tangent).T)
-            # a row times matrices reads memory several times as fast here as matrices times a column
-            change += torch.bmm(moved.view(n, 1, length * width), deltas)
-        return change.view(n, o)
+        return torch.bmm(moved.view(n, 1, length * width), deltas).view(n, o)
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         """r -> Σ_a r_a δ_a -> one fat product per weight."""
         n, o, length, width = self.deltas.shape
         seeded = torch.bmm(cotangent.reshape(n, 1, o), self.deltas.reshape(n, o, length * width))
-        features = self.features.flatten(0, 1)
         for place in self.places:
-            place.add(tangent, seeded.view(n * length, width), features[:, place.features], scale)
+            place.add(tangent, seeded.view(n * length, width), self._of(place).flatten(0, 1), scale)
 
     def gram(self, other: Products | None, route: str | None, memory: int) -> Tensor:
         """Σ_{t,s} ⟨δ_t, δ'_s⟩⟨z_t, z'_s⟩ by one of two routes."""
@@ -146,15 +151,12 @@ class Products:
     def reduced(self, other: Products | None) -> tuple[Products, Products | None]:
         """In orthonormal bases of the deltas and of each matrix's features, where that is smaller than the matrix."""
         deltas, left = _coordinates(self.deltas)
-        found = [_coordinates(self.features[..., place.features]) for place in self.places]
+        found = [_coordinates(self._of(place)) for place in self.places]
         places = _side_by_side([place.label for place in self.places], found)
         mine = Products(deltas, torch.cat([part for part, _ in found], dim=-1), places)
         if other is None:
             return mine, None
-        theirs = [
-            _project(other.features[..., place.features], basis)
-            for place, (_, basis) in zip(other.places, found, strict=True)
-        ]
+        theirs = [_project(other._of(place), basis) for place, (_, basis) in zip(other.places, found, strict=True)]
         return mine, Products(_project(other.deltas, left), torch.cat(theirs, dim=-1), places)
 
     @property
@@ -166,9 +168,11 @@ class Products:
         """For each matrix the explicit rows Σ_t δ_t z_tᵀ, shape (n, o, m, d)."""
         n, o, length, width = self.deltas.shape
         stacked = self.deltas.transpose(2, 3).reshape(n, o * width, length)
-        return tuple(
-            torch.bmm(stacked, self.features[..., place.features]).view(n, o, width, -1) for place in self.places
-        )
+        return tuple(torch.bmm(stacked, self._of(place)).view(n, o, width, -1) for place in self.places)
+
+    def _of(self, place: Place) -> Tensor:
+        """What the matrix there multiplies, (n, T, its columns)."""
+        return self.features if len(self.places) == 1 else self.features[..., place.features]
 
 
 @dataclass(frozen=True)
