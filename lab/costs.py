@@ -88,7 +88,7 @@ EIGEN = 40.0
 
 #: Tensor operations of a pass, a step with its loss, a linearized step and a kernel, those of each time step aside:
 #: counted, and bounded by a test (tests/test_costs.py).
-PASS_OPERATIONS, STEP_OPERATIONS, LINEARIZED_OPERATIONS, KERNEL_OPERATIONS = 16, 22, 30, 60
+PASS_OPERATIONS, STEP_OPERATIONS, LINEARIZED_OPERATIONS, KERNEL_OPERATIONS = 16, 22, 25, 60
 
 
 def gram_route_flops(
