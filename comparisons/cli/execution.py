@@ -12,15 +12,18 @@ from lab.sweeps import FULL
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
-def carry_out(made: plan.Plan, options: RunOptions) -> int:
-    """Claim the directory, measure, conclude and print; or print what would be run."""
+def carry_out(made: plan.Plan, options: RunOptions, *, last: bool = False) -> int:
+    """Claim the directory, measure, conclude and print; or print what would be run.
+
+    After the ``last`` one of a command comes the next step.
+    """
     if options.dry_run:
         made.claim(write=False)
         messages.print_plan(made)
         return DONE
     try:
         made.claim()
-        return _measure(made, options.progress)
+        return _measure(made, options, last)
     except KeyboardInterrupt:
         messages.print_interrupted(made)
         return INTERRUPTED
@@ -31,11 +34,11 @@ def carry_out(made: plan.Plan, options: RunOptions) -> int:
         return FAILED
 
 
-def _measure(made: plan.Plan, progress: bool) -> int:
+def _measure(made: plan.Plan, options: RunOptions, last: bool) -> int:
     from comparisons.runs import run
 
     messages.print_warning(run.memory_advice(made))
-    outcome = made.measure(progress)
+    outcome = made.measure(options.progress)
     messages.print_failures(made, outcome, run.write_failures(made, outcome))
     left = len(made.store.missing(made.cells)) if made.shard.of > 1 else 0
     status = FAILED if outcome.failed else DONE
@@ -43,9 +46,15 @@ def _measure(made: plan.Plan, progress: bool) -> int:
         messages.print_share(made, left)
         return status
     try:
-        print(messages.describe_run(run.conclude(made)))
+        found, figures = run.conclude(made)
     except Exception as error:
         if status == DONE:
             raise
         print(f"lazylab: no conclusion without them ({type(error).__name__}: {error})", file=sys.stderr)
+        return status
+    print(messages.describe_run(found, figures))
+    if last:
+        print(messages.next_step([found.directory]))
+    if options.open:
+        messages.open_in_browser(next(iter(figures), None))
     return status

@@ -1,21 +1,30 @@
-"""Flags of the command from annotations: types and help. Constraints are checked later, as for Python and TOML."""
+"""Flags of the command: their types and help from annotations, where NAME is among them, errors in their terms.
+
+Constraints are checked later, as for Python and TOML.
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import typing
-from collections.abc import Sequence
-from dataclasses import field, fields, make_dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from comparisons.kit.settings import help_of
-from comparisons.kit.values import OneOf, constraints, hints_of
+from comparisons.kit.values import choices, constraints, hints_of
 from comparisons.runs.options import RunOptions
-from lab.errors import LabError
+from comparisons.runs.presets import as_flags
+from comparisons.runs.registry import is_file
+from lab.errors import LabError, spelling
+
+#: A value behind the name of an argument, as messages write it.
+_VALUE = r"""'[^']*'|"[^"]*"|\([^)]*\)|\[[^]]*\]|\w(?:[\w.+-]*\w)?"""
 
 
 def refuse_blank_paths(arguments: Sequence[str]) -> None:
@@ -25,6 +34,49 @@ def refuse_blank_paths(arguments: Sequence[str]) -> None:
         if name in ("--out", "--config") and not value.strip():
             fix = f"name one, or leave {name} out; `{name} .` is the current folder"
             raise LabError(name.lstrip("-"), "an empty path", "a path", fix)
+
+
+def refuse_unknown(arguments: Sequence[str], names: Collection[str], shown_by: str) -> None:
+    """Refuse a flag of another setting or option than ``names``; ``shown_by`` is the command that shows them."""
+    for argument in arguments:
+        if argument.startswith("--") and _name_of(argument) not in {"help", *names}:
+            flag, known = argument.partition("=")[0], as_flags({name: [] for name in sorted(names)})
+            raise LabError("flag", repr(flag), f"those that `{shown_by} --help` shows", spelling(flag, known))
+
+
+def _name_of(flag: str) -> str:
+    """``dry_run`` of ``--dry-run``, ``--no-dry-run`` and ``--dry-run=True``."""
+    return flag.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
+
+
+def name_first(arguments: list[str], known: Collection[str]) -> list[str]:
+    """The arguments of `run` with NAME right behind it, if one of them is no flag and no value of a flag.
+
+    That is one of the ``known`` names or a file. Without any it is the last argument that cannot be a flag's value, a
+    misspelt name: settings take several values, and which ones they are is not known before NAME.
+    """
+    if not arguments[1:] or not arguments[1].startswith("-"):
+        return arguments
+    free = list(_free(arguments))
+    named = [place for place in free if arguments[place] in known or is_file(arguments[place])]
+    guessed = [place for place in free if not _may_take_it(arguments[place - 1])]
+    place = next(iter([*named, *reversed(guessed)]), None)
+    if place is None:
+        return arguments
+    return [arguments[0], arguments[place], *arguments[1:place], *arguments[place + 1 :]]
+
+
+def _free(arguments: Sequence[str]) -> Iterator[int]:
+    """Places of the arguments that are no flags, and no values of run options."""
+    valued = as_flags({name: [] for name, value in asdict(RunOptions()).items() if not isinstance(value, bool)})
+    for place, (before, argument) in enumerate(itertools.pairwise(arguments), 1):
+        if not argument.startswith("-") and before.replace("_", "-") not in valued:
+            yield place
+
+
+def _may_take_it(before: str) -> bool:
+    """Whether what stands before an argument is a setting, whose value it may be."""
+    return before.startswith("--") and "=" not in before and _name_of(before) not in asdict(RunOptions())
 
 
 def early_options(arguments: list[str]) -> RunOptions:
@@ -58,12 +110,11 @@ def _described(hint: Any) -> Any:
 
 def _takes(hint: Any) -> str:
     """What a flag takes, such as ``INT``, ``INT|None``, ``{relu,erf}``, or ``INT [...]`` for one or more."""
-    base, metadata = constraints(hint)
-    origin, inner = typing.get_origin(base), typing.get_args(base)
-    options = [each.options for each in metadata if isinstance(each, OneOf)]
-    if options or origin is typing.Literal:
-        return f"{{{','.join([*options, inner][0])}}}"
-    if origin is tuple:
+    base, _ = constraints(hint)
+    inner = typing.get_args(base)
+    if texts := choices(hint):
+        return f"{{{','.join(texts)}}}"
+    if typing.get_origin(base) is tuple:
         return f"{_takes(inner[0])} [...]"
     if inner:
         return "|".join(sorted(map(_takes, inner), key="None".__eq__))  # None last
@@ -76,11 +127,37 @@ def options_of(flags: Any) -> RunOptions:
 
 
 def _bare(hint: Any) -> Any:
-    """The type in an annotation, without constraints."""
+    """The type in an annotation, without constraints: choices are plain texts here."""
     base, _ = constraints(hint)
     options = typing.get_args(base)
-    if not options or typing.get_origin(base) is typing.Literal:
+    if choices(hint):
+        return str
+    if not options:
         return base
     if typing.get_origin(base) is tuple:
         return tuple[tuple(each if each is ... else _bare(each) for each in options)]  # type: ignore[misc]
     return typing.Union[tuple(_bare(each) for each in options)]  # noqa: UP007 (built from a list)
+
+
+def in_flags(error: LabError, names: Collection[str]) -> str:
+    """The message of an error with settings and options (``names``) written as the flags of the command.
+
+    Examples
+    --------
+    >>> error = LabError("trained", "('A',) with network='gru'", "nothing", "leave `trained` out, or see data_seed")
+    >>> in_flags(error, {"trained", "network", "data_seed"})
+    "--trained: got ('A',) with --network gru; allowed: nothing. Fix: leave --trained out, or see --data-seed."
+    """
+    no_name = "(?!)"
+    any_of = "|".join(names) or no_name
+    long = "|".join(name for name in names if "_" in name) or no_name  # these are no words of the language
+    found = re.compile(rf"`({any_of})`|\b({any_of})=({_VALUE})|\b({long})\b")
+    texts = [found.sub(_as_flag, text) for text in (error.came, error.allowed, error.fix)]
+    return str(LabError(*as_flags({error.argument: []}) if error.argument in names else [error.argument], *texts))
+
+
+def _as_flag(match: re.Match[str]) -> str:
+    quoted, assigned, value, long = match.groups()
+    words = re.findall(r"[^\s,'\"()\[\]]+", value or "")
+    setting: Any = {("True",): True, ("False",): False}.get(tuple(words), words)
+    return " ".join(as_flags({quoted or assigned or long: setting}))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import sys
-from collections.abc import Sequence
+import webbrowser
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from comparisons.kit.comparison import Comparison, asker
+from comparisons.cli.formats import counted, duration
 from comparisons.kit.numbers import Number
 from comparisons.runs.forecast import Forecast, advice, foresee, quantity
 from lab.sweeps import Outcome
-from lab.sweeps.cells import label
+from lab.sweeps.cells import label, plain
 
 if TYPE_CHECKING:
     from comparisons.runs.outputs import Run
@@ -21,27 +25,52 @@ if TYPE_CHECKING:
 SHOWN = 24
 
 
-def describe_comparison(name: str, comparison: Comparison) -> str:
-    """Name, question and cost of a comparison."""
-    costs = ", ".join(_preset_cost(comparison, preset) for preset in comparison.PRESETS)
-    return f"{name}\n  {comparison.question}\n  asked by {asker(comparison)}\n  cost: {costs}"
-
-
-def _preset_cost(comparison: Comparison, preset: str) -> str:
-    cells = comparison.cells(comparison.PRESETS[preset])
-    flops = sum(comparison.cost(cell).flops for cell in cells)
-    return f"{preset} {quantity(flops, 'flop')} in {counted(len(cells), 'cell')}"
-
-
-def describe_run(run: Run) -> str:
-    """Verdict, numbers with intervals, and where the files are."""
+def describe_run(run: Run, figures: Sequence[Path]) -> str:
+    """Verdict, numbers with intervals, where the files are, the first figure, and the command for the next step."""
     numbers = run.numbers
     width = max((len(name) for name in numbers), default=0)
     lines = [f"  {name:<{width}}  {_format(number)}" for name, number in list(numbers.items())[:SHOWN]]
     more = [f"  and {len(numbers) - SHOWN} more in summary.json"] if len(numbers) > SHOWN else []
-    names = ", ".join(sorted(path.stem for path in (run.directory / "figures").glob("*.png")))
+    names = ", ".join(path.stem for path in figures)
     place = f"{run.directory}: table.csv, summary.json{f', figures/ ({names})' if names else ''}"
-    return "\n".join([run.verdict, "", *lines, *more, "", place])
+    first = [f"see    {figures[0]}"] if figures else []
+    return "\n".join([run.verdict, "", *lines, *more, "", place, *first])
+
+
+def next_step(directories: Iterable[Path]) -> str:
+    """The command that makes a page of runs."""
+    return f"next   {shlex.join(['lazylab', 'report', *map(str, directories)])}    one page; --open shows it"
+
+
+def print_found(found: Any, as_json: bool) -> None:
+    """What a command found, a dataclass, as text or as JSON."""
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print(found)
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON in ASCII, which every terminal has."""
+    print(json.dumps(plain(value), indent=2))
+
+
+def print_left_out(directory: str, reason: str) -> None:
+    """That a directory cannot be read, and why."""
+    print(f"lazylab: {directory} is left out: {reason}", file=sys.stderr)
+
+
+def open_in_browser(path: Path | None) -> None:
+    """Open a file in the browser; where there is none, print where the file is."""
+    if path is None:
+        print("lazylab: there is no figure to open", file=sys.stderr)
+        return
+    try:
+        opened = webbrowser.open(path.resolve().as_uri())
+    except (webbrowser.Error, OSError):
+        opened = False
+    if not opened:
+        print(f"lazylab: no browser was found to open {path}", file=sys.stderr)
 
 
 def _format(number: Number) -> str:
@@ -122,18 +151,3 @@ def print_incomplete(run: Run) -> None:
     if counts["missing"] or counts["failed"]:
         absent = f"of {counted(counts['total'], 'cell')}, {counts['missing']} missing and {counts['failed']} failed"
         print(f"lazylab: {absent}", file=sys.stderr)
-
-
-def counted(number: int, what: str) -> str:
-    """``1 cell``, ``2 cells``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in their two largest units."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -61,7 +61,7 @@ class NetworkSettings(Settings):
         tasks.check_task(self.task, self.samples)
         if self.activation == "softplus" and self.parametrization == "paper":
             came = "'softplus' with parametrization='paper'"
-            refuse("activation", came, "relu, erf or tanh there", "use parametrization ntk")
+            refuse("activation", came, "relu, erf or tanh there", "use parametrization='ntk'")
 
     def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
         """One cell for every readout, width and seed; ``more`` are further axes, the last one fastest."""
@@ -190,7 +190,7 @@ def check_network(network: str, settings: NetworkSettings) -> None:
     for name in _absent(network):
         if getattr(settings, name) != getattr(defaults, name):
             came = f"{getattr(settings, name)!r} with network={network!r}"
-            refuse(name, came, "nothing: this network does not have that setting", f"leave {name} out")
+            refuse(name, came, "nothing: this network does not have that setting", f"leave `{name}` out")
     if kind.activations:
         check_choice("activation", settings.activation, kind.activations)
     for readout in settings.readouts:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,14 @@ from typing import Any
 from lab.costs import Cost, Machine, training_step
 from lab.sweeps import Cell, Pool
 
+#: In which a run loads its libraries and draws its figures: about so long on any machine.
+START_SECONDS = 8.0
 #: What a process holds that has loaded torch and measured nothing yet.
 PROCESS_BYTES = 3.5e8
 #: Samples, time steps and width of a network whose time goes into products, and of one whose time goes into calls.
 LARGE, SMALL = (48, 8, 512), (1, 16, 8)
+#: How many times as long a tensor operation of a training step takes as a small array operation of numpy (measured).
+TORCH_OPERATION = 2.3
 #: Memory limits of Linux control groups, versions 2 and 1.
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -34,22 +38,28 @@ class Forecast:
         The most that is held at a time, by all workers or on the device.
     free
         Bytes that are free for it.
+    cells
+        How many cells are measured.
     """
 
     seconds: float
     bytes: float
     free: float
+    cells: int
 
 
 def foresee(cells: Sequence[Cell], costs: Sequence[Cost], pool: Pool) -> Forecast:
     """Forecast of these cells with these workers.
 
-    Timing the machine takes a fraction of a second. A run takes at least as long as its longest cell, and as the mean
-    load of a worker.
+    Timing the machine takes a fraction of a second.
     """
     seconds = [cost.seconds(_machine(cell, pool)) for cell, cost in zip(cells, costs, strict=True)]
-    alone = max(seconds, default=0.0)
-    return Forecast(max(sum(seconds) / _at_a_time(pool), alone), *room(costs, pool))
+    return Forecast(on_the_clock(seconds, _at_a_time(pool)), *room(costs, pool), len(seconds))
+
+
+def on_the_clock(seconds: Sequence[float], workers: int) -> float:
+    """Seconds of a run whose cells take these seconds: at least the longest, and the mean load of a worker."""
+    return START_SECONDS + max(sum(seconds) / workers, *seconds) if seconds else 0.0
 
 
 def room(costs: Sequence[Cost], pool: Pool) -> tuple[float, float]:
@@ -112,6 +122,29 @@ def look(dtype: str, device: str = "cpu", threads: int = 1) -> Machine:
     finally:
         torch.set_num_threads(before)
     return Machine(large.flops / max(products, 0.1 * whole), per_operation)
+
+
+@functools.cache
+def glance(dtype: str) -> Machine:
+    """`look` without torch, on one thread: the products of a training step, and small operations, in numpy."""
+    import numpy as np
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    samples, _, width = LARGE
+    square, states = np.full((width, width), 1e-3, dtype), np.ones((samples, width), dtype)
+    small, calls = np.ones((SMALL[0], SMALL[2]), dtype), 1000
+    with threadpoolctl.threadpool_limits(1):
+        product = _median_seconds(lambda: states @ square, turns=100)
+        operations = _median_seconds(lambda: [np.maximum(small, 0) for _ in range(calls)], turns=10)
+    return Machine(2 * samples * width**2 / product, TORCH_OPERATION * operations / calls)
+
+
+def _median_seconds(work: Callable[[], object], turns: int) -> float:
+    times = [time.perf_counter()]
+    for _ in range(turns):
+        work()
+        times.append(time.perf_counter())
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def _step_seconds(size: tuple[int, int, int], dtype: str, device: str, turns: int = 30) -> float:

@@ -1,4 +1,4 @@
-"""Where and how a run is computed: the options of the command, and keywords of `comparisons.run`."""
+"""Where and how a run is computed: the options of the command, and keywords of `comparisons.run` (not `open`)."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class RunOptions:
     threads: Annotated[int, doc("Number of threads per cell.")] = 1
     progress: Annotated[bool, doc("Show a progress bar.")] = True
     dry_run: Annotated[bool, doc("Show what would run, with a forecast, and run nothing.")] = False
+    open: Annotated[bool, doc("Open the first figure in the browser when the run is done.")] = False
 
     def pool(self) -> Pool:
         """The workers that these options define.
@@ -51,7 +52,7 @@ class RunOptions:
         check_device(self.device)
         if self.workers is not None and self.scheduler is not None:
             came = f"{self.workers} with a scheduler"
-            raise LabError("workers", came, "one of the two", "drop --workers: the cluster has them")
+            raise LabError("workers", came, "one of the two", "drop `workers`: the cluster has them")
         workers = self.workers
         if workers is None:
             workers = 1 if self.device.startswith("cuda") else usable_cores()
@@ -82,12 +83,12 @@ def check_device(device: str) -> None:
         return
     kind, _, index = device.partition(":")
     if kind != "cuda" or (":" in device and not index.isdigit()):
-        raise LabError("device", repr(device), "cpu, cuda or cuda:N", "leave --device out for the processor")
+        raise LabError("device", repr(device), "cpu, cuda or cuda:N", "leave `device` out for the processor")
     import torch
 
     if not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count():
         allowed = f"a device that torch sees: cpu and {torch.cuda.device_count()} of cuda"
-        raise LabError("device", repr(device), allowed, "use --device cpu, or install a torch with CUDA")
+        raise LabError("device", repr(device), allowed, "use device='cpu', or install a torch with CUDA")
 
 
 def prepare_process(threads: int, device: str) -> Callable[[], None]:

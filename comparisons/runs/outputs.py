@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def comparison_of(store: Store) -> Comparison:
     comparison = find(source_of(store))
     if manifest["version"] != comparison.version:
         came = f"cells of version {manifest['version']} of {manifest['comparison']}"
-        refuse("directory", came, f"version {comparison.version}", "run it again with another --out")
+        refuse("directory", came, f"version {comparison.version}", "run it again with another `out`")
     return comparison
 
 
@@ -168,8 +169,10 @@ def _count(store: Store, cells: Sequence[Cell], results: Results) -> dict[str, i
     return {"total": len(cells), "failed": failed, "missing": len(absent) - failed, "diverged": diverged}
 
 
-def write(run: Run, style: str = "default") -> None:
-    """Write ``table.csv``, ``summary.json`` and ``figures/`` into the run directory.
+def write(run: Run, style: str = "default") -> list[Path]:
+    """Write ``table.csv``, ``summary.json`` and ``figures/`` into the run directory; returned are the png figures.
+
+    A figure of an earlier run that is drawn no more, a png beside an svg, is removed.
 
     Raises
     ------
@@ -179,9 +182,25 @@ def write(run: Run, style: str = "default") -> None:
     check_style(style)
     run.store.write_table(run.table)
     run.store.write("summary.json", pretty(summary(run)))
-    for name, files in pictures(run, style).items():
+    drawn = pictures(run, style)
+    for name, files in drawn.items():
         for suffix, content in files.items():
             run.store.write(f"figures/{name}.{suffix}", content)
+    place = run.directory / "figures"
+    for path in place.glob("*.png"):
+        if path.stem not in drawn and (vector := path.with_suffix(".svg")).exists():
+            path.unlink()
+            vector.unlink()
+    return [place / f"{name}.png" for name in drawn]
+
+
+def read_summary(store: Store) -> dict[str, Any] | None:
+    """The ``summary.json`` of a run directory; None where there is none, or it was written for other settings."""
+    try:
+        found = json.loads((store.directory / "summary.json").read_text(encoding="utf-8"))
+        return dict(found) if found["settings"] == store.manifest["settings"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -6,15 +6,38 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from comparisons.runs import forecast, outputs, plan
+from comparisons.runs.forecast import Forecast
 from comparisons.runs.options import Executor, Preset, RunOptions
 from comparisons.runs.outputs import Run
 from comparisons.runs.registry import find
 from lab.errors import LabWarning, refuse
 from lab.sweeps import Outcome, Store
 from lab.sweeps.cells import label
+
+
+@overload
+def run(
+    name: str | os.PathLike[str],
+    preset: Preset = "default",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    dry_run: Literal[False] = False,
+    **settings: Any,
+) -> Run: ...
+
+
+@overload
+def run(
+    name: str | os.PathLike[str],
+    preset: Preset = "default",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    dry_run: bool,
+    **settings: Any,
+) -> Run | Forecast: ...
 
 
 def run(
@@ -30,8 +53,9 @@ def run(
     device: str = "cpu",
     threads: int = 1,
     progress: bool = True,
+    dry_run: bool = False,
     **settings: Any,
-) -> Run:
+) -> Run | Forecast:
     """Run a comparison, or resume it in its directory.
 
     Parameters
@@ -45,6 +69,8 @@ def run(
         are there are not measured again.
     executor, workers, scheduler, shard, device, threads, progress
         As the command's options of these names.
+    dry_run
+        Return a forecast of what is left to measure, and measure and write nothing.
     settings
         Settings of the comparison that differ from the preset, as in ``widths=(64, 128)``.
 
@@ -53,6 +79,8 @@ def run(
     Run
         Numbers, verdict, table, figures and arrays. ``table.csv``, ``summary.json`` and ``figures/`` are written too,
         unless this is a share of a run whose other shares are not complete.
+    Forecast
+        With ``dry_run``: seconds on the clock, bytes that are needed and that are free, number of cells.
 
     Raises
     ------
@@ -68,20 +96,22 @@ def run(
     --------
     >>> import comparisons
     >>> found = comparisons.run("stability", "fast", widths=(16, 32), progress=False)  # doctest: +SKIP
-    >>> found.numbers["critical_c"].value  # doctest: +SKIP
+    >>> found.numbers["critical_variance"].value  # doctest: +SKIP
     """
     where = RunOptions(preset, _path("config", config), _path("out", out), executor, workers, scheduler, shard)
     options = replace(where, device=device, threads=threads, progress=progress)
     name = _text("name", name)
     made = plan.make(name, plan.settings_of(find(name), options, settings), options)
-    made.claim()
+    made.claim(write=not dry_run)
+    if dry_run:
+        return forecast.foresee(*made.to_do(), made.pool)
     _warn(memory_advice(made))
     outcome = made.measure(progress)
     write_failures(made, outcome)
     if outcome.failed:
         first, count = outcome.failed[0], f"{len(outcome.failed)} of {len(made.mine)}"
         _warn(f"{count} cells failed, such as {label(first.cell)}: {first.error}")
-    return conclude(made)
+    return conclude(made)[0]
 
 
 def _text(argument: str, given: str | os.PathLike[str]) -> str:
@@ -113,12 +143,17 @@ def load(directory: str | os.PathLike[str]) -> Run:
     return outputs.read(outputs.comparison_of(store), store, store.manifest["cells"])
 
 
-def conclude(made: plan.Plan, style: str = "default") -> Run:
-    """Read the cells of a plan, and write the outputs unless other shares of the run are not complete."""
+def conclude(made: plan.Plan) -> tuple[Run, list[Path]]:
+    """Read the cells of a plan, and write the outputs unless other shares of the run are not complete.
+
+    Returns
+    -------
+    tuple of Run and list of Path
+        What the cells say, and the figures (png) that were written, the main one first.
+    """
     found = outputs.read(made.comparison, made.store, made.cells)
-    if made.shard.of == 1 or not found.counts["missing"]:
-        outputs.write(found, style)
-    return found
+    whole = made.shard.of == 1 or not found.counts["missing"]
+    return found, outputs.write(found) if whole else []
 
 
 def memory_advice(made: plan.Plan) -> str | None:

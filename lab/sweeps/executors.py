@@ -60,7 +60,7 @@ class Processes(Executor):
             first.result()
         except BrokenExecutor:
             came = "workers that died while they started"
-            fix = "read their message above; fewer --workers need less memory"
+            fix = "read their message above; fewer `workers` need less memory"
             raise LabError("executor", came, "processes that start", fix) from None
         except BaseException:
             self.shutdown(cancel_futures=True)

@@ -48,7 +48,7 @@ class Pool:
             raise LabError("threads", str(self.threads), f"1 to {MOST_THREADS}", fix)
         if self.scheduler is not None and self.executor != "dask":
             came = f"{self.scheduler!r} with the executor {self.executor}"
-            raise LabError("scheduler", came, "none but with the executor dask", "add --executor dask")
+            raise LabError("scheduler", came, "none but with the executor dask", "add executor='dask'")
 
     def open(self) -> Executor:
         """A fresh executor. ``shutdown(cancel_futures=True)`` on it also ends the cells in progress.

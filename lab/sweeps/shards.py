@@ -38,7 +38,7 @@ class Shard:
         """Read ``i/N``."""
         found = re.fullmatch(r"(\d+)/(\d+)", text.strip(), re.ASCII)
         if found is None:
-            fix = "write --shard 1/4, in a Slurm array --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+            fix = "write shard='1/4', in a Slurm array shard='$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT'"
             raise LabError("shard", repr(text), "i/N, counted from 1", fix)
         return cls(int(found[1]), int(found[2]))
 

@@ -175,7 +175,7 @@ class Store:
         if differences:
             came = f"{str(self.directory)!r}, which holds another run: " + "; ".join(differences)
             allowed = f"a new directory, or one whose run differs in {', '.join(sorted(grid)) or 'nothing'} alone"
-            raise LabError("out", came, allowed, "choose another --out")
+            raise LabError("out", came, allowed, "choose another `out`")
 
     def _prepare(self) -> None:
         try:
@@ -184,7 +184,7 @@ class Store:
             if error.errno in FULL:
                 raise
             raise LabError(
-                "out", f"{str(self.directory)!r} ({error.strerror})", "a directory to write", "choose another --out"
+                "out", f"{str(self.directory)!r} ({error.strerror})", "a directory to write", "choose another `out`"
             ) from None
         for path in (self.directory / "cells").glob(".*.tmp"):
             _remove_abandoned(path)

@@ -144,7 +144,7 @@ def test_any_other_difference_is_refused_and_named(store, cells, change, message
     before = (store.directory / "settings.json").read_bytes()
     with pytest.raises(LabError, match=message) as refusal:
         claimed(store.directory, cells, **change)
-    assert "choose another --out" in str(refusal.value)
+    assert "choose another `out`" in str(refusal.value)
     assert (store.directory / "settings.json").read_bytes() == before
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from comparisons.cli import command
+from comparisons.cli import command, commands
 from comparisons.cli.command import main
 from comparisons.runs import registry
 from lab.sweeps import load
@@ -13,7 +13,8 @@ from lab.sweeps import load
 def two(toy, monkeypatch):
     """Two toys and nothing else."""
     shutil.copy(toy / "more" / "toy.py", toy / "more" / "toy_again.py")
-    monkeypatch.setattr(command, "names", lambda: ["toy", "toy_again"])
+    for module in (command, commands):
+        monkeypatch.setattr(module, "names", lambda: ["toy", "toy_again"])
     return toy
 
 
@@ -27,6 +28,8 @@ def test_each_comparison_has_a_directory_of_its_own(two, capsys):
     for name in ("toy", "toy_again"):
         assert load(f"runs/{name}-fast").table["width"].tolist() == [4, 4]
         assert f"{name}: Does the toy run?" in said
+    assert said.count("lazylab report") == 1
+    assert "next   lazylab report runs/toy-fast runs/toy_again-fast " in said
 
 
 def test_what_is_there_is_resumed(two):
@@ -56,7 +59,8 @@ def test_a_dry_run_writes_nothing(two, capsys):
     assert run_all("--dry-run") == 0
     said = capsys.readouterr().out
     assert said.count("cells      2") == 2
-    assert "\nall of them: 0 s here\n" in said
+    assert "\nall of them: 16 s here\n" in said  # loading and figures alone
+    assert "lazylab report" not in said
     assert not Path("runs").exists()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from comparisons.cli.command import main
 from comparisons.runs import forecast
-from comparisons.runs.forecast import Forecast, advice, foresee, free_memory, look, room
+from comparisons.runs.forecast import Forecast, advice, foresee, free_memory, glance, look, room
 from lab.costs import Cost, Machine
 from lab.sweeps import Pool
 
@@ -23,7 +23,8 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 3 + 2 + 1), (2, 3.0), (8, 3.0)])
 def test_seconds_are_shared_by_the_workers_but_for_the_longest_cell(machine, workers, seconds):
     pool = Pool("processes", workers)
-    assert foresee(CELLS, COSTS, pool) == Forecast(seconds, *room(COSTS, pool))
+    assert foresee(CELLS, COSTS, pool) == Forecast(forecast.START_SECONDS + seconds, *room(COSTS, pool), cells=3)
+    assert foresee([], [], pool).seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,12 @@ def test_timing_finds_a_machine_that_computes(dtype):
     machine = look(dtype)
     assert 1e8 < machine.flops_per_second < 1e14
     assert 1e-8 < machine.seconds_per_operation < 1e-2
+
+
+def test_a_glance_without_torch_finds_about_what_a_look_with_it_does():
+    here, there = glance("float32"), look("float32")
+    assert 0.2 < here.flops_per_second / there.flops_per_second < 5
+    assert 0.2 < here.seconds_per_operation / there.seconds_per_operation < 5
 
 
 def test_a_run_that_does_not_fit_is_warned_of_before_it_begins(capsys, tmp_path):

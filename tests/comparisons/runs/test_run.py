@@ -10,7 +10,9 @@ import pytest
 import comparisons
 from comparisons.cli.command import main
 from comparisons.kit.cells import to_json
+from comparisons.runs.forecast import Forecast
 from comparisons.runs.options import NAMES
+from comparisons.runs.outputs import write
 from comparisons.runs.registry import Measure, find, identity
 from lab.errors import LabError, LabWarning
 
@@ -119,6 +121,7 @@ def test_a_comparison_in_a_file_runs_and_is_found_again(tmp_path, monkeypatch, e
     assert comparisons.load("runs/mine").numbers == found.numbers
     assert main(["status", "runs/mine"]) == 0
     assert main(["show", "runs/mine"]) == 0
+    assert main(["run", "--seeds", "2", "./mine.py", "--dry-run"]) == 0
     assert main(["run", "./mine.py", "--widths", "4", "5", "--dry-run"]) == 0
 
 
@@ -217,4 +220,39 @@ def test_keywords_have_the_names_of_the_options():
     import inspect
 
     keywords = set(inspect.signature(comparisons.run).parameters) - {"name", "settings"}
-    assert keywords == set(NAMES) - {"dry_run"}
+    assert keywords == set(NAMES) - {"open"}
+
+
+def test_a_dry_run_returns_the_forecast_of_what_is_left_and_writes_nothing(toy):
+    comparisons.run("toy", out="here", **QUIET, widths=(8,))
+    before = {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")}
+    found = comparisons.run("toy", out="here", **QUIET, widths=(8, 16, 32), dry_run=True)
+    assert isinstance(found, Forecast)
+    assert found.cells == 4
+    assert 0 < found.seconds < 60
+    assert found.bytes > 8 * 32
+    assert {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")} == before
+    with pytest.raises(LabError, match=r"scale is 1\.0 there and 2\.0 here"):
+        comparisons.run("toy", out="here", **QUIET, scale=2.0, dry_run=True)
+
+
+def test_errors_speak_of_settings_and_not_of_flags(toy):
+    comparisons.run("toy", out="here", **QUIET)
+    for refused in (
+        {"scale": 2.0},
+        {"device": "tpu"},
+        {"executor": "serial", "scheduler": "tcp://h:1"},
+        {"shard": "x"},
+    ):
+        with pytest.raises(LabError) as error:
+            comparisons.run(**{"name": "toy", "out": "here", **QUIET, **refused})
+        assert "--" not in str(error.value)
+
+
+def test_a_figure_that_is_drawn_no_more_is_removed(toy):
+    found = comparisons.run("toy", out="here", **QUIET)
+    figures = Path("here/figures")
+    for name in ("gone.png", "gone.svg", "mine.png", "notes.txt"):
+        (figures / name).write_text("old")
+    assert write(found) == [figures / "norms.png"]
+    assert {path.name for path in figures.iterdir()} == {"norms.png", "norms.svg", "mine.png", "notes.txt"}
