@@ -30,7 +30,7 @@ from comparisons.kit.values import constraints, hints_of
 from comparisons.runs import plan
 from comparisons.runs.options import NAMES, RunOptions
 from comparisons.runs.registry import find, names
-from lab.errors import LabError, check_choice
+from lab.errors import LabError, check_choice, refuse
 from lab.sweeps import termination_interrupts, versions
 
 FLAT = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
@@ -84,7 +84,9 @@ def understand(arguments: list[str]) -> Callable[[], int]:
         return _print_version
     if first and not first.startswith("-"):
         check_choice("command", first, COMMANDS)
-        if name or first != "run":  # without a name the settings are not known
+        if first == "run" and not name and not {"-h", "--help"} & set(arguments):
+            refuse("NAME", "no comparison", f"one of {_listed()}", "write it, as in `lazylab run width`")
+        if name or first != "run":  # without NAME the settings are not known
             refuse_unknown(arguments, _flag_names(arguments), " ".join(["lazylab", first, name]).rstrip())
     if not name:
         return _parse(arguments)
@@ -133,7 +135,7 @@ def _understand_all(arguments: list[str]) -> RunAll:
 
 
 def _parse(arguments: list[str]) -> Callable[[], int]:
-    """One of the commands, `run` for its help and for usage errors alone: see `_parse_flags`."""
+    """One of the commands, but `run` for its help alone: see `_parse_flags`."""
     commands = {**COMMANDS, "run": _run_without_name()}
     choices = [Annotated[kind, tyro.conf.subcommand(name=name)] for name, kind in commands.items()]
     union: Any = typing.Union[tuple(choices)]  # noqa: UP007 (built from a list)
@@ -142,12 +144,15 @@ def _parse(arguments: list[str]) -> Callable[[], int]:
 
 
 def _run_without_name() -> type[Any]:
-    """Arguments of `run` where no comparison is named yet: the names there are, and run options."""
-    listed = f"One of {', '.join([EVERY, *names(), 'FILE.py'])}."
-    name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help=listed)]]
+    """Arguments of `run` where no comparison is named, for its help: the names there are, and run options."""
+    name = tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME", help=f"One of {_listed()}.")]]
     made = make_dataclass("Run", [("name", name), ("run", *flags(RunOptions()))], frozen=True)
     made.__doc__ = Run.__doc__
     return made
+
+
+def _listed() -> str:
+    return ", ".join([EVERY, *names(), "FILE.py"])
 
 
 def _parse_flags(arguments: list[str], description: str, settings: Settings | None = None) -> Any:
