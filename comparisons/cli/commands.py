@@ -74,8 +74,10 @@ class RunAll:
             statuses.append(carry_out(each, self.options))
             if statuses[-1] == INTERRUPTED:
                 break
-        done = [each.store.directory for each in plans[: len(statuses)]]
-        print(messages.describe_total(plans) if self.options.dry_run else messages.next_step(done))
+        if self.options.dry_run:
+            print(messages.describe_total(plans))
+        elif INTERRUPTED not in statuses:
+            print(messages.next_step(each.store.directory for each in plans))
         return max(statuses)
 
     def _plan(self, name: str) -> plan.Plan:

@@ -18,7 +18,7 @@ import tyro
 
 from comparisons.kit.settings import help_of
 from comparisons.kit.values import choices, constraints, hints_of
-from comparisons.runs.options import RunOptions
+from comparisons.runs.options import NAMES, RunOptions
 from comparisons.runs.presets import as_flags
 from comparisons.runs.registry import is_file
 from lab.errors import LabError, spelling
@@ -39,14 +39,15 @@ def refuse_blank_paths(arguments: Sequence[str]) -> None:
 def refuse_unknown(arguments: Sequence[str], names: Collection[str], shown_by: str) -> None:
     """Refuse a flag of another setting or option than ``names``; ``shown_by`` is the command that shows them."""
     for argument in arguments:
-        if argument.startswith("--") and _name_of(argument) not in {"help", *names}:
+        if argument.startswith("--") and not _names_of(argument) & {"help", *names}:
             flag, known = argument.partition("=")[0], as_flags({name: [] for name in sorted(names)})
             raise LabError("flag", repr(flag), f"those that `{shown_by} --help` shows", spelling(flag, known))
 
 
-def _name_of(flag: str) -> str:
-    """``dry_run`` of ``--dry-run``, ``--no-dry-run`` and ``--dry-run=True``."""
-    return flag.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
+def _names_of(flag: str) -> set[str]:
+    """What a flag may set: ``{"dry_run"}`` for ``--dry-run=True``, ``{"no_log", "log"}`` for ``--no-log``."""
+    name = flag.partition("=")[0].removeprefix("--").replace("-", "_")
+    return {name, name.removeprefix("no_")}
 
 
 def name_first(arguments: list[str], known: Collection[str]) -> list[str]:
@@ -76,7 +77,7 @@ def _free(arguments: Sequence[str]) -> Iterator[int]:
 
 def _may_take_it(before: str) -> bool:
     """Whether what stands before an argument is a setting, whose value it may be."""
-    return before.startswith("--") and "=" not in before and _name_of(before) not in asdict(RunOptions())
+    return before.startswith("--") and "=" not in before and not _names_of(before) & set(NAMES)
 
 
 def early_options(arguments: list[str]) -> RunOptions:

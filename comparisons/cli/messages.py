@@ -26,7 +26,7 @@ SHOWN = 24
 
 
 def describe_run(run: Run, figures: Sequence[Path]) -> str:
-    """Verdict, numbers with intervals, where the files are, the first figure, and the command for the next step."""
+    """Verdict, numbers with intervals, where the files are, and the first figure."""
     numbers = run.numbers
     width = max((len(name) for name in numbers), default=0)
     lines = [f"  {name:<{width}}  {_format(number)}" for name, number in list(numbers.items())[:SHOWN]]

@@ -26,7 +26,7 @@ TORCH_OPERATION = 2.3
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
     """What a run takes.
 
@@ -46,6 +46,10 @@ class Forecast:
     bytes: float
     free: float
     cells: int
+
+    def __repr__(self) -> str:
+        memory = f"{quantity(self.bytes, 'B')} of {quantity(self.free, 'B')} that are free"
+        return f"Forecast({self.cells} cells, about {self.seconds:.0f} s, {memory})"
 
 
 def foresee(cells: Sequence[Cell], costs: Sequence[Cost], pool: Pool) -> Forecast:

@@ -1,9 +1,11 @@
 """Where NAME may stand, what a misspelt word is answered with, and errors in terms of flags."""
 
+import doctest
 from pathlib import Path
 
 import pytest
 
+from comparisons.cli import flags, formats, inventory
 from comparisons.cli.command import main
 from comparisons.cli.flags import in_flags, name_first
 from lab.errors import LabError
@@ -146,3 +148,10 @@ def test_a_comparison_without_files_says_so_and_what_it_takes(capsys, tmp_path, 
         "--task: got 'mine.csv'; allowed: one of digits, separable. Fix: choose one of these: this setting takes no"
     )
     assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", [flags, formats, inventory])
+def test_examples(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0

@@ -229,6 +229,7 @@ def test_a_dry_run_returns_the_forecast_of_what_is_left_and_writes_nothing(toy):
     found = comparisons.run("toy", out="here", **QUIET, widths=(8, 16, 32), dry_run=True)
     assert isinstance(found, Forecast)
     assert found.cells == 4
+    assert repr(found).startswith("Forecast(4 cells, about ")
     assert 0 < found.seconds < 60
     assert found.bytes > 8 * 32
     assert {path: path.stat().st_mtime_ns for path in Path("here").rglob("*")} == before
