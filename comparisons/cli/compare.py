@@ -10,9 +10,9 @@ from typing import Any
 from comparisons.cli.formats import aligned
 from comparisons.kit.numbers import Number
 from comparisons.runs.outputs import read_summary
-from comparisons.runs.presets import differing
 from lab.errors import LabError
 from lab.sweeps import Store
+from lab.sweeps.cells import varying
 
 #: Intervals are apart where |a − b| exceeds the sum of their half-widths, which is at least the half-width of a 95 %
 #: interval for the difference, however a and b depend on each other.
@@ -69,14 +69,13 @@ def read(a: Path, b: Path) -> Compared:
         came = f"runs of two comparisons, {ours['comparison']} in {a} and {theirs['comparison']} in {b}"
         raise LabError("A and B", came, "two runs of one comparison", "`lazylab report A B` puts any runs on one page")
     left, right = ({**store.manifest["settings"], "version": store.manifest["version"]} for store in stores)
-    names = [*differing(left, right), *(name for name in right if name not in left)]
     keys = dict.fromkeys([*ours["numbers"], *theirs["numbers"]])
     return Compared(
         ours["comparison"],
         str(a),
         str(b),
         (ours["cells"], theirs["cells"]),
-        {name: (left.get(name), right.get(name)) for name in names},
+        {name: (left.get(name), right.get(name)) for name in varying([left, right])},
         {key: _pair(ours["numbers"].get(key), theirs["numbers"].get(key)) for key in keys},
     )
 
@@ -103,7 +102,7 @@ def _pair(a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> Pair:
 
 def _number(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return ""
+        return "–"
     if found["value"] is None:
         return "none"
     interval = None if found["interval"] is None else (found["interval"][0], found["interval"][1])

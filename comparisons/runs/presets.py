@@ -7,26 +7,17 @@ from typing import Any
 
 from comparisons.kit.comparison import Comparison
 from comparisons.kit.settings import as_json
-from lab.sweeps.cells import canonical, plain
+from lab.sweeps.cells import plain, varying
 
 
 def nearest(comparison: Comparison, settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The preset from which the fewest of ``settings`` (as JSON) differ, and those; "default" among equals."""
-    changes = {
-        name: differing(settings, plain(as_json(preset)))
-        for name, preset in sorted(comparison.PRESETS.items(), key=lambda entry: entry[0] != "default")
-    }
-    name = min(changes, key=lambda preset: len(changes[preset]))
+    changes = {}
+    for name in sorted(comparison.PRESETS, key=lambda name: name != "default"):
+        fields = varying([settings, plain(as_json(comparison.PRESETS[name]))])
+        changes[name] = {field: settings[field] for field in fields if field in settings}
+    name = min(changes, key=lambda name: len(changes[name]))
     return name, changes[name]
-
-
-def differing(settings: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``settings`` (as JSON) that have another value in ``others``, or none."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in others or canonical(value) != canonical(others[name])
-    }
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
