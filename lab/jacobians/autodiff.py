@@ -83,6 +83,11 @@ class AutodiffJacobian:
         """f, shape (n, o)."""
         return self._outputs
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        return tuple(self._point)
+
     def pull(self, cotangent: Tensor) -> Tangent:
         """Jᵀr for r (n, o)."""
         self._check()
@@ -259,7 +264,7 @@ class AutodiffJacobian:
         def agrees(changes: Tensor) -> bool:
             ends = ({name: value[place] for name, value in directions.items()} for place in (0, -1))
             return all(
-                _are_close(changes[place], self._push(end, inputs)) for place, end in zip((0, -1), ends, strict=True)
+                are_close(changes[place], self._push(end, inputs)) for place, end in zip((0, -1), ends, strict=True)
             )
 
         return self._attempt("forward mode under vmap", together, in_turn, agrees).flatten(1)
@@ -276,11 +281,18 @@ class AutodiffJacobian:
         They are the first sample's last and the last sample's first, which a mix-up of samples and outputs would move.
         """
         outputs = block.outputs.stop - block.outputs.start
-        for sample, output, row in ((0, -1, outputs - 1), (-1, 0, -outputs)):
-            plain = self._rows_in_turn(block.single(sample, output))
-            if not all(_are_close(value[row], plain[name][0]) for name, value in rows.items()):
+        first, last = block.samples.start, block.samples.stop - 1
+        ends = (first, block.outputs.stop - 1, outputs - 1), (last, block.outputs.start, -outputs)
+        for sample, output, row in ends:
+            plain = self._row_of(sample, output)
+            if not all(are_close(value[row], plain[name]) for name, value in rows.items()):
                 return False
         return True
+
+    def _row_of(self, sample: int, output: int) -> Tangent:
+        """One row of J by a plain backward pass through one sample."""
+        place = _Block(slice(sample, sample + 1), slice(output, output + 1), slice(0, 1))
+        return {name: value[0] for name, value in self._rows_in_turn(place).items()}
 
     def _rows_together(self, block: _Block) -> Tangent:
         point = self._detached()
@@ -372,14 +384,8 @@ class _Block:
     outputs: slice
     rows: slice
 
-    def single(self, sample: int, output: int) -> _Block:
-        """One output of one sample, both counted within the block; its place in the kernel is left out."""
-        first = range(self.samples.start, self.samples.stop)[sample]
-        second = range(self.outputs.start, self.outputs.stop)[output]
-        return _Block(slice(first, first + 1), slice(second, second + 1), slice(0, 1))
 
-
-def _are_close(value: Tensor, reference: Tensor) -> bool:
+def are_close(value: Tensor, reference: Tensor) -> bool:
     """Whether two computations of one tensor agree as far as other algorithms for other batch sizes allow."""
     difference = torch.linalg.vector_norm(value.double() - reference.double())
     size = torch.linalg.vector_norm(reference.double())

@@ -300,13 +300,14 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
 def form_factors(unrolled: Unrolled) -> Factors:
     """The recurrent weights share the deltas of every output, stored time first; B stands for itself."""
     recurrent = [name for name in unrolled.trained if name != "B"]
-    parts: list[Part] = []
+    parts: dict[str, Part] = {}
     if recurrent:
         features, places = _all_features(unrolled, recurrent)
-        parts.append(Products(_output_deltas(unrolled), features.transpose(0, 1), places))
+        parts["recurrent"] = Products(_output_deltas(unrolled), features.transpose(0, 1), places)
     if "B" in unrolled.trained:
-        parts.append(OutputMatrix("B", _pool(unrolled, unrolled.states), len(unrolled.weights["B"])))
-    return Factors(tuple(parts), _output_shape(unrolled))
+        parts["B"] = OutputMatrix("B", _pool(unrolled, unrolled.states), len(unrolled.weights["B"]))
+    sizes = {name: unrolled.weights[name].shape for name in unrolled.trained}
+    return Factors(parts, unrolled.states.new_empty(_output_shape(unrolled)), sizes)
 
 
 def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, tuple[Place, ...]]:

@@ -11,7 +11,7 @@ A part of J = ∂f/∂θ, with n samples and o outputs each, is one of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
@@ -28,7 +28,7 @@ class Part(Protocol):
 
     @property
     def shapes(self) -> Sizes:
-        """Shapes of its tangents, by name; None stands for "as the parameter" (see `Factors`)."""
+        """Shapes of its tangents, by name; of a part that is not `reduced`, parts of those of the parameters."""
         ...
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
@@ -41,6 +41,15 @@ class Part(Protocol):
 
     def gram(self, other: Self | None, route: str | None, memory: int) -> Tensor:
         """Its share of J J'ᵀ, shape (n, o, n', o')."""
+        ...
+
+    @property
+    def names(self) -> Collection[str]:
+        """The parameters."""
+        ...
+
+    def add_rows(self, rows: Mapping[str, Tensor]) -> None:
+        """Add its rows of J to tensors (n, o, *shape of the parameter), by name."""
         ...
 
     def stored(self) -> Self:
@@ -59,8 +68,8 @@ class Part(Protocol):
 class Place(NamedTuple):
     """Where a matrix (m, d) of a `Products` stands: in which parameter, and in which of the features' columns.
 
-    A parameter is read as a matrix with as many rows as its first axis is long. ``rows`` and ``columns`` cut a block
-    of it, which is transposed if ``transposed``.
+    A parameter is read as a matrix with ``height`` rows, or as many as its first axis is long. ``rows`` and ``columns``
+    cut a block of it, which is transposed if ``transposed``.
     """
 
     name: str
@@ -68,6 +77,7 @@ class Place(NamedTuple):
     rows: slice = slice(None)
     columns: slice = slice(None)
     transposed: bool = False
+    height: int | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -77,28 +87,31 @@ class Place(NamedTuple):
     @property
     def label(self) -> str:
         """A name of the matrix that no other place of a parameter has."""
-        if self.is_whole:
-            return self.name
-        return f"{self.name}[{self.rows.start}:{self.rows.stop}, {self.columns.start}:{self.columns.stop}]"
+        block = (
+            "" if self.is_whole else f"[{self.rows.start}:{self.rows.stop}, {self.columns.start}:{self.columns.stop}]"
+        )
+        return f"{self.name}{block}{'ᵀ' if self.transposed else ''}"
 
     def block(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """The matrix (m, d) in a tangent, as a view of it where there is one."""
-        matrix = tangent[self.name].reshape(len(tangent[self.name]), -1)
+        return self.cut(tangent[self.name])
+
+    def cut(self, value: Tensor, lead: int = 0) -> Tensor:
+        """The matrix (…, m, d) in a value of the parameter's shape, which may have ``lead`` axes before it."""
+        matrix = value.reshape(*value.shape[:lead], self.height or value.shape[lead], -1)
         if not self.is_whole:
-            matrix = matrix[self.rows, self.columns]
-        return matrix.T if self.transposed else matrix
+            matrix = matrix[..., self.rows, self.columns]
+        return matrix.mT if self.transposed else matrix
 
     def add(self, tangent: Mapping[str, Tensor], left: Tensor, right: Tensor, scale: float) -> None:
         """Block += scale · leftᵀ right in place, for stacks (rows, m) and (rows, d)."""
         value = tangent[self.name]
-        block = self.block(tangent)
         if value.is_contiguous():
-            block.addmm_(left.T, right, alpha=scale)
+            self.cut(value).addmm_(left.T, right, alpha=scale)
             return
-        block = block.addmm(left.T, right, alpha=scale)  # of a copy: a matrix is no view of this memory
-        matrix = value.reshape(len(value), -1)
-        matrix[self.rows, self.columns] = block.T if self.transposed else block
-        value.copy_(matrix.view(value.shape))
+        copy = value.contiguous()  # a matrix is no view of this memory
+        self.cut(copy).addmm_(left.T, right, alpha=scale)
+        value.copy_(copy)
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,10 @@ class Products:
         pair = None if other is None else (other.deltas, other.features)
         return contract(self.deltas, self.features, pair, route=route, memory=memory)
 
+    @property
+    def names(self) -> Collection[str]:
+        return [place.name for place in self.places]
+
     def stored(self) -> Products:
         return replace(self, deltas=self.deltas.contiguous(), features=_own(self.features))
 
@@ -164,11 +181,12 @@ class Products:
         width = self.deltas.shape[-1]
         return {place.name: torch.Size((width, place.features.stop - place.features.start)) for place in self.places}
 
-    def rows(self) -> tuple[Tensor, ...]:
-        """For each matrix the explicit rows Σ_t δ_t z_tᵀ, shape (n, o, m, d)."""
+    def add_rows(self, rows: Mapping[str, Tensor]) -> None:
+        """Σ_t δ_t z_tᵀ, formed."""
         n, o, length, width = self.deltas.shape
         stacked = self.deltas.transpose(2, 3).reshape(n, o * width, length)
-        return tuple(torch.bmm(stacked, self._of(place)).view(n, o, width, -1) for place in self.places)
+        for place in self.places:
+            place.cut(rows[place.name], 2).add_(torch.bmm(stacked, self._of(place)).view(n, o, width, -1))
 
     def _of(self, place: Place) -> Tensor:
         """What the matrix there multiplies, (n, T, its columns)."""
@@ -207,6 +225,14 @@ class Lookup:
         """Σ_{t,s} ⟨δ_t, δ'_s⟩ over places with the same row."""
         pair = None if other is None else (other.deltas, other.indices)
         return contract_lookups(self.deltas, self.indices, pair, memory=memory)
+
+    def add_rows(self, rows: Mapping[str, Tensor]) -> None:
+        places = self.indices[:, None, :, None].expand_as(self.deltas)
+        rows[self.name].scatter_add_(2, places, self.deltas)
+
+    @property
+    def names(self) -> Collection[str]:
+        return [self.name]
 
     def stored(self) -> Lookup:
         return replace(self, deltas=self.deltas.contiguous(), indices=_own(self.indices))
@@ -257,6 +283,15 @@ class OutputMatrix:
             kernel[:, :, k, :, :, k] = gram.view(n, steps, *right.shape[:2])
         return kernel.view(n, steps * self.outputs, len(right), -1)
 
+    @property
+    def names(self) -> Collection[str]:
+        return [self.name]
+
+    def add_rows(self, rows: Mapping[str, Tensor]) -> None:
+        n, steps, width = self.pooled.shape
+        each = rows[self.name].view(n, steps, self.outputs, self.outputs, width)
+        each.diagonal(dim1=2, dim2=3).add_(self.pooled[..., None])
+
     def stored(self) -> OutputMatrix:
         return replace(self, pooled=self.pooled.contiguous())
 
@@ -275,20 +310,31 @@ class OutputMatrix:
 
 @dataclass(frozen=True)
 class Explicit:
-    """Rows of J in one parameter, shape (n, o, *shape)."""
+    """Rows of J in some parameters.
 
-    name: str
+    Attributes
+    ----------
+    sizes
+        Shapes of the parameters, in the order of their columns.
+    rows
+        Shape (n, o, P) for P numbers in all of them.
+    """
+
+    sizes: Sizes
     rows: Tensor
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
-        return torch.mv(self._matrix, tangent[self.name].reshape(-1)).view(self.rows.shape[:2])
+        joined = torch.cat([tangent[name].reshape(-1) for name in self.sizes])
+        return torch.mv(self.rows.flatten(0, 1), joined).view(self.rows.shape[:2])
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
-        pulled = torch.mv(self._matrix.T, cotangent.reshape(-1))
-        tangent[self.name].add_(pulled.view(self.rows.shape[2:]), alpha=scale)
+        pulled = torch.mv(self.rows.flatten(0, 1).T, cotangent.reshape(-1))
+        parts = torch.split(pulled, [size.numel() for size in self.sizes.values()])
+        for (name, size), part in zip(self.sizes.items(), parts, strict=True):
+            tangent[name].add_(part.view(size), alpha=scale)
 
     def gram(self, other: Explicit | None, route: str | None, memory: int) -> Tensor:
-        left, right = self._matrix, (other or self)._matrix
+        left, right = self.rows.flatten(0, 1), (other or self).rows.flatten(0, 1)
         kernel = left.new_zeros(len(left), len(right))
         if other is None:
             add_self_product(kernel, left)
@@ -297,6 +343,15 @@ class Explicit:
             kernel.addmm_(left, right.T)
         return kernel.view(*self.rows.shape[:2], *(other or self).rows.shape[:2])
 
+    @property
+    def names(self) -> Collection[str]:
+        return self.sizes
+
+    def add_rows(self, rows: Mapping[str, Tensor]) -> None:
+        parts = torch.split(self.rows, [size.numel() for size in self.sizes.values()], dim=2)
+        for (name, size), part in zip(self.sizes.items(), parts, strict=True):
+            rows[name].add_(part.reshape(*self.rows.shape[:2], *size))
+
     def stored(self) -> Explicit:
         return replace(self, rows=self.rows.contiguous())
 
@@ -304,17 +359,16 @@ class Explicit:
         return replace(self, rows=self.rows[samples])
 
     def reduced(self, other: Explicit | None) -> tuple[Explicit, Explicit | None]:
-        rows, basis = _coordinates(self.rows.flatten(2))
-        mine = replace(self, rows=rows)
-        return mine, None if other is None else replace(self, rows=_project(other.rows.flatten(2), basis))
+        """In an orthonormal basis of the rows, if there are fewer of them than numbers in the parameters."""
+        rows, basis = _coordinates(self.rows)
+        if basis is None:
+            return self, other
+        sizes = {", ".join(self.sizes): rows.shape[2:]}
+        return Explicit(sizes, rows), None if other is None else Explicit(sizes, _project(other.rows, basis))
 
     @property
     def shapes(self) -> Sizes:
-        return {self.name: self.rows.shape[2:]}
-
-    @property
-    def _matrix(self) -> Tensor:
-        return self.rows.flatten(0, 1).flatten(1)
+        return self.sizes
 
 
 def _coordinates(vectors: Tensor) -> tuple[Tensor, Tensor | None]:

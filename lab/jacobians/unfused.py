@@ -95,7 +95,10 @@ def _embedding(
     sparse: bool = False,
 ) -> Tensor:
     """Rows of a weight, with the signature of ``torch.nn.functional.embedding``."""
-    return embedding(inputs, _without(padding_idx, weight), None, max_norm, norm_type, scale_grad_by_freq)
+    rows = embedding(inputs, weight, None, max_norm, norm_type, scale_grad_by_freq)
+    if padding_idx is None:
+        return rows
+    return torch.where((inputs == padding_idx % len(weight))[..., None], rows.detach(), rows)
 
 
 def _embedding_bag(
@@ -138,14 +141,6 @@ def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = No
     """Distances between rows, with the signature of ``torch.cdist``."""
     distances: Tensor = torch.linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], ord=p, dim=-1)
     return distances
-
-
-def _without(row: int | None, weight: Tensor) -> Tensor:
-    """A weight in which one row is a constant."""
-    if row is None:
-        return weight
-    chosen = torch.arange(len(weight), device=weight.device)[:, None] == row % len(weight)
-    return torch.where(chosen, weight.detach(), weight)
 
 
 def _elman(function: Callable[[Tensor], Tensor], gates: Tensor, state: State, weights: _Weights) -> State:

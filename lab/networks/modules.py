@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lab.arrays import as_tensor, is_integral
 from lab.errors import LabWarning
-from lab.jacobians.autodiff import AutodiffJacobian, real_view
+from lab.jacobians.autodiff import real_view
 from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.recorded import Findings, RecordedJacobian
 from lab.jacobians.substitution import call, copied
 from lab.networks.network import Network
 from lab.networks.scaled import Scaled
@@ -19,7 +20,7 @@ from lab.networks.screening import check_module, check_samples, explained, look
 
 
 class ModuleNetwork:
-    """A torch.nn.Module with the methods of a `Network`; its Jacobian is `AutodiffJacobian`.
+    """A torch.nn.Module with the methods of a `Network`; its Jacobian is a `RecordedJacobian`.
 
     Anything torch can differentiate: perceptrons, convolutions, ``nn.RNN``, ``nn.GRU`` and ``nn.LSTM`` with any number
     of layers, embeddings, transformers. torch's recurrent layers and attention have the samples second unless they are
@@ -67,6 +68,7 @@ class ModuleNetwork:
         self.module = module
         self._originals: tuple[Tensor, ...] = ()  # parameters of the module that this one was copied from
         self._is_seen = self._is_checked = False
+        self._findings = Findings()  # of its Jacobians
         self.takes_integers: bool | None = None  # not known before the first integers come
 
     @property
@@ -86,12 +88,12 @@ class ModuleNetwork:
             outputs = call(self.module, {}, inputs)
         return outputs[:, None] if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs  # type: ignore[return-value]
 
-    def jacobian(self, inputs: Tensor) -> AutodiffJacobian:
-        """Jacobian of the outputs, flattened to (n, o), by torch.func."""
+    def jacobian(self, inputs: Tensor) -> RecordedJacobian:
+        """Jacobian of the outputs, flattened to (n, o), in factors as far as the parameters are used in known ways."""
         inputs = self._cast(inputs)
         with explained(inputs):
             self._look(inputs)
-            jacobian = AutodiffJacobian(self.module, self.trained, inputs)
+            jacobian = RecordedJacobian(self.module, self.trained, inputs, self._findings)
         if not self._is_checked:
             check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
@@ -106,6 +108,7 @@ class ModuleNetwork:
         twin = type(self)(copied(self.module))
         twin._originals = tuple(self.module.parameters())
         twin._is_checked, twin.takes_integers = self._is_checked, self.takes_integers
+        twin._findings = self._findings
         return twin
 
     def descend(self, jacobian: Jacobian, cotangent: Tensor, learning_rate: float) -> None:
