@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from comparisons.cli import catalogue, compare, inventory, messages, status
-from comparisons.cli.execution import DONE, FAILED, INTERRUPTED, REFUSED, carry_out
+from comparisons.cli.execution import DONE, FAILED, INTERRUPTED, carry_out
 from comparisons.kit.settings import Settings
 from comparisons.runs import plan
 from comparisons.runs.options import RunOptions
@@ -167,24 +167,19 @@ class Report:
     open: Open = False
 
     def __call__(self) -> int:
-        """Write the page and print where it is; a directory that cannot be read is named and left out."""
+        """Write the page and print where it is; directories that cannot be read are named and left out."""
         from comparisons.report.page import write_report
-        from comparisons.runs.run import load
 
-        good = []
-        for directory in self.directories:
-            try:
-                load(directory)
-            except Exception as error:
-                messages.print_left_out(str(directory), first_line(error))
-            else:
-                good.append(directory)
-        if self.directories and not good:
-            return REFUSED
-        print(write_report(good, self.out, self.style))
+        bad = []
+
+        def leave_out(directory: Path, error: Exception) -> None:
+            messages.print_left_out(str(directory), first_line(error))
+            bad.append(directory)
+
+        print(write_report(self.directories, self.out, self.style, leave_out))
         if self.open:
             messages.open_in_browser(self.out)
-        return FAILED if len(good) < len(self.directories) else DONE
+        return FAILED if bad else DONE
 
 
 #: By the name that stands first on the command line; `run` is read apart, as its flags depend on the comparison.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from comparisons.report.glossary import GLOSSARY
 from comparisons.report.runs import Section, gather
 from comparisons.report.trajectories import explore_all
-from comparisons.runs.outputs import check_style
+from comparisons.runs.outputs import Run, check_style
 from comparisons.runs.run import load
 from lab.errors import LabError, refuse
 from lab.sweeps import Store, versions
@@ -22,7 +22,12 @@ from lab.sweeps import Store, versions
 _DASHES = ("8px,3px,2px,3px", "12px,4px", "2px,4px", "14px,3px,2px,3px,2px,3px")
 
 
-def write_report(directories: Sequence[Path], out: Path, style: str = "default") -> str:
+def write_report(
+    directories: Sequence[Path],
+    out: Path,
+    style: str = "default",
+    leave_out: Callable[[Path, Exception], None] | None = None,
+) -> str:
     """Write one page about some runs.
 
     Parameters
@@ -33,6 +38,8 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
         The file to write. It is replaced at once when the page is whole.
     style
         Of the figures.
+    leave_out
+        Called with each directory that cannot be read, and its error; the page is about the others.
 
     Returns
     -------
@@ -42,14 +49,14 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
     Raises
     ------
     LabError
-        If there is no directory, one holds no run or a run of another version, ``out`` cannot be a file, or there is no
-        such style. Nothing has been written then.
+        If there is no directory, one holds no run or a run of another version (with ``leave_out``: all of them do),
+        ``out`` cannot be a file, or there is no such style. Nothing has been written then.
     """
     if not directories:
         refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
     check_style(style)
     _check_out(out)
-    runs = [load(directory) for directory in _distinct(directories)]
+    runs = _load(_distinct(directories), leave_out)
     explored = explore_all([run.results for run in runs])
     sections = [gather(run, shown, style) for run, shown in zip(runs, explored, strict=True)]
     page = render(sections).encode()
@@ -58,6 +65,19 @@ def write_report(directories: Sequence[Path], out: Path, style: str = "default")
     except PermissionError as error:
         raise LabError("out", f"{str(out)!r} ({error.strerror})", "a file to write", "choose another --out") from None
     return _described(out, sections, len(page))
+
+
+def _load(directories: Sequence[Path], leave_out: Callable[[Path, Exception], None] | None) -> list[Run]:
+    """The runs that can be read; the last error is raised if there are none."""
+    runs: list[Run] = []
+    for directory in directories:
+        try:
+            runs.append(load(directory))
+        except Exception as error:
+            if leave_out is None or (directory == directories[-1] and not runs):
+                raise
+            leave_out(directory, error)
+    return runs
 
 
 def _check_out(out: Path) -> None:
