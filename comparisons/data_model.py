@@ -31,7 +31,7 @@ NAMES = {
     "parity": "parity of signs",
     "additive": "additive over time steps",
     "neuron": "one ReLU neuron",
-    "teacher": "wide Elman network",
+    "teacher": "teacher: a wide Elman network",
     LABELS: "the task's own labels",
 }
 MODELS = tuple(name for name in NAMES if name != LABELS)
@@ -61,7 +61,7 @@ COMPLEXITY = LEARNT["complexity"]
 PANELS = {  # quantities with their labels and colours
     "width needed, over that of random labels": [
         (RATIOS["train"], "trains", "#0072B2"),
-        (RATIOS["equal_time"], "in equal time", "#3A96C9"),
+        (RATIOS["equal_time"], "trains in equal time", "#3A96C9"),
         (RATIOS["lazy"], "stays lazy", "#D55E00"),
     ],
     r"complexity  $n^{-1}y^T(K_\infty/m)^{-1}y$": [(COMPLEXITY, "complexity", "#009E73")],
@@ -225,9 +225,10 @@ def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Ratios of widths and complexities of all models; and where in the spectrum their targets lie."""
-    widths = kit.figures.panels(PANELS, lambda ax, each: _draw(ax, each, conclusion), title=question, sharey=True)
-    title = "How early in the kernel's spectrum do the targets lie?"
-    spectrum = kit.figures.panels([results], _draw_spectrum, title=title, size=(6.0, 4.2))
+    title, panels = kit.finding(conclusion.verdict, "To stay lazy", otherwise=question), kit.figures.panels
+    widths = panels(PANELS, lambda ax, each: _draw(ax, each, conclusion), title=title, sharey=True, columns=3)
+    title = "The targets of simple models and of random labels in the kernel's spectrum; bands: 95 % intervals"
+    spectrum = panels([results], _draw_spectrum, title=title, size=(6.4, 5.0), columns=3)
     return {"widths": widths, "spectrum": spectrum}
 
 
@@ -240,7 +241,7 @@ def _draw(ax: kit.Axes, title: str, conclusion: kit.Conclusion) -> None:
     if len(found) > 1:
         ax.axvline(1, color=lab.figures.style.GREY, linestyle="--", linewidth=1)
     if PANELS[title][0][0] != LEARNT["test_error"]:
-        lab.figures.estimates.plain_log_axis(ax, (1, 2, 3, 5))
+        lab.figures.curves.log_axis(ax.xaxis)
     ax.set_title(title)
 
 
@@ -250,8 +251,7 @@ def _draw_spectrum(ax: kit.Axes, results: kit.Results) -> None:
     for arm in kit.split(results.table[results.table["notion"] == "model"], "model", NAMES):
         found = kit.records.arrays_of(results, arm.rows, "notion", "model", "seed")
         shares = np.cumsum(np.stack([each["energy"][::-1] for each in found]), axis=1)
-        curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares)))
+        curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares.clip(0, 1), share=True)))
     kit.figures.bands(ax, curves)
     ax.set(xlabel=r"number of eigenvectors, by falling eigenvalue of $K_\infty$", ylim=(0, 1.02))
     ax.set_ylabel("share of the targets' variance in them")
-    ax.legend(loc="best")

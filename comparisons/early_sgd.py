@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -49,7 +50,7 @@ GAPS = {tau: f"gap_at_{tau}" for tau in (1, 10, 50)}
 MAIN, WATCHED = 0.1, 10  # level and kernel time that the verdict and the figures are about
 THEORY = -0.5  # exponent of the bound on the gap
 NEARLY = 1 + 1e-9  # of a kernel time: records are whole steps
-STRAYED = "How far SGD has strayed from the linear model on the same batches (dashed: it has left)"
+STRAYED = "How far SGD has strayed from the linear model on the same batches"
 SAME = ("readout", "momentum", "width", "seed")
 
 
@@ -206,7 +207,7 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
     change = {"above": "it increases", "below": "it decreases", "around": "no trend is visible at this size"}
-    growth = f"The time scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
+    growth = f"This kernel time scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
     parts.append(growth if degree.value is not None else f"No exponent of the time could be fitted: {degree.reason}.")
     until = f"The gap up to kernel time {WATCHED}"
     if gap.value is not None:
@@ -221,30 +222,30 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap over kernel time for each batch size and width; the time to leave, and the gap, against the width."""
     arms = [arm for arm in _arms(results.table) if not arm.name]
-    panels = {"ylabel": "largest test gap so far\n(units of the targets)", "named": "{}"}
-    gap = kit.figures.panel_per_arm(
-        arms, lambda ax, arm: _draw_gap(ax, arm, results), title=STRAYED, size=(4.4, 4.0), columns=2, **panels
-    )
+    title = kit.finding(conclusion.verdict, "at which the test gap exceeds", otherwise=STRAYED)
+    ylabel, drawn = "largest test gap so far\n(units of the targets)", partial(_draw_gap, results)
+    gap = kit.figures.panel_per_arm(arms, drawn, title=title, ylabel=ylabel, named="{}", size=(4.4, 4.2), columns=2)
     gap.axes[0].set_ylim(bottom=1e-3)
     lab.figures.estimates.across(gap.axes, list(LEAVING))
     return {"gap": gap, "time_to_leave": _draw_leaving(arms, conclusion)}
 
 
-def _draw_gap(ax: kit.Axes, arm: kit.Arm, results: kit.Results) -> None:
+def _draw_gap(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
     """The largest gap so far of the runs that did not diverge, one curve for each width."""
-    widths = list(arm.rows.groupby("width"))
+    widths, curves = list(arm.rows.groupby("width")), []
     for (width, rows), color in zip(widths, lab.figures.style.shades(len(widths)), strict=True):
         runs = kit.records.arrays_of(results, rows[~rows["diverged"].astype(bool)], "batch", *SAME)
         if runs:
             shown = runs[0]["kernel_time"] >= 0.49  # about one step of full batches
             gaps = [np.maximum.accumulate(run["gap_test"])[shown] for run in runs]
-            kit.figures.band(ax, kit.curve(runs[0]["kernel_time"][shown], gaps, log=True), color, f"m = {width}")
-    ax.set(xscale="log", yscale="log", xlabel="kernel time τ")
+            curves.append((f"width {width}", kit.curve(runs[0]["kernel_time"][shown], gaps, log=True), color))
+    kit.figures.whiskers(lab.figures.curves.log_axes(ax), curves)
+    ax.set_xlabel("kernel time τ (critical steps over the full batch)")
 
 
 def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion) -> kit.Figure:
     style, columns = lab.figures.style, COLUMNS[MAIN][:2]
-    figure, axes = style.panels(2, size=(4.9, 4.4))
+    figure, axes = style.panels(2, size=(5.2, 4.8))
     times, gaps = axes[0]
     for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, "os^DvP", strict=False)):
         shift, law = 0.97 + 0.03 * place, kit.power_law(arm.rows, GAPS[WATCHED])
@@ -254,7 +255,6 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion) -> kit.Fi
     lab.figures.curves.width_axis(times, law.x)
     times.set_ylabel(f"kernel time τ when the gap exceeds {MAIN:g}\n(median; open triangle: never)")
     gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of the targets)")
-    for ax in axes[0]:
-        style.legend_below(ax)
-    style.headline(figure, "How long, and how closely, the linear picture holds")
+    style.legends_below(figure)
+    style.headline(figure, kit.finding(conclusion.verdict, "scales as", otherwise="How long the linear picture holds"))
     return figure

@@ -66,7 +66,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#3A96C9", "#C08400", "#00
 AXES = ("readout", "width", "seed", "labels", "arm")  # columns that identify a cell
 KINDS: tuple[Labels, ...] = ("task", "random")
 AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share}  # others: geometric
+DRAWN = {"trace_share": "share of the trace of K", "lambda_min": "smallest eigenvalue over m"}
 OTHER_DRAW = 2**31  # what is added to a seed for an independent draw
+DISTANCE = "distance ‖W − W₀‖ over ‖W₀′ − W₀‖, that to another draw"
 PATHS = ("descent from step 1 on, each seed", "trained", "straight to another random draw", "another random draw")
 
 
@@ -84,7 +86,7 @@ class Settings(kit.networks.CentredSettings):
         """Refuse trained matrices other than by arms."""
         super().check()
         if self.trained != kit.networks.CentredSettings().trained:
-            refuse("trained", repr(self.trained), "its default, since the arms determine it", "set arms instead")
+            refuse("trained", repr(self.trained), "its default, since the arms determine it", "set `arms` instead")
 
 
 PRESETS = {
@@ -218,27 +220,26 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Losses of the arms; what each matrix contributes to the kernel; distance and error along training."""
-    panels, width = kit.figures.panels, f"(width {results.table['width'].max()})"
+    panels, finding = kit.figures.panels, partial(kit.finding, conclusion.verdict, otherwise=question)
     rows = kit.widest(kit.main_readout(results.table))
     arms = kit.split(rows[~rows["diverged"].astype(bool)], "labels")
     losses, starts = partial(_draw_losses, results=results), partial(_draw_start, results=results)
-    kernel, names = partial(_draw_kernel, numbers=conclusion.numbers), ("trace_share", "lambda_min")
     return {
-        "losses": panels(arms, losses, title=f"Which matrices have to be trained? {width}", sharey=True),
-        "kernel": panels(names, kernel, title=f"What each matrix contributes to the tangent kernel {width}"),
-        "near_and_far": panels(arms, starts, title=f"Are random weights near trained ones? {width}", sharey=True),
+        "losses": panels(arms, losses, title=finding("fits the data"), sharey=True, columns=4),
+        "kernel": panels(DRAWN, partial(_draw_kernel, numbers=conclusion.numbers), title=finding("kernel's trace")),
+        "near_and_far": panels(arms, starts, title=finding("raining moves"), sharey=True),
     }
 
 
 def _draw_losses(ax: kit.Axes, arm: kit.Arm, results: kit.Results) -> None:
-    curves = []
     for part in kit.split(arm.rows[arm.rows["arm"] != "start"], "arm"):
         ordered = part.rows.sort_values("loss")
         [median] = kit.records.arrays_of(results, ordered.iloc[[(len(ordered) - 1) // 2]], *AXES)
         curve = kit.curve(median["time"], median["network"], log=True)
-        curves.append((part.value, curve, COLORS[ARMS.index(part.value)]))
-    ax.set_xscale("symlog", linthresh=1)
-    kit.figures.named_curves(ax, curves)
+        dash = (0, (4, 2)) if "B" in part.value else "-"  # training B adds little: the lines would hide each other
+        kit.figures.band(ax, curve, COLORS[ARMS.index(part.value)], f"{part.value} trained", linestyle=dash)
+        lab.figures.curves.step_axis(ax, np.ceil(curve.x).astype(int))
+    lab.figures.curves.log_axis(ax.yaxis)
     ax.set(title=f"{arm.label} labels", xlabel="kernel time τ of the arm", ylabel="mse over initial mse (median seed)")
 
 
@@ -247,14 +248,13 @@ def _draw_kernel(ax: kit.Axes, name: str, numbers: Mapping[kit.Key, kit.Number])
     found, limits = ([numbers[key(arm)] for arm in arms] for key in (BLOCK[name], BLOCK[f"{name}_limit"]))
     if arms:
         kit.figures.named(ax, arms, limits, lab.figures.style.GREY, label="infinite width", offset=0.2)
-        kit.figures.named(ax, arms, found, [COLORS[ARMS.index(arm)] for arm in arms], label="this width")
-    labels = {"trace_share": "share of the trace of K", "lambda_min": "smallest eigenvalue over m"}
-    ax.set(xscale="log", xlabel=labels[name])
-    lab.figures.style.legend_below(ax, columns=2)
+        kit.figures.named(ax, arms, found, lab.figures.style.NETWORK.color, label="networks, with 95 % intervals")
+    lab.figures.curves.log_axis(ax.xaxis)
+    ax.set(xlabel=DRAWN[name], ylabel="trained matrices")
 
 
 def _draw_start(ax: kit.Axes, arm: kit.Arm, results: kit.Results) -> None:
     arrays = kit.records.arrays_of(results, arm.rows[arm.rows["arm"] == "start"], *AXES)
     paths = [(each["distance"], each["mse"]) for each in arrays]
     lab.figures.curves.departures(ax, paths, [(each["line_distance"], each["line_mse"]) for each in arrays], PATHS)
-    ax.set(title=f"{arm.label} labels", xlabel="‖W − W₀‖ over ‖W₀′ − W₀‖", ylabel="mse over that of predicting 0")
+    ax.set(title=f"{arm.label} labels", xlabel=DISTANCE, ylabel="mse over that of predicting 0")

@@ -1,9 +1,9 @@
 """How near to its initialization must a network stay for the gradient bounds to hold, and how fast does the loss fall?
 
-Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for ‖W − W₀‖₂ ≤ τ/√m. Theorem 3 bounds ‖∇f‖²/(m f) from both sides
+Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for ‖W − W₀‖₂ ≤ ρ/√m. Theorem 3 bounds ‖∇f‖²/(m f) from both sides
 *for every choice of targets*. Since ‖∇f‖² = rᵀKr and f = ½‖r‖², this means that 2λ_min(K)/m and 2λ_max(K)/m stay in a
 band, where K is the tangent kernel on the training set at the weights W. So λ_min is measured along gradient descent,
-and on spheres of spectral radius τ/√m in four directions (`lab.measures.surroundings`). Towards the stationary point
+and on spheres of spectral radius ρ/√m in four directions (`lab.measures.surroundings`). Towards the stationary point
 that `comparisons.minima` plants, K ends at 0. Outputs are centred: the bounds hold for all targets, so for y + f₀ too.
 Descent stops at the first recorded step with a mean square error below ``accuracy``, after at most ``patience`` times
 the steps of the linear model.
@@ -34,17 +34,17 @@ DIRECTIONS = {
 }
 FREE = {name: DIRECTIONS[name] for name in ("gaussian", "gd", "adversarial")}  # in which flips are counted
 PARTS = {"total": "f(W) − f₀ − J₀(W − W₀)", "kinks": "its part of flipped gates", "multilinear": "its frozen-gate part"}
-_FALL = "Smallest τ at which λ_min(K) < λ_min(K₀)/4 {}."
+_FALL = "Smallest ρ = √m·‖W − W₀‖₂ at which λ_min(K) < λ_min(K₀)/4 {}."
 _SLOPE = "Slope on log(width) of the log of {}."
-_FLIPS = _SLOPE.format("the share of gates that differ at τ = flip_radius {}; −½ if W′ does not depend on the gates")
-_MISSED = "Slope on log τ ≤ 0 of the log of the RMS of {}, along the motion of descent; 2, or 1½ to 2 for flips."
+_FLIPS = _SLOPE.format("the share of gates that differ at ρ = flip_radius {}; −½ if W′ does not depend on the gates")
+_MISSED = "Slope on log ρ over ρ ≤ 1 of the log of the RMS of {}, along the motion of descent; 2, or 1½ to 2 for flips."
 _AT_WIDTH = {
     "ratio_min": "Smallest 2λ_min(K)/m along the path of descent: the lower constant of Theorem 3.",
     "ratio_max": "Largest 2λ_max(K)/m along the path: its upper constant.",
     "ratio_kept": "Smallest λ_min(K) along the path over λ_min(K₀).",
     "path_ratio_min": "Smallest ‖∇f‖²/(m f) along the path, for the residual of descent itself.",
     "path_ratio_max": "Largest ‖∇f‖²/(m f) along the path; it depends mostly on where the residual points.",
-    "motion": "√m·‖W_T − W₀‖₂ at the end of descent, in the units of τ.",
+    "motion": "√m·‖W_T − W₀‖₂ at the end of descent, in the units of ρ.",
     "motion_over_valid": "motion over radius_of_validity.",
     "rate_over_prediction": "−d log mse/dt in the last decade over 2ηλ_min(K₀), the linear rate of Theorem 3.",
     "rate_over_linear": "The same rate over that of the network's own linearization in the same decade.",
@@ -70,10 +70,11 @@ BAND = {
     "ratio_min": (r"lowest, any target: $2\lambda_{\min}(K)/m$", "#0072B2"),
 }
 ENDS = {"radius_of_validity": ("valid in the worst direction", "#D55E00"), "motion": ("where descent ends", "#0072B2")}
+LINES = (("#000000", "-", 4.5), ("#D55E00", (0, (3, 1)), 2.2), ("#0072B2", "-", 2.2))  # of the parts
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
-SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$"
-TAU = r"$\tau=\sqrt{m}\,\|W-W_0\|_2$"
-SMALL = 1.0  # τ up to which the slopes of the remainder are fitted
+SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$, cut off at 1.6"
+RADIUS = r"$\rho=\sqrt{m}\,\|W-W_0\|_2$"
+SMALL = 1.0  # ρ up to which the slopes of the remainder are fitted
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Settings(kit.paths.PathSettings):
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     radii: kit.paths.Radii = (0.03, 0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
-    flip_radius: Annotated[kit.Positive, kit.doc("τ at which flipped gates are counted.")] = 1.0
+    flip_radius: Annotated[kit.Positive, kit.doc("Radius ρ at which flipped gates are counted.")] = 1.0
     centred: Annotated[bool, kit.doc("Outputs are f(θ) − f(θ₀); false: the network's own f₀ is kept.")] = True
 
     def check(self) -> None:
@@ -194,10 +195,11 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """λ_min on the spheres, radius and motion, the band along the path, flips and remainders, and rates."""
     arms = kit.by_readout(results.table)
     panels = partial(kit.figures.panel_per_arm, arms, size=(5.6, 4.8))
-    spheres, band = "The smallest kernel eigenvalue around an initialization", "Theorem 3's two constants along descent"
+    spheres = "The smallest kernel eigenvalue at a distance from an initialization, in four directions"
+    radius, band = (kit.finding(conclusion.verdict, words, otherwise=question) for words in ("At width", "Along"))
     return {
         "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
-        "radius": panels(kit.figures.power_laws(ENDS, kit.power_law), title=question, ylabel=TAU),
+        "radius": panels(kit.figures.power_laws(ENDS, kit.power_law), title=radius, ylabel=RADIUS),
         "band": panels(kit.figures.power_laws(BAND, kit.power_law), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
         "flips": _draw_flips(results, arms[0]),
         "rate": _draw_rates(results, conclusion, arms),
@@ -213,40 +215,38 @@ def _draw_spheres(results: kit.Results, conclusion: kit.Conclusion, ax: kit.Axes
     kit.figures.mark(ax, numbers[AT_WIDTH["motion"](width, arm=arm.name)], COLORS["gd"], "descent ends")
     kit.figures.mark(ax, numbers[RADII["of_validity"](width, arm=arm.name)], COLORS["adversarial"], "valid up to here")
     ax.axhline(lab.measures.landscape.QUARTER, color=lab.figures.style.GREY, linestyle="--", label="a quarter")
-    ax.set(xscale="log", ylim=(0, 1.6), xlabel=f"{TAU}, at width {width}")
+    lab.figures.curves.log_axis(ax.xaxis)
+    ax.set(ylim=(0, 1.6), xlabel=f"{RADIUS}, at width {width}")
 
 
 def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
     style, found = lab.figures.style, kit.records.arrays_of(results, kit.widest(arm.rows))
     figure, axes = style.panels(2, size=(5.2, 4.6))
     flips, missed = axes[0]
-    kit.figures.power_laws({f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS}, kit.power_law)(
-        flips, arm
-    )
-    flips.set(ylabel="share of gates that differ", title="at one fixed τ, against width")
-    radii = found[0]["radii"]
-    near = radii <= 8 * SMALL
-    for place, (what, color) in enumerate(zip(PARTS.values(), ("#000000", "#D55E00", "#0072B2"), strict=True)):
+    drawn = {f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS}
+    kit.figures.power_laws(drawn, kit.power_law)(flips, arm)
+    flips.set(ylabel="share of gates that differ", title=f"at ρ = {results.cells[0]['flip_radius']:g}, against width")
+    near = (radii := found[0]["radii"]) <= 8 * SMALL
+    for place, (what, line) in enumerate(zip(PARTS.values(), LINES, strict=True)):
         curve = kit.curve(radii[near], [arrays["remainders"][place, near] for arrays in found], log=True)
-        kit.figures.seeds(missed, curve, color, what, marker="o", markersize=4)
-    missed.plot(curve.x, curve.middle[-1] * (curve.x / curve.x[-1]) ** 2, "--", color=style.GREY, label="slope 2")
-    missed.set(xscale="log", yscale="log", xlabel=TAU, ylabel="RMS over outputs", title="what the linearization misses")
-    for ax in (flips, missed):
-        style.legend_below(ax)
+        kit.figures.seeds(missed, curve, line[0], what, marker="o", markersize=4, linestyle=line[1], linewidth=line[2])
+    lab.figures.curves.guide(missed, curve.x, curve.middle, 2.0, "slope 2")
+    lab.figures.curves.log_axes(missed)
+    missed.set(xlabel=RADIUS, ylabel="RMS over outputs", title="what the linearization misses")
+    style.legends_below(figure)
     style.headline(figure, f"Gates that flip around an initialization (readout: {arm.label})")
     return figure
 
 
 def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit.Arm]) -> kit.Figure:
     style, curves = lab.figures.style, lab.figures.curves
-    figure, axes = style.panels(len(arms) + 1, size=(4.8, 4.4))
+    figure, axes = style.panels(len(arms) + 1, size=(4.8, 4.8))
     widths, last = sorted(results.table["width"].unique().tolist()), axes[0, -1]
     for ax, arm, color in zip(axes[0], arms, style.QUANTITIES, strict=False):
         rows = kit.widest(arm.rows)
         rates = 2 * rows["learning_rate"] * rows["lambda_min"]
-        runs = [
-            (a["steps"], a["mse"], rate) for a, rate in zip(kit.records.arrays_of(results, rows), rates, strict=True)
-        ]
+        found = zip(kit.records.arrays_of(results, rows), rates, strict=True)
+        runs = [(arrays["steps"], arrays["mse"], rate) for arrays, rate in found]
         curves.errors(ax, runs, color=COLORS["gd"], bound=r"$\exp(-2\eta\lambda_{\min}(K_0)\,t)$")
         ax.set(title=f"readout: {arm.label}, width {widths[-1]}", ylabel="mean square error on the training set")
         for name, (what, line) in RATES.items():
@@ -254,7 +254,7 @@ def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit
             kit.figures.points(last, widths, measured, color, f"{arm.label}: {what}", fmt=line)
     curves.width_axis(last, np.array(widths, dtype=float)).axhline(1, color=style.GREY, linestyle="--")
     last.set(yscale="linear", ylim=(0, None), title="rate in the last decade", ylabel="rate, measured over predicted")
-    for ax in axes[0]:
-        style.legend_below(ax)
-    style.headline(figure, "Rate of linear convergence, measured and predicted")
+    style.legends_below(figure)
+    rate = "Rate of linear convergence, measured and predicted"
+    style.headline(figure, kit.finding(conclusion.verdict, "linear rate", otherwise=rate))
     return figure

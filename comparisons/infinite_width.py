@@ -228,12 +228,12 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     outputs = kit.figures.panel_per_arm(
         kit.by_readout(results.table),
         _draw_outputs,
-        title=question,
+        title=kit.finding(conclusion.verdict, "trained network's output", otherwise=question),
         ylabel="test outputs after training, RMS difference\n(in units of the targets)",
         size=(5.4, 4.8),
         named="{}",
     )
-    return {"kernel": _draw_kernel(results.table), "outputs": outputs}
+    return {"kernel": _draw_kernel(results.table, conclusion), "outputs": outputs}
 
 
 def _draw_outputs(ax: kit.Axes, arm: kit.Arm) -> None:
@@ -241,7 +241,7 @@ def _draw_outputs(ax: kit.Axes, arm: kit.Arm) -> None:
         kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, what, shift)
 
 
-def _draw_kernel(table: kit.Table) -> kit.Figure:
+def _draw_kernel(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     style = lab.figures.style
     figure, axes = style.panels(2, size=(5.4, 4.6))
     whole, smallest = axes[0]
@@ -250,11 +250,9 @@ def _draw_kernel(table: kit.Table) -> kit.Figure:
         for place, (arm, color) in enumerate(zip(arms, style.QUANTITIES, strict=False)):
             if arm.rows[name].notna().any():
                 kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, arm.label, 1.03**place)
-        style.legend_below(ax)
+    style.legends_below(figure)
     whole.set(title="the whole kernel", ylabel=r"kernel error $\|K_0-K_\infty\|_F/\|K_\infty\|_F$")
     smallest.set(title="against its smallest eigenvalue", ylabel=r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")
-    smallest.axhline(ENOUGH, color=style.GREY, linestyle="--", linewidth=1)
-    above = ("axes fraction", "data")
-    smallest.annotate("¼: close enough ", (1, ENOUGH), xycoords=above, color=style.GREY, ha="right", va="bottom")
-    style.headline(figure, "The kernel at initialization and its limit")
+    lab.figures.curves.reference(smallest, ENOUGH, "¼: close enough ", horizontal=True)
+    style.headline(figure, kit.finding(conclusion.verdict, "The kernel at", otherwise="The kernel and its limit"))
     return figure

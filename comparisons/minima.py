@@ -215,15 +215,16 @@ def _from(place: kit.Number) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The motion needed against the valid radius, the distances, the lines, and how narrow networks end."""
     planted, narrow = (results.table[results.table["part"] == part] for part in ("planted", "success"))
-    panels, figures = kit.figures.panel_per_arm, {}
+    panels, figures, finding = kit.figures.panel_per_arm, {}, partial(kit.finding, conclusion.verdict)
     if len(narrow):
-        title, draw_arm = "How training of narrow networks ends", partial(_draw_ends, conclusion)
-        figures["success"] = panels(kit.by_readout(narrow), draw_arm, title=title, ylabel="share of initializations")
+        title, draw_arm = finding("networks succeed", otherwise="How training ends"), partial(_draw_ends, conclusion)
+        arms, label = kit.by_readout(narrow), "share of initializations"
+        figures["success"] = panels(arms, draw_arm, title=title, ylabel=label, columns=5)
     if len(planted):
         panels = partial(panels, kit.by_readout(planted), ylabel="distance from W₀")
         needed, distances = (kit.figures.power_laws(names, kit.power_law) for names in (NEEDED, DISTANCES))
-        figures["intuition"] = panels(needed, title="Why width helps: required motion and radius of validity")
-        figures["distance"] = panels(distances, title="How far away is a worse minimum?")
+        figures["intuition"] = panels(needed, title=finding("needed to fit", otherwise=question))
+        figures["distance"] = panels(distances, title=finding("worse minimum", otherwise=question))
         figures["lines"] = _draw_lines(results, planted)
     return figures
 
@@ -240,10 +241,11 @@ def _draw_lines(results: kit.Results, planted: kit.Table) -> kit.Figure:
                 kit.figures.seeds(ax, curve, color, f"width {width}")
         for ax, what in zip(row, LINES.values(), strict=True):
             ax.axhline(1, color=style.GREY, linestyle="--", label="best constant")
-            ax.set(yscale="log", title=what, xlabel="share of the way")
+            lab.figures.curves.log_axis(ax.yaxis)
+            ax.set(title=style.typeset(what), xlabel="share of the way")
         row[0].set_ylabel(f"loss over the best constant's\n(readout: {arm.label})")
-    style.legend_below(axes[-1, 1], columns=3)
-    style.headline(figure, "The loss along straight lines")
+    style.legends_below(figure)
+    style.headline(figure, "The loss along straight lines between initialization, trained weights and planted point")
     return figure
 
 
@@ -251,5 +253,5 @@ def _draw_ends(conclusion: kit.Conclusion, ax: kit.Axes, arm: kit.Arm) -> None:
     numbers, widths = conclusion.numbers, sorted(arm.rows["width"].unique())
     shares = {name: [numbers[key(width, arm=arm.name)].value or 0 for width in widths] for name, key in EXITS.items()}
     lab.figures.estimates.stacked(ax, [str(width) for width in widths], shares, COLORS)
-    ax.axhline(0.9, color="white", linestyle="--", linewidth=1)
-    ax.set_xlabel(f"width m; 90 % succeed at m = {numbers[WIDTH_90(arm=arm.name)]}")
+    ax.axhline(0.9, color="black", linestyle="--", linewidth=1.2, label="90 %")
+    ax.set_xlabel(f"width m; 90 % succeed at m = {kit.format_number(numbers[WIDTH_90(arm=arm.name)])}")

@@ -230,9 +230,9 @@ def _report_lost(arm: kit.Arm) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Gap, motion, drift and criterion against α; and the test error against α."""
     data = kit.split(results.table, "data", TITLES)
-    title = f"Lazy by scale alone: what is left of nonlinearity at output scale α ({data[0].value})"
-    lazy = kit.figures.panels(DRAWN, partial(_draw_quantity, data[0].rows), title=title, size=(5.0, 4.3), rows=2)
-    costs = kit.figures.panels(data, _draw_errors, title="What laziness costs: test error at equal training error")
+    title, panels = kit.finding(conclusion.verdict, "the test gap scales", otherwise=question), kit.figures.panels
+    lazy = panels(DRAWN, partial(_draw_quantity, data[0].rows), title=title, size=(5.2, 4.0), rows=2)
+    costs = panels(data, _draw_errors, title="Test error at equal training error, against the output scale")
     return {"laziness": lazy, "test_error": costs}
 
 
@@ -241,18 +241,18 @@ def _draw_quantity(rows: kit.Table, ax: kit.Axes, name: str) -> None:
     _draw_bands(ax, rows, name)
     lazy = rows[rows["alpha"] >= LAZY_FROM]
     lab.figures.curves.guide(ax, lazy["alpha"].to_numpy(), lazy[name].to_numpy(float), THEORY, "theory: 1/α")
-    ax.set(xscale="log", yscale="log", ylabel=DRAWN[name], xlabel="output scale α")
-    lab.figures.style.legend_below(ax, columns=2)
+    lab.figures.curves.log_axes(ax).set(ylabel=DRAWN[name], xlabel="output scale α   (rich ← → lazy)")
 
 
 def _draw_errors(ax: kit.Axes, data: kit.Arm) -> None:
     _draw_bands(ax, data.rows, "test_error")
     ax.set(title=data.label, xlabel="output scale α   (rich ← → lazy)", ylabel="test error, mean (f − y)² / mean y²")
-    ax.set(xscale="log", ylim=(0, None))
-    lab.figures.style.legend_below(ax, columns=3)
+    lab.figures.curves.log_axis(ax.xaxis)
+    ax.set_ylim(bottom=0)
 
 
 def _draw_bands(ax: kit.Axes, rows: kit.Table, name: str) -> None:
     """Geometric means of each network with their intervals; an α that some seed did not reach is left out."""
     arms = kit.split(rows, "network", NETWORKS)
-    kit.figures.bands(ax, [(arm.label, kit.along(arm.rows, name, "alpha", log=True)) for arm in arms], marker="o")
+    found = [(arm.label, kit.along(arm.rows, name, "alpha", log=True)) for arm in arms]
+    kit.figures.bands(ax, found, "α", marker="o")

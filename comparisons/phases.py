@@ -1,6 +1,6 @@
 """After a first phase of large steps the weights are no longer random: does a linearization taken there still hold?
 
-Phase one trains a network at η = 2c₁/λ_max(K₀) until its residual ‖f − y‖ is ρ times the first one, after its peak if
+Phase one trains a network at η = 2c₁/λ_max(K₀) until its residual ‖f − y‖ is a share of the first, after its peak if
 the error rises above its first value (a catapult). Phase two goes on from those weights W_k by a step that is small for
 both kernels, 2c/max(λ_max(K₀), λ_max(K_k)). Two linear models in closed form run beside it. They start where the
 network does, at f(W_k), and differ in their kernel alone: K₀ = K(W₀), as the theory has it, or K_k = K(W_k). It ends
@@ -8,7 +8,7 @@ when the second one's error is a hundredth of what phase one left. The control, 
 
 Gaps are in units of RMS(y − f(W_k)) on the training set. Allen-Zhu, Li, Song 2019 (Theorem 3) show for the loss f that
 ‖∇f‖² ≥ const·m·f near W₀; for all targets at once, the best constant is 2λ_min(K)/m and that of their upper bound
-2λ_max(K)/m, averaged in logs. Numbers are at the largest width, and at the middle ρ if no other is named.
+2λ_max(K)/m, averaged in logs. Numbers are at the largest width, and at the middle share if no other is named.
 """
 
 from __future__ import annotations
@@ -53,22 +53,22 @@ EXPONENT = kit.Quantity("exponent", "gap_from_phase_one", meaning="Slope on log(
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models at W_k after the control.")
 
 MEASURED, SCALES, SHARES = tuple(AFTER)[:9], tuple(AFTER)[6:9], ("spectrum_kept", "capped")
-AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at further ρ
+AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at others
 WHICH = ("readout", "width", "seed", "first", "residual")
 ENDS = ("phase_two_length", "small_step", "final_mse", "noise", "phase_one_length", "peak")
 COLUMNS = (*WHICH, *MEASURED, *ENDS, *AT_INIT, "f0_share", "outcome", "diverged", "reasons")
 DONE = 1e-2  # of the mean squared error that phase one left
 WATCHED = 200  # steps for which a phase one beyond the edge is watched for its peak
-STEP = "step of phase one, c₁ = ηλ_max(K₀)/2"
-NAMED = "phase one to {} of the first residual"
-GAP = "largest test gap of phase two,\nRMS, in units of RMS(y − f(W_k))"
+STEP = r"step of phase one, $c_1=\eta\lambda_{\max}(K_0)/2$"
+NAMED, GAP = "phase one to {} of the first residual", "largest test gap of phase two\n(in units of RMS($y-f(W_k)$))"
 MISSING = 0.2  # share of seeds that may be without phase two
-MODELS = {
-    "init": ("kernel of W₀", "#D55E00", (0, (5, 2))),
-    "phase_one": ("kernel of W_k, after phase one", "#0072B2", "-"),
-}
-
-
+MODELS = {"init": ("kernel of $W_0$", "#D55E00", "--")}
+MODELS |= {"phase_one": ("kernel of $W_k$, after phase one", "#0072B2", "-")}
+CONSTANTS = (  # how `SCALES` are drawn
+    (r"constant of the lower bound, $2\lambda_{\min}(K)/m$", "#0072B2", "^"),
+    (r"constant of the upper bound, $2\lambda_{\max}(K)/m$", "#D55E00", "v"),
+    (r"for this residual, $\|\nabla f\|^2/(m f)$", "#000000", "o"),
+)
 FRACTIONS = (0.1, 0.5, 1.5, 3.0)
 
 
@@ -79,7 +79,7 @@ class Settings(kit.networks.CentredSettings):
     widths: kit.networks.Widths = (256,)
     critical_fraction: Annotated[kit.Share, kit.doc("c of phase two, in units of the smaller critical step.")] = 0.25
     phase_one: Annotated[kit.Choices[kit.Positive], kit.doc("Step sizes c₁; the smallest is the control.")] = FRACTIONS
-    residuals: Annotated[kit.Choices[kit.Share], kit.doc("Relative residuals ρ that end phase one.")] = (0.8, 0.5, 0.2)
+    residuals: Annotated[kit.Choices[kit.Share], kit.doc("Relative residuals that end phase one.")] = (0.8, 0.5, 0.2)
     phase_one_time: Annotated[kit.Positive, kit.doc("Budget of phase one in kernel time τ = c₁·steps.")] = 100.0
     phase_two_steps: Annotated[kit.Count, kit.doc("Budget of phase two in steps.")] = 3000
 
@@ -113,7 +113,7 @@ class Cell(kit.networks.CentredCell):
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """One cell for every readout, width, seed, c₁ and ρ."""
+    """One cell for every readout, width, seed, c₁ and share of the residual."""
     found = settings.grid(Cell, first=settings.phase_one, residual=settings.residuals)
     control = (min(settings.phase_one), median_high(settings.residuals))
     return [replace(cell, noise=(cell.first, cell.residual) == control) for cell in found]
@@ -141,7 +141,7 @@ def measure(cell: Cell) -> kit.Measured:
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
-    """Numbers of every c₁ at the largest width, gaps at every ρ, and a verdict on the largest c₁."""
+    """Numbers of every c₁ at the largest width, gaps at every share, and a verdict on the largest c₁."""
     main = median_high(table["residual"].unique().tolist())
     numbers = kit.each_readout(table, lambda rows: _of_readout(rows, main))
     floor = kit.finite(float(table["noise"].astype(float).max()))
@@ -151,7 +151,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 
 def _of_readout(rows: kit.Table, main: float) -> kit.Numbers:
-    """Numbers at the largest width, the middle ρ first, and exponents where there are several widths."""
+    """Numbers at the largest width, the middle share first, and exponents where there are several widths."""
     widest, numbers = kit.widest(rows), dict[kit.Key, kit.Number]()
     for residual in sorted(widest["residual"].unique(), key=lambda each: (each != main, each)):
         at = () if residual == main else ("at", residual)
@@ -214,22 +214,24 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
-    """Both gaps against c₁, both phases over time, and Theorem 3's ratio before and after."""
-    rows, panels = kit.widest(kit.main_readout(results.table)), kit.figures.panels
+    """Both gaps against c₁, both phases over time, and what phase one leaves of Theorem 3's constants."""
+    rows, figures = kit.widest(kit.main_readout(results.table)), kit.figures
     arms = kit.split(rows.sort_values("residual", ascending=False, kind="stable"), "residual")
     main = rows[rows["residual"] == median_high(rows["residual"].unique().tolist())]
+    gap, theorem = (kit.finding(conclusion.verdict, at, otherwise=question) for at in ("of the remaining", "Theorem 3"))
     return {
-        "gaps": kit.figures.panel_per_arm(arms, _draw_gaps, title=question, ylabel=GAP, size=(4.1, 4.0), named=NAMED),
+        "gaps": figures.panel_per_arm(arms, _draw_gaps, title=gap, ylabel=GAP, size=(4.1, 4.2), named=NAMED),
         "phases": _draw_phases(results, main[main["seed"] == main["seed"].min()]),
-        "theorem": panels([main], _draw_theorem, title="Theorem 3's ratio before and after phase one", size=(6.6, 4.6)),
+        "theorem": figures.panels([main], _draw_theorem, title=theorem, size=(6.6, 4.6)),
     }
 
 
 def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:
     for shift, (where, (label, color, _)) in zip((-0.1, 0.1), MODELS.items(), strict=True):
-        groups = kit.groups(arm.rows, f"gap_from_{where}", "first")
+        groups = kit.groups(arm.rows, f"gap_from_{where}", "first", log=True)
         kit.figures.grouped(ax, groups, color, label=label, marker="s", offset=shift)
-    ax.set(xlabel=STEP, ylim=(0, None))
+    ax.axhline(0, color=lab.figures.style.GREY, linewidth=0.8)
+    ax.set_xlabel(STEP)
 
 
 def _draw_phases(results: kit.Results, rows: kit.Table) -> kit.Figure:
@@ -242,19 +244,17 @@ def _draw_phases(results: kit.Results, rows: kit.Table) -> kit.Figure:
     for where, (label, _, dash) in MODELS.items():
         gaps = [(each["times"], each[f"gap_{where}"]) if "times" in each else None for each in found]
         curves.dashed(two, gaps, label, dash)
-    one.set(title="phase one: large steps", xlabel="gradient step of phase one")
-    two.set(title="phase two: small steps", xlabel="kernel time of phase two, ηtλ_max(K_k)/2")
-    two.set(ylabel="test gap, in units of RMS(y − f(W_k))", ylim=(0, None))
+    one.set_title("phase one: large steps")
+    two.set(title="phase two: small steps", xlabel=r"kernel time $\tau=\eta t\lambda_{\max}(K_k)/2$")
+    two.set(ylabel="test gap, in units of RMS($y-f(W_k)$)", ylim=(0, None))
     style.headline(figure, f"One network (seed {rows['seed'].iloc[0]}, width {rows['width'].iloc[0]}) in both phases")
     return figure
 
 
 def _draw_theorem(ax: kit.Axes, rows: kit.Table) -> None:
-    places = (("at W₀", AT_INIT, "#D55E00", -0.18), ("at W_k, after phase one", SCALES, "#0072B2", 0.12))
-    shapes = (("2λ_min(K)/m", 0.5, "^", 0.0), ("2λ_max(K)/m", 0.5, "v", 0.0), ("‖∇f‖²/(m f)", 1.0, "o", 0.06))
-    for place, names, color, shift in places:
-        for name, (what, unit, marker, aside) in zip(names, shapes, strict=True):
-            groups = kit.groups(rows, name, "first", log=True, unit=unit)
-            kit.figures.grouped(ax, groups, color, label=f"{what} {place}", marker=marker, offset=shift + aside)
-    ax.set(yscale="log", xlabel=STEP, ylabel="squared gradient over m·loss")
-    lab.figures.style.legend_below(ax, 2)
+    for place, (after, before, (label, color, marker)) in enumerate(zip(SCALES, AT_INIT, CONSTANTS, strict=True)):
+        groups = kit.groups(rows.assign(kept=rows[after] / rows[before]), "kept", "first", log=True)
+        kit.figures.grouped(ax, groups, color, label=label, marker=marker, offset=0.2 * (place - 1))
+    lab.figures.curves.reference(ax, 1, "as at $W_0$ ", horizontal=True)
+    lab.figures.curves.log_axis(ax.yaxis)
+    ax.set(xlabel=STEP, ylabel="after phase one, over the value at $W_0$")

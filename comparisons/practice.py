@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge
@@ -250,10 +250,9 @@ def _draw_errors(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.A
 
 def _draw_curves(ax: kit.Axes, panel: kit.Arm) -> None:
     for learner in panel.value:
-        curve = kit.along(panel.rows[panel.rows["learner"] == learner], "error", "samples", log=True)
+        curve = kit.along(panel.rows[panel.rows["learner"] == learner], "error", "samples", share=True)
         if curve.x.size:
-            label = LEARNERS[learner] + ("" if np.isfinite(curve.middle).all() else " (not at every n)")
-            line = {"linestyle": DASHES.get(learner, "-"), "marker": "o", "markersize": 4, "linewidth": 2}
-            kit.figures.band(ax, curve, COLORS[learner], label, **line)
+            line: dict[str, Any] = {"linestyle": DASHES.get(learner, "-"), "marker": "o", "markersize": 4}
+            kit.figures.band(ax, curve, COLORS[learner], LEARNERS[learner], "n", linewidth=2, **line)
     lab.figures.curves.width_axis(ax, np.unique(panel.rows["samples"]))
     ax.set_xlabel("training samples n (¼ of them for validation)")

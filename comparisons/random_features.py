@@ -208,18 +208,19 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     fits, samples = (results.table[results.table["part"] == part] for part in ("population", "samples"))
     figures: kit.Figures = {}
     if len(fits):
-        figures |= {"growth": _draw_growth(fits), "errors": _draw_fits(results, fits)}
+        figures |= {"growth": _draw_growth(fits, conclusion), "errors": _draw_fits(results, fits)}
     if len(samples):
         title = f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples"
+        title = kit.finding(conclusion.verdict, "test error of a network", otherwise=title)
         drawn = partial(_draw_learners, conclusion.numbers)
         figures["learners"] = kit.figures.panels([samples], drawn, title=title, size=(7.4, 4.4))
     return figures
 
 
-def _draw_growth(fits: kit.Table) -> kit.Figure:
+def _draw_growth(fits: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     rows = {"features": "features needed,  r*", "wide_product": "features × largest coefficient\n(smallest found)"}
     shown = {label: [_series(case, name) for case in _cases(fits)] for name, label in rows.items()}
-    title, ticks = "Cost of random features for one neuron, as the dimension grows", np.unique(fits["dimension"])
+    title, ticks = kit.finding(conclusion.verdict, "grows", otherwise=question), np.unique(fits["dimension"])
     return lab.figures.growth.on_both_scales(shown, ticks, xlabel="input dimension d", title=title)
 
 
@@ -245,7 +246,7 @@ def _draw_errors(results: kit.Results, ax: kit.Axes, target: kit.Arm) -> None:
         found = kit.records.arrays_of(results, d.rows, "part", "target", "dimension", "seed")
         curve = kit.curve(found[0]["counts"], [np.maximum(each["errors"], 1e-12) for each in found], log=True)
         kit.figures.band(ax, curve, color, f"d = {d.label}", linewidth=1.8)
-    ax.set(xscale="log", yscale="log", ylim=(1e-4, 12), xlabel="number of random features r")
+    lab.figures.curves.log_axes(ax).set(ylim=(1e-4, 12), xlabel="number of random features r")
     lab.figures.curves.reference(ax, 1, "best affine predictor ", horizontal=True)
 
 
@@ -253,6 +254,6 @@ def _draw_learners(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, samples:
     found = {name: numbers[key()] for name, key in ERRORS.items() if numbers[key()].value is not None}
     seeds = {name: samples[f"error_{name}"].astype(float).dropna() for name in found}
     kit.figures.named_with_seeds(ax, found, seeds, LEARNERS, COLORS, show_values=True)
-    lab.figures.estimates.plain_log_axis(ax)
+    lab.figures.curves.log_axis(ax.xaxis)
     lab.figures.curves.reference(ax, 1, " best affine\n predictor", beside="right")
     ax.set_xlabel("test error (in units of the best affine predictor's)")

@@ -17,6 +17,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -227,23 +228,20 @@ def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The widths against each argument, and the ladders behind them for n."""
-    widths = kit.figures.panel_per_arm(
-        kit.split(results.table, "arm", LABELS),
-        lambda ax, arm: _draw_widths(ax, arm, conclusion),
-        title="Which width suffices to train, and which to stay lazy?",
-        ylabel="sufficient width m",
-        size=(3.9, 4.9),
-        named="against {}",
-    )
+    title, ylabel = kit.finding(conclusion.verdict, "the width scales", otherwise=question), "sufficient width m"
+    drawn, panels = partial(_draw_widths, conclusion), kit.split(results.table, "arm", LABELS)
+    widths = kit.figures.panel_per_arm(panels, drawn, title=title, ylabel=ylabel, size=(4.2, 4.9), named="")
     arms = [ladders for _, name, ladders in _arms(results.table) if name == "n"]
     if not arms:
         return {"widths": widths}
-    title = "The ladders behind the widths, for n training samples"
-    ladders = kit.figures.panels(arms, lambda ax, arm: arm.draw(ax, results, "samples", "n", "arm"), title=title)
+    title = "The widths that were tried for n training samples, and what came out"
+    ladders = kit.figures.panels(
+        arms, lambda ax, arm: arm.draw(ax, results, "samples", "n", "arm"), title=title, columns=3, size=(5.2, 4.5)
+    )
     return {"widths": widths, "ladders": ladders}
 
 
-def _draw_widths(ax: kit.Axes, panel: kit.Arm, conclusion: kit.Conclusion) -> None:
+def _draw_widths(conclusion: kit.Conclusion, ax: kit.Axes, panel: kit.Arm) -> None:
     """Widths against one argument with their intervals, and the lines of their degrees."""
     argument = next(each for each in ARGUMENTS.values() if each.field == panel.value)
     for place, (notion, name, ladders) in enumerate(_arms(panel.rows)):
@@ -254,6 +252,6 @@ def _draw_widths(ax: kit.Axes, panel: kit.Arm, conclusion: kit.Conclusion) -> No
         (what, color), last = DRAWN[notion], ARGUMENTS[name].readout == "last"
         what = what if last else f"{what}, loss over all steps"
         kit.figures.degree(ax, x, found, degree, color, what, filled=last, shift=1.02 ** (2 * place - 1))
-    lab.figures.curves.ticks_at(ax, argument.values(panel.rows).tolist())
+    lab.figures.curves.ticks_at(ax, argument.values(panel.rows).tolist()).set_xlabel(panel.label)
     if panel.value == "samples":
         lab.figures.curves.law(ax, np.sqrt, "counting weights, m² = n")

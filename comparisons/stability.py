@@ -1,11 +1,11 @@
 """At which weight variance do signals neither explode nor vanish, and do inputs stay distinguishable?
 
-The recurrent matrix has variance c/m, and only it: W = √(c/2)·W₀ with the same draws W₀ for every c, while A keeps the
-paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
+The recurrent matrix has variance σ_w²/m, and only it: W = σ_w/√2·W₀ with the same draws W₀ for every σ_w², while A has
+the paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
 
-At infinite width a signal grows by ½ log(c/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (c/2)^k, which
-levels off for c < 2 although the past is lost. The distance within a pair shows what is kept of the first step. The
-norm of the worst direction at c = 2 should be polynomial in the length for L well below √m.
+At infinite width a signal grows by ½ log(σ_w²/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (σ_w²/2)^k,
+which levels off for σ_w² < 2 although the past is lost. The distance within a pair shows what is kept of the first
+step. The norm of the worst direction at σ_w² = 2 should be polynomial in the length for L well below √m.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ asked_by = "R1"
 version = 1
 
 RATES = kit.family(
-    template="Growth in nats per step at weight variance c/m, {}.",
+    template="Growth in nats per step at weight variance σ_w²/m, {}.",
     meanings={
         "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",
         "forward_growth": "forwards: log ‖h_l‖ against l, where all inputs after the first step are zero",
         "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 does not imply memory",
     },
 )
+PASSES = "σ_w² at which {} passes 0, per seed."
 CROSSINGS = {
-    "growth_rate": kit.Quantity("critical_c", meaning="c at which growth_rate passes 0, per seed. Theory: 2."),
-    "forward_growth": kit.Quantity("critical_c_forward", meaning="c at which forward_growth passes 0, per seed."),
+    "growth_rate": kit.Quantity("critical_variance", meaning=f"{PASSES.format('growth_rate')} Theory: 2."),
+    "forward_growth": kit.Quantity("critical_variance_forward", meaning=PASSES.format("forward_growth")),
 }
-WORST = "Slope of log ‖D_L W … D_{L−k+1} W‖₂, the worst direction, on log k at c = 2"
+WORST = "Slope of log ‖D_L W … D_{L−k+1} W‖₂, the worst direction, on log k at σ_w² = 2"
 PRODUCT = kit.Quantity("exponent", "product_norm", meaning=f"{WORST}. The theory bounds it by a polynomial.")
 LATE = kit.Quantity("late_exponent", "product_norm", meaning=f"{WORST}, from about L/2 to L − 1 factors.")
 SHARES = kit.family(
     template="{} of a pair at the last step over that at the first, geometric mean over pairs and seeds.",
     meanings={"separation_kept": "‖h_l/‖h_l‖ − h'_l/‖h'_l‖‖", "distance_kept": "‖h_l − h'_l‖"},
 )
-RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value at c = 2, paired by seed.")
+RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value at σ_w² = 2, paired by seed.")
 LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width; none if lost in rounding.")
 
-CRITICAL = 2.0  # the theory's c, which is the paper's
+CRITICAL = 2.0  # the theory's σ_w², which is the paper's
 SHOWN = 3e-3  # smaller shares of a separation are outside the picture
 PANELS = {
     "growth_rate": ("backward product", r"$\|B\,D_L W \cdots D_{L-k+1} W\|$ over that at k = 1"),
@@ -66,7 +67,7 @@ VARIANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
 class Settings(kit.Settings):
     """Settings of the stability comparison. Everything runs in float64: nothing is trained."""
 
-    variances: Annotated[kit.Choices[kit.Positive], kit.doc("Factors c of the variance c/m of W.")] = VARIANCES
+    variances: Annotated[kit.Choices[kit.Positive], kit.doc("Factors σ_w² of the variance σ_w²/m of W.")] = VARIANCES
     widths: Annotated[kit.Choices[kit.Count], kit.doc("Widths m.")] = (128, 1024)
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations at each width.")] = 10
     samples: Annotated[int, Ge(2), kit.doc("Number of sequences, which come in pairs.")] = 8
@@ -103,7 +104,7 @@ class Cell(kit.Cell):
 
 
 def product_columns(length: int) -> dict[int, str]:
-    """Columns with the spectral norms of products at c = 2, by the number of factors, for sequences of L steps."""
+    """Columns with the spectral norms of products at σ_w² = 2, by the number of factors, for sequences of L steps."""
     return {int(k): f"product_norm_{k:g}" for k in np.unique(np.geomspace(1, length - 1, 9).round())}
 
 
@@ -113,7 +114,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def cost(cell: Cell) -> kit.Cost:
-    """Two passes forwards, one backwards and one for the differences, and their limit; at c = 2 also the norms."""
+    """Two passes forwards, one backwards and one for the differences, and their limit; at σ_w² = 2 also the norms."""
     states = cell.samples * cell.length * cell.width
     products = sum(product_columns(cell.length)) if cell.variance == CRITICAL else 0
     flops = ELEMENTWISE * states + 25 * 4.0 * cell.width**2 * products  # a spectral norm takes about 25 products MᵀMv
@@ -170,7 +171,7 @@ def _by_width(table: kit.Table) -> list[kit.Arm]:
 
 
 def _derived(rows: kit.Table) -> kit.Table:
-    """Rows of one width with the shares, their ratio to the same seed's at c = 2, and e^(−rate) for each rate."""
+    """Rows of one width with the shares, their ratio to the same seed's at σ_w² = 2, and e^(−rate) for each rate."""
     logs = {name: rows[f"log_{name}"].astype(float) for name in SHARES}
     at_two = rows[rows["variance"] == CRITICAL].set_index("seed")["log_separation_kept"]
     logs["separation_ratio"] = logs["separation_kept"] - rows["seed"].map(at_two)
@@ -179,7 +180,7 @@ def _derived(rows: kit.Table) -> kit.Table:
 
 
 def _product_law(rows: kit.Table, last: int = 0) -> kit.PowerLaw:
-    """The power law of the product's norm in the number of factors at c = 2, over all or the last few of them."""
+    """The power law of the product's norm in the number of factors at σ_w² = 2, over all or the last few of them."""
     columns = product_columns(int(rows["length"].iloc[0]))
     norms = rows[rows["variance"] == CRITICAL].reindex(columns=list(columns.values())).dropna(axis=1, how="all")
     factors = [k for k, column in columns.items() if column in norms]
@@ -192,16 +193,17 @@ def verdict(numbers: kit.Numbers, width: int, length: int) -> str:
     places = {"below": "below", "above": "above", "around": "compatible with", "unknown": "not compared with"}
     beside = kit.compare(backward, CRITICAL, **places)
     kept = numbers.get(SHARES["separation_kept"](CRITICAL), kit.Number.none("not measured"))
-    ratios = {c: numbers.get(RATIO(c), kit.Number.none("not measured")) for c in (CRITICAL / 2, CRITICAL * 2)}
-    known = {c: kit.format_number(ratio) for c, ratio in ratios.items() if ratio.value is not None}
-    others = "".join(f", {ratio} times as much at c = {c:g}" for c, ratio in known.items())
+    ratios = {at: numbers.get(RATIO(at), kit.Number.none("not measured")) for at in (CRITICAL / 2, CRITICAL * 2)}
+    known = {at: kit.format_number(ratio) for at, ratio in ratios.items() if ratio.value is not None}
+    others = "".join(f", {ratio} times as much at σ_w² = {at:g}" for at, ratio in known.items())
     whole, late = numbers[PRODUCT()], numbers[LATE()]
     law = f"has no exponent ({whole.reason})" if whole.value is None else f"grows as {kit.power(whole, 'length')}"
     bends = bool(whole.interval and late.interval and late.interval[0] > whole.interval[1])
     return kit.sentences(
-        f"At width {width} over {length} steps the gradient norm stays constant at c = {kit.format_number(backward)},",
-        f"{beside} the theory's 2, and the norm of forward signals at c = {kit.format_number(forward)}.",
-        f"The share of the first step's separation that is kept is {kit.percent(kept)} at c = 2{others}.",
+        f"At width {width} over {length} time steps the gradient norm stays constant if W has variance σ_w²/m with",
+        f"σ_w² = {kit.format_number(backward)}, {beside} the theory's 2, and the norm of forward signals at",
+        f"σ_w² = {kit.format_number(forward)}.",
+        f"The share of the first step's separation that is kept is {kit.percent(kept)} at σ_w² = 2{others}.",
         f"The norm of the worst direction {law}{', and faster over the last factors' * bends}.",
     )
 
@@ -211,50 +213,48 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms, panels = _by_width(results.table)[::-1], kit.figures.panels
     cells = kit.split(arms[-1].rows.sort_values("variance", kind="stable"), "variance")
     arrays = {arm.value: kit.records.arrays_of(results, arm.rows, "width", "variance", "seed") for arm in cells}
-    rates = partial(_draw_rates, arms=arms, numbers=conclusion.numbers)
+    rates, finding = partial(_draw_rates, conclusion.numbers, arms), partial(kit.finding, conclusion.verdict)
     signals, width = partial(_draw_signals, arrays=arrays), f"(width {arms[-1].value})"
     return {
-        "rates": panels(RATES, rates, title="Growth of signals per step", size=(4.2, 4.8), sharey=True),
-        "norms": panels(RATES, signals, title=f"A signal over many steps, at several variances {width}"),
-        "worst_direction": panels([arms], _draw_products, title="The worst direction through many steps"),
-        "separation": panels(SHARES, signals, title=f"Do inputs that differ in their first step stay apart? {width}"),
+        "rates": panels(RATES, rates, title=finding("stays constant", otherwise=question), sharey=True),
+        "norms": panels(RATES, signals, title=f"A signal over many time steps, at several variances σ_w²/m {width}"),
+        "worst_direction": panels([arms], _draw_products, title=finding("worst direction", otherwise=question)),
+        "separation": panels(SHARES, signals, title=finding("first step's separation", otherwise=question)),
     }
 
 
-def _draw_rates(ax: kit.Axes, name: str, arms: Sequence[kit.Arm], numbers: Mapping[kit.Key, kit.Number]) -> None:
+def _draw_rates(numbers: Mapping[kit.Key, kit.Number], arms: Sequence[kit.Arm], ax: kit.Axes, name: str) -> None:
     style, key = lab.figures.style, RATES[name]
-    variances = sorted({c for arm in arms for c in arm.rows["variance"]})
+    variances = sorted({variance for arm in arms for variance in arm.rows["variance"]})
     fine = np.geomspace(variances[0], variances[-1], 200)
     theory = lab.measures.stability.limit_rates(fine, int(arms[0].rows["length"].max()))
     ax.plot(fine, theory[list(RATES).index(name)], "--", color=style.GREY, label="infinite width")
     ax.axhline(0, color=style.GREY, linewidth=0.8)
     ax.axvline(CRITICAL, color=style.GREY, linewidth=0.8)
     for place, arm in enumerate(arms):
-        found = [numbers.get(key(c, arm=arm.name), kit.Number.none("not measured")) for c in variances]
-        color, places = style.QUANTITIES[place % 6], [1.03**place * c for c in variances]
+        found = [numbers.get(key(at, arm=arm.name), kit.Number.none("not measured")) for at in variances]
+        color, places = style.QUANTITIES[place % 6], [1.03**place * at for at in variances]
         kit.figures.points(ax, places, found, color, f"width {arm.label}")
-    lab.figures.curves.ticks_at(lab.figures.estimates.plain_log_axis(ax), variances)
-    ax.set(title=PANELS[name][0], xlabel="c, where W has variance c/m", ylabel="growth in nats per step")
-    style.legend_below(ax)
+    lab.figures.curves.ticks_at(ax, variances)
+    ax.set(title=PANELS[name][0], xlabel=r"$\sigma_w^2=m\cdot$variance of W", ylabel="growth in nats per time step")
 
 
 def _draw_signals(ax: kit.Axes, name: str, arrays: Mapping[float, list[kit.Arrays]]) -> None:
-    """One curve over the steps for each c, in units of its start."""
+    """One curve over the time steps for each variance, in units of its start."""
     style, curves, paired = lab.figures.style, [], name == "separation_kept"
-    for c, cells in arrays.items():
+    for variance, cells in arrays.items():
         shares = np.exp([each[name] - each[name][0] for each in cells])
         curve = kit.curve(np.arange(1, shares.shape[1] + 1), shares, log=True)
-        curves.append((f"c = {c:g}", curve, style.diverging(math.log2(c / CRITICAL) / 2)))
+        curves.append((rf"$\sigma_w^2={variance:g}$", curve, style.diverging(math.log2(variance / CRITICAL) / 2)))
         if paired:
             limit = cells[0]["limit"] / cells[0]["limit"][0]
             ax.plot(cells[0]["limit_steps"], limit, "--", color=style.GREY, linewidth=1.2, zorder=1.5)
-            ax.set(xscale="log", ylim=(SHOWN / 3, 3))
+            lab.figures.curves.log_axes(ax).set_ylim(SHOWN / 3, 3)
     kit.figures.named_curves(ax, curves, SHOWN if paired else 0.0)
-    ax.set(title=PANELS[name][0], xlabel="steps", ylabel=PANELS[name][1])
+    ax.set(title=PANELS[name][0], xlabel="time steps", ylabel=PANELS[name][1])
 
 
 def _draw_products(ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
     for place, arm in enumerate(arms):
         kit.figures.power_law(ax, _product_law(arm.rows), lab.figures.style.QUANTITIES[place % 6], f"width {arm.label}")
-    ax.set(yscale="log", xlabel="number of factors k", ylabel=r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at c = 2")
-    lab.figures.style.legend_below(ax)
+    ax.set(xlabel="number of factors k", ylabel=r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at $\sigma_w^2=2$")

@@ -213,17 +213,19 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The three limits along c, and errors over kernel time at a few c."""
     main = kit.main_readout(results.table)
     limits = [conclusion.numbers[AT_WIDTH[name]()] for name in LIMITS]
-    return {"limits": _draw_limits(main, limits), "losses": _draw_losses(results, kit.widest(main))}
+    title = kit.finding(conclusion.verdict, "the network trains", "the network's largest", otherwise=question)
+    return {"limits": _draw_limits(main, limits, title), "losses": _draw_losses(results, kit.widest(main))}
 
 
-def _draw_limits(main: kit.Table, limits: list[kit.Number]) -> kit.Figure:
+def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.Figure:
     style = lab.figures.style
     figure, axes = style.panels(1, 2, size=(7.4, 3.4), sharex=True)
     gap, trained = axes[:, 0]
     colors = [color for color in style.QUANTITIES if color != style.LINEARIZED.color]
     shown = main.assign(trains=main["outcome"] == "reached", stays=main["linear_diverges"] != True)  # noqa: E712
     for (width, rows), color in zip(shown.groupby("width"), colors, strict=False):
-        kit.figures.cloud(gap, kit.along(rows, "gap_test", "fraction", log=True), color)
+        compared = rows[rows["fraction"] <= 1.01 * (limits[1].value or math.inf)]  # beyond, few steps are compared
+        kit.figures.cloud(gap, kit.along(compared, "gap_test", "fraction", log=True), color)
         share = kit.along(rows, "trains", "fraction")
         trained.plot(share.x, share.middle, "o-", color=color, markersize=4, label=f"network, width {width}")
     share, line = kit.along(kit.widest(shown), "stays", "fraction"), style.LINEARIZED.curve()
@@ -234,11 +236,12 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number]) -> kit.Figure:
     linear, last = (limit.value for limit in limits[1:])
     if linear is not None and last is not None and last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
-    gap.set(yscale="log", ylabel="largest gap |network − linearized|\n(test, in units of the targets)")
+    lab.figures.curves.log_axes(gap)
+    gap.set(ylabel="largest gap |network − linearized|\n(test, in units of the targets)")
     trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
-    trained.set(xscale="log", xlabel="step in units of the critical step, c = ηλ_max(K₀)/2")
-    trained.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=2)
-    style.headline(figure, question)
+    trained.set_xlabel(r"step in units of the critical step, $c=\eta\lambda_{\max}(K_0)/2$")
+    style.legends_below(figure, 2)
+    style.headline(figure, title)
     return figure
 
 
@@ -252,5 +255,6 @@ def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     figure, axes = style.panels(1, size=(7.4, 4.8))
     pairs = [(arrays["mse"], arrays["mse_linearized"]) for arrays in found]
     lab.figures.curves.falling_errors(axes[0, 0], few, pairs, REACHED)
-    style.headline(figure, f"Error at steps below and above the critical one (width {rows['width'].iloc[0]})")
+    width = rows["width"].iloc[0]
+    style.headline(figure, f"Error of one network (width {width}) at step sizes below and above the critical one")
     return figure

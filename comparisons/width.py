@@ -78,7 +78,7 @@ class Settings(kit.variants.Settings):
         kit.networks.check_network(self.network, self)
         if self.network != "elman" and self.variants[0] == "erf":
             refuse(
-                "variants", f"erf first, with network={self.network!r}", "centred or paper there", "set --activation"
+                "variants", f"erf first, with network={self.network!r}", "centred or paper there", "set `activation`"
             )
 
 
@@ -205,10 +205,10 @@ def _uncentred(numbers: kit.Numbers, arm: str | None, high: int) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
     motion = _draw_motion(kit.main_readout(results.table))
-    return {"gap": _draw_gaps(results.table), "motion": motion, "outputs": _draw_outputs(results)}
+    return {"gap": _draw_gaps(results.table, conclusion), "motion": motion, "outputs": _draw_outputs(results)}
 
 
-def _draw_gaps(table: kit.Table) -> kit.Figure:
+def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     style = lab.figures.style
     figure, axes = style.panels(2, size=(6.0, 4.8), sharey=True)
     for ax, (name, what) in zip(axes[0], (("gap_test", "test set"), ("gap_train", "training set")), strict=True):
@@ -216,9 +216,9 @@ def _draw_gaps(table: kit.Table) -> kit.Figure:
             law = kit.power_law(arm.rows, name)
             kit.figures.power_law(ax, law, color, arm.label, 0.94 * 1.04**place, "osD^vP"[place])
         ax.set_title(f"{what}; bars: 95 % intervals over seeds")
-        style.legend_below(ax)
+    style.legends_below(figure)
     axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of the targets)")
-    style.headline(figure, question)
+    style.headline(figure, kit.finding(conclusion.verdict, "largest test gap", otherwise=question))
     return figure
 
 
@@ -243,8 +243,8 @@ def _draw_outputs(results: kit.Results) -> kit.Figure:
         lab.figures.curves.outputs_by_sample(ax, final, arrays["test_targets"][:, -1])
         ax.set_title(f"width {width}, gap {arrays['gap_test'].max():.2f} (median seed)")
     axes[0, 0].set_ylabel("output after training")
-    axes[0, 0].legend(loc="upper left")
-    lab.figures.style.headline(figure, "Test outputs of the three learners")
+    lab.figures.style.legends_below(figure, 2)
+    lab.figures.style.headline(figure, "Test outputs of the three learners, one seed at each of three widths")
     return figure
 
 

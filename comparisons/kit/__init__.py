@@ -50,6 +50,7 @@ from comparisons.kit.wording import (
     compare,
     compare_with_theory,
     fill,
+    finding,
     for_each,
     format_number,
     format_value,

@@ -10,6 +10,8 @@ import numpy as np
 from comparisons.kit.arms import Arm, Group
 from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
 from comparisons.kit.numbers import Number
+from comparisons.kit.wording import format_number
+from lab import figures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +30,20 @@ def panels(
     size: tuple[float, float] = (4.8, 4.5),
     sharey: bool = False,
     rows: int = 1,
+    columns: int = 1,
 ) -> Figure:
-    """A figure with one panel for each item, row by row; ``draw`` draws one item into its axes."""
-    from lab.figures import style
+    """A figure with one panel for each item, row by row; ``draw`` draws one item into its axes.
 
+    The legend is that of `lab.figures.style.legends_below`, with at most so many ``columns`` for each panel.
+    """
     shown = list(items)
-    figure, axes = style.panels(-(-len(shown) // rows), rows, size=size, sharey=sharey)
-    for ax, item in zip(axes.flat, shown, strict=True):
+    figure, axes = figures.style.panels(-(-len(shown) // rows), rows, size=size, sharey=sharey)
+    for ax, item in zip(axes.flat, shown, strict=False):
         draw(ax, item)
-    style.headline(figure, title)
+    for ax in axes.flat[len(shown) :]:
+        ax.remove()
+    figures.style.legends_below(figure, columns)
+    figures.style.headline(figure, title)
     return figure
 
 
@@ -50,78 +57,79 @@ def panel_per_arm(
     columns: int = 1,
     named: str = "readout: {}",
 ) -> Figure:
-    """A figure with one panel for each arm, in two rows if there are many, with a legend below each.
+    """`panels` for arms with one vertical axis, in two rows if there are many.
 
-    Parameters
-    ----------
-    draw
-        Draws one arm into its axes.
-    columns, named
-        Of the legends; title of a panel, in which the arm's label stands for the braces.
+    In the title of a panel, ``named``, the arm's label stands for the braces.
     """
-    from lab.figures import style
 
-    rows = 1 if len(arms) <= 3 else 2
-    figure, axes = style.panels(-(-len(arms) // rows), rows, size=size, sharey=True)
-    for ax, arm in zip(axes.flat, arms, strict=False):
+    def draw_arm(ax: Axes, arm: Arm) -> None:
         draw(ax, arm)
         ax.set_title(named.format(arm.label))
-        style.legend_below(ax, columns=columns)
-    for ax in axes.flat[len(arms) :]:
-        ax.remove()
-    for ax in axes[:, 0]:
-        ax.set_ylabel(ylabel)
-    style.headline(figure, title)
-    return figure
+        if ax.get_subplotspec().is_first_col():  # type: ignore[union-attr]  # every panel has one
+            ax.set_ylabel(ylabel)
+
+    rows = 1 if len(arms) <= 3 else 2
+    return panels(arms, draw_arm, title=title, size=size, sharey=True, rows=rows, columns=columns)
 
 
 def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float = 1.0, marker: str = "o") -> Axes:
     """Seeds, estimates with intervals, and the fitted line with its band; ``what`` names the quantity in the legend.
 
-    ``shift`` moves the points sideways by a factor. The caller labels an axis that shows no width.
+    Where some seed has no value, the others are faint points, and the legend says why there is no estimate. ``shift``
+    moves the points sideways by a factor. The caller labels an axis that shows no width.
     """
-    from lab.figures import curves, estimates
-
     if not len(law.curve.x):
-        text = "no finite positive values:\nsee the reasons in table.csv"
-        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center")
-        return curves.width_axis(ax, law.x)
-    slope = f"slope {law.exponent}".replace("-", "−") if law.line else "no slope"
+        ax.text(0.5, 0.5, "no positive value:\nsee the reasons in table.csv", transform=ax.transAxes, ha="center")
+        return figures.curves.width_axis(ax, law.x)
+    slope = f"slope {format_number(law.exponent)}" if law.line else "no slope"
     label = f"{what}: {slope}" if what else slope
+    label += f"\nno mean at {', '.join(law.lost)}" if law.lost else ""
     shape: dict[str, Any] = {"line": law.line, "band": law.exponent.interval, "interval": law.curve.ends}
     seeds = law.curve.x, law.curve.values, law.curve.middle
-    estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, marker=marker, **shape)
-    return curves.width_axis(ax, law.x)  # every width, also one that was left out
+    figures.estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, marker=marker, **shape)
+    ax.plot(shift * law.rest.x, law.rest.values.T, marker, color=color, alpha=0.25, markersize=3)
+    return figures.curves.width_axis(ax, law.x)  # every width, also one that was left out
 
 
 def power_laws(
     columns: Mapping[str, tuple[str, str]], fit: Callable[[pd.DataFrame, str], PowerLaw]
 ) -> Callable[[Axes, Arm], None]:
-    """A function that draws power laws of some columns, for `panel_per_arm`.
+    """A function that draws power laws of some columns side by side, for `panel_per_arm`.
 
     ``columns`` give legend text and colour; ``fit`` makes the power law of a column of an arm's rows.
     """
 
     def draw(ax: Axes, arm: Arm) -> None:
-        for column, (what, color) in columns.items():
-            power_law(ax, fit(arm.rows, column), color, what)
+        for place, (column, (what, color)) in enumerate(columns.items()):
+            power_law(ax, fit(arm.rows, column), color, what, 1.04 ** (place - (len(columns) - 1) / 2))
 
     return draw
 
 
-def band(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
-    """The middle of a curve with its interval as a band."""
-    from lab.figures import curves
+def band(ax: Axes, curve: Curve, color: str, label: str | None = None, x: str = "", **line: Any) -> Axes:
+    """The average of a curve with its interval as a band.
 
-    return curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
+    With the name ``x`` of the axis, the legend has the places where some seed has no value, and the others are faint.
+    """
+    gone = np.isnan(curve.middle)
+    if x and gone.any():
+        label = f"{label} (no mean at {x} = {', '.join(f'{place:g}' for place in curve.x[gone])})"
+        ax.plot(curve.x[gone], curve.values[:, gone].T, "o", color=color, alpha=0.25, markersize=3)
+    return figures.curves.band(ax, curve.x, curve.middle, curve.ends, color=color, label=label, **line)
 
 
-def bands(ax: Axes, curves: Iterable[tuple[str, Curve]], **line: Any) -> Axes:
-    """Curves, each with its name for the legend, with their intervals as bands, in the colours of the lab."""
-    from lab.figures import style
+def bands(ax: Axes, curves: Iterable[tuple[str, Curve]], x: str = "", **line: Any) -> Axes:
+    """Curves, each with its name for the legend, with their intervals as `band`, in the colours of the lab."""
+    for (name, curve), color in zip(curves, figures.style.QUANTITIES, strict=False):
+        band(ax, curve, color, name, x, **line)
+    return ax
 
-    for (name, curve), color in zip(curves, style.QUANTITIES, strict=False):
-        band(ax, curve, color, name, **line)
+
+def whiskers(ax: Axes, curves: Sequence[tuple[str, Curve, str]]) -> Axes:
+    """Curves (name, curve, color) with their intervals as bars, where bands would hide each other."""
+    for place, (name, curve, color) in enumerate(curves):
+        turn = (place + 0.5) / len(curves)
+        figures.estimates.whiskers(ax, curve.x, curve.middle, curve.ends, turn, color=color, label=name)
     return ax
 
 
@@ -130,12 +138,11 @@ def named_curves(ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: floa
 
     A curve that ends below ``floor`` is named where it falls below (`lab.figures.curves.label_curves`).
     """
-    from lab.figures.curves import label_curves
-
-    ax.set_yscale("log")
+    figures.curves.log_axis(ax.yaxis)
     for _, curve, color in curves:
         band(ax, curve, color, linewidth=1.8)
-    return label_curves(ax, [(curve.x, curve.middle, name, color) for name, curve, color in curves], floor)
+    ends = [(curve.x, curve.middle, name, color) for name, curve, color in curves]
+    return figures.curves.label_curves(ax, ends, floor)
 
 
 def cloud(ax: Axes, curve: Curve, color: str, label: str | None = None) -> Axes:
@@ -147,25 +154,20 @@ def cloud(ax: Axes, curve: Curve, color: str, label: str | None = None) -> Axes:
 
 def through(axes: Sequence[Axes], number: Number, text: str, height: float = 0.5, beside: str = "right") -> None:
     """A number on the shared horizontal axis of several panels, if it has a value; see `lab.figures.estimates`."""
-    from lab.figures import estimates
-
     if number.value is not None:
-        estimates.through(axes, number.value, number.interval, text=text, height=height, beside=beside)
+        figures.estimates.through(axes, number.value, number.interval, text=text, height=height, beside=beside)
 
 
 def grouped(ax: Axes, groups: Mapping[str, Group], color: str, **options: Any) -> Axes:
     """Seeds of each group, and their average with its interval; see `lab.figures.estimates.grouped`."""
-    from lab.figures import estimates
-
     seeds = {name: group.values for name, group in groups.items()}
-    return estimates.grouped(ax, seeds, *ends_of([group.average for group in groups.values()]), color=color, **options)
+    averages = ends_of([group.average for group in groups.values()])
+    return figures.estimates.grouped(ax, seeds, *averages, color=color, **options)
 
 
 def seeds(ax: Axes, curve: Curve, color: str, label: str | None = None, **line: Any) -> Axes:
     """The middle of a curve over its single seeds as faint lines."""
-    from lab.figures import curves
-
-    curves.faint(ax, curve.x, curve.values, color=color)
+    figures.curves.faint(ax, curve.x, curve.values, color=color)
     ax.plot(curve.x, curve.middle, color=color, label=label, **{"linewidth": 2.2, **line})
     return ax
 
@@ -174,10 +176,8 @@ def named(
     ax: Axes, names: Sequence[str], numbers: Sequence[Number], color: str | Sequence[str], **options: Any
 ) -> Axes:
     """Numbers with their intervals, one row each from top to bottom; see `lab.figures.estimates.named`."""
-    from lab.figures import estimates
-
     values, intervals = ends_of(numbers)
-    return estimates.named(ax, names, values, intervals, color=color, **options)
+    return figures.estimates.named(ax, names, values, intervals, color=color, **options)
 
 
 def named_with_seeds(
@@ -188,23 +188,23 @@ def named_with_seeds(
     colors: Mapping[str, str],
     **options: Any,
 ) -> Axes:
-    """`named` for numbers, values of single seeds (seeds,), labels and colours by name."""
-    known = {"color": [colors[name] for name in numbers], "seeds": [seeds[name] for name in numbers]}
+    """`named` for numbers, values of single seeds (seeds,), labels and colours by name; some may have no mean."""
+    notes = [f"no mean: {each.seeds - len(seeds[name])} of {each.seeds} diverged" for name, each in numbers.items()]
+    known = {"color": [colors[name] for name in numbers], "seeds": [seeds[name] for name in numbers], "notes": notes}
     return named(ax, [labels[name] for name in numbers], list(numbers.values()), **known, **options)
 
 
 def named_groups(
     ax: Axes, names: Sequence[str], quantities: Sequence[tuple[Sequence[Number], str | None, str]]
 ) -> Axes:
-    """Several quantities (numbers, label, colour) of named things, side by side in each row; a legend for two or more.
+    """Several quantities (numbers, label, colour) of named things, side by side in each row.
 
-    Numbers are in the order of the names; those without a value are left out.
+    Numbers are in the order of the names; those without a value are left out. The label of a single one is, too.
     """
-    from lab.figures import style
-
     for place, (numbers, label, color) in enumerate(quantities):
-        named(ax, names, numbers, color, label=label, offset=0.24 * (place - (len(quantities) - 1) / 2))
-    return style.legend_below(ax, columns=3) if len(quantities) > 1 else ax
+        shown = {"label": label if len(quantities) > 1 else None}
+        named(ax, names, numbers, color, offset=0.24 * (place - (len(quantities) - 1) / 2), **shown)
+    return ax
 
 
 def degree(
@@ -214,23 +214,21 @@ def degree(
 
     Numbers without a value are left out. ``options`` are those of `lab.figures.estimates.estimates`.
     """
-    from lab.figures import estimates
-
     values, intervals = ends_of(numbers)
     shown = np.isfinite(values)
     places = np.asarray(x, dtype=np.float64)[shown]
-    label = f"{what}\n{'no degree' if slope.value is None else f'degree {slope}'}".replace("-", "−")
+    label = f"{what}\n{'no degree' if slope.value is None else f'degree {format_number(slope)}'}"
     line = line_through(x, numbers, slope)
-    return estimates.estimates(
+    return figures.estimates.estimates(
         ax, places, values[shown], intervals[shown], color=color, label=label, line=line, **options
     )
 
 
 def mark(ax: Axes, number: Number, color: str, label: str) -> Axes:
     """A vertical line at a number, with its interval as a band; nothing without a value."""
-    from lab.figures import curves
-
-    return ax if number.value is None else curves.mark(ax, number.value, number.interval, color=color, label=label)
+    if number.value is None:
+        return ax
+    return figures.curves.mark(ax, number.value, number.interval, color=color, label=label)
 
 
 def points(ax: Axes, x: Sequence[float], numbers: Sequence[Number], color: str, label: str, **line: Any) -> Axes:
@@ -250,11 +248,11 @@ def times(
 
     ``columns`` hold the times and their censoring marks; ``line`` are options of ``Axes.plot`` for the medians.
     """
-    from lab.figures import estimates
-
     known = rows.dropna(subset=[columns[0]])
     seen = ~known[columns[1]].isin(("left", "right")).to_numpy()
-    estimates.censored(ax, known["width"].to_numpy(), known[columns[0]].to_numpy(), seen, color=color, shift=shift)
+    figures.estimates.censored(
+        ax, known["width"].to_numpy(), known[columns[0]].to_numpy(), seen, color=color, shift=shift
+    )
     medians = {int(width): value for width, value in number.details.get("medians", {}).items() if value is not None}
     ax.plot(list(medians), list(medians.values()), color=color, **line)
     return ax

@@ -32,9 +32,9 @@ class Curve:
     x, values
         Shapes (k,) and (seeds, k).
     middle
-        Mean or geometric mean over seeds (k,); NaN where some seed has no value.
+        Average over seeds (k,); NaN where some seed has no value.
     ends
-        Ends (2, k) of its 95 % t interval; None for fewer than three seeds.
+        Ends (2, k) of its 95 % interval; None for fewer than three seeds.
     """
 
     x: Array
@@ -43,20 +43,21 @@ class Curve:
     ends: Array | None
 
 
-def curve(x: ArrayLike, values: ArrayLike, *, log: bool = False) -> Curve:
-    """Mean over seeds of values (seeds, k) at each x (k,); the geometric mean with ``log``, from positive values."""
+def curve(x: ArrayLike, values: ArrayLike, *, log: bool = False, share: bool = False) -> Curve:
+    """Mean over seeds of values (seeds, k) at each x (k,), with its t interval.
+
+    With ``log`` it is the geometric mean, of positive values; with ``share`` that of `Number.rate`, from 0 to 1.
+    """
     from lab.measures.exponents import mean_interval
 
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
-        shown = np.log(table) if log else table
-    shown = np.where(np.isfinite(shown), shown, np.nan)
-    found = [mean_interval(column) for column in shown.T]
-    middle = np.array([mean for mean, _ in found])
-    ends = np.array([interval or (np.nan, np.nan) for _, interval in found]).T if len(shown) >= 3 else None
-    if log:
-        middle, ends = np.exp(middle), None if ends is None else np.exp(ends)
-    return Curve(np.asarray(x, dtype=np.float64), table, middle, ends)
+        scaled = np.log(table) if log else np.arcsin(np.sqrt(table)) if share else table
+    scaled = np.where(np.isfinite(scaled), scaled, np.nan)
+    found = [mean_interval(column) for column in scaled.T]
+    average = np.array([(mean, *(ends or (np.nan, np.nan))) for mean, ends in found]).reshape(-1, 3).T
+    average = np.exp(average) if log else np.sin(np.clip(average, 0, np.pi / 2)) ** 2 if share else average
+    return Curve(np.asarray(x, dtype=np.float64), table, average[0], average[1:] if len(table) >= 3 else None)
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,18 @@ class PowerLaw:
         Slope and log-intercept; None without a fit.
     exponent
         The slope as a number of a conclusion.
-    x
-        Every x, also those that were left out.
+    x, lost
+        Every x; and those that were left out as text, each with the reason.
+    rest
+        Seeds at those that were left out.
     """
 
     curve: Curve
     line: tuple[float, float] | None
     exponent: Number
     x: Array
+    rest: Curve
+    lost: tuple[str, ...] = ()
 
 
 def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
@@ -86,10 +91,10 @@ def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
     return rows.pivot(index="seed", columns=x, values=column).astype(float)
 
 
-def along(rows: pd.DataFrame, column: str, x: str, *, log: bool = False) -> Curve:
+def along(rows: pd.DataFrame, column: str, x: str, *, log: bool = False, share: bool = False) -> Curve:
     """`curve` of one column along the column ``x``, from a table with one row per x and seed."""
     grid = by_seed(rows, column, x)
-    return curve(grid.columns, grid, log=log)
+    return curve(grid.columns, grid, log=log, share=share)
 
 
 def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
@@ -99,7 +104,9 @@ def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "wi
     """
     grid = by_seed(rows, column, x)
     found = fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
-    return replace(found, exponent=_explained(found.exponent, rows, column))
+    marks = {place: rows[rows[x] == place].set_index("seed").get("diverged", {}) for place in found.rest.x}
+    lost = tuple(_lost(place, grid[place], marks[place]) for place in found.rest.x)
+    return replace(found, exponent=_explained(found.exponent, rows, column), lost=lost)
 
 
 def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> Number:
@@ -113,11 +120,12 @@ def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw
 
     places, table = np.asarray(x, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
     if not len(places):
-        return PowerLaw(curve(places, table), None, Number.none("nothing was measured"), places)
+        return PowerLaw(empty := curve(places, table), None, Number.none("nothing was measured"), places, empty)
     found = fit_exponent(places, table)
     good = np.isfinite(table).all(0) & (np.nan_to_num(table) > 0).all(0)
     line = None if found.value is None or found.log_intercept is None else (found.value, found.log_intercept)
-    return PowerLaw(curve(places[good], table[:, good], log=True), line, _slope(found, name), places)
+    entered, rest = (curve(places[kept], table[:, kept], log=True) for kept in (good, ~good))
+    return PowerLaw(entered, line, _slope(found, name), places, rest)
 
 
 def _slope(found: Exponent, name: str) -> Number:
@@ -126,6 +134,13 @@ def _slope(found: Exponent, name: str) -> Number:
     return Number(
         found.value, found.interval, found.seeds, found.reason, {name: list(found.widths), "local_slopes": local}
     )
+
+
+def _lost(place: float, values: pd.Series[float], marks: Mapping[Any, Any]) -> str:
+    """One x, and why its values by seed have no geometric mean; marks say by seed whether a run diverged."""
+    gone = values.index[~(values > 0)]
+    diverged = all(mark == mark and bool(mark) for mark in map(marks.get, gone))  # NaN is no mark
+    return f"{place:g} ({len(gone)} of {len(values)} seeds {'diverged' if diverged else 'without a value'})"
 
 
 def _explained(exponent: Number, rows: pd.DataFrame, column: str) -> Number:
@@ -168,10 +183,7 @@ def mean_threshold(rows: pd.DataFrame, column: str, marks: str) -> Number:
 
 
 def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "width") -> Number:
-    """Degree of a threshold in ``x`` by censored regression; settings with over 20 % censored seeds are left out.
-
-    Rows without a value are left out.
-    """
+    """Degree in ``x`` of known thresholds by censored regression, without settings with over 20 % censored seeds."""
     from lab.measures.thresholds import censored_slope
 
     rows = rows.dropna(subset=[column])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.networks.elman import ElmanRNN
     from lab.tasks.task import SequenceTask
 
-Radii = Annotated[tuple[Positive, ...], Distinct(), doc("Radii τ of the balls; the spectral radius is τ/√m.")]
+Radii = Annotated[tuple[Positive, ...], Distinct(), doc("Radii ρ of the balls; the spectral radius is ρ/√m.")]
 
 DIVERGED: Exit = "diverged"  #: in the column ``exit``
 
@@ -42,7 +42,7 @@ class PathSettings(networks.NetworkSettings):
         super().check()
         for name, value in {"activation": "relu", "parametrization": "paper", "trained": ("W",)}.items():
             if getattr(self, name) != value:
-                refuse(name, repr(getattr(self, name)), f"{value!r}, as in the paper", f"leave {name} out")
+                refuse(name, repr(getattr(self, name)), f"{value!r}, as in the paper", f"leave `{name}` out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,11 +101,11 @@ class Ladders:
         bundles = {f"{symbol} = {value}": part._curves(results, *found) for value, part in self.split(column)}
         if self.lazy:
             lab.figures.curves.bundles(ax, bundles, level=results.cells[0]["level"], log=True)
-            ax.set(title="stays lazy: each line is a seed, the level is dashed")
-            ax.set_ylabel("largest test gap (units of the targets)")
+            ax.set(title="stays lazy below the dashed level")
+            ax.set_ylabel("largest test gap of each seed\n(units of the targets)")
         else:
             lab.figures.curves.bundles(ax, bundles, level=0.9, marker="o")
-            ax.set(title="trains", ylabel="share of tried seeds that reached mse < ε")
+            ax.set(title="trains above the dashed level", ylabel="share of tried seeds that reached mse < ε")
         return ax
 
     def _curves(self, results: Results, *columns: str) -> list[tuple[Array, Array]]:

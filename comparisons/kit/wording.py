@@ -128,6 +128,12 @@ def clauses(start: str, parts: Iterable[str]) -> str:
     return f"{start}, {joint}." if joint else ""
 
 
+def finding(verdict: str, *words: str, otherwise: str) -> str:
+    """The sentences of a verdict that have one of these words, as a title; ``otherwise`` if there are none."""
+    told = [sentence for sentence in verdict.removesuffix(".").split(". ") if any(word in sentence for word in words)]
+    return ". ".join(told) or otherwise
+
+
 def sentences(*parts: str) -> str:
     """The non-empty parts, in one paragraph."""
     return " ".join(filter(None, parts))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below, text_color
@@ -32,7 +34,7 @@ def losses(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> A
     """Training loss (T,) of each learner over steps."""
     for learner, loss in curves.items():
         ax.plot(steps, loss, label=learner, **LEARNERS[learner].curve())
-    ax.set_yscale("log")
+    log_axis(ax.yaxis)
     ax.set_ylabel("training loss  ½ Σ (f − y)²")
     legend_below(ax, columns=3)
     return step_axis(ax, steps)
@@ -74,25 +76,64 @@ def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axe
     return step_axis(ax, steps)
 
 
-def log_ticks(ax: Axes) -> Axes:
-    """Log axes on both sides with plain decimals at 1, 2 and 5."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_locator(NullLocator())
+_LONG = 5e-5  # the largest decimal that is long; its inverse is the smallest long number
+_FINE = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+
+
+class _Decimals(LogLocator):
+    """Ticks at 1, 2 and 5; over many decades at powers of ten alone, within a factor of 4 at more places."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        reach = vmax / vmin if vmin > 0 else 1e9
+        self.set_params(subs=(1,) if reach > 1e3 else (1, 2, 5) if reach > 4 else _FINE)
+        return super().tick_values(vmin, vmax)
+
+
+class _Plain(Formatter):
+    """Plain decimals, or powers of ten where some tick would be a long decimal."""
+
+    long = False
+
+    def set_locs(self, locs: Any) -> None:
+        assert self.axis is not None
+        low, high = self.axis.get_view_interval()
+        self.long = any(low <= place <= high and not _LONG < place < 1 / _LONG for place in locs)
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        return power_of_ten(value) if self.long else f"{value:g}"
+
+
+def power_of_ten(value: float) -> str:
+    """A place on a logarithmic axis in mathematical type.
+
+    Examples
+    --------
+    >>> power_of_ten(1e-6), power_of_ten(2e6)
+    ('$10^{-6}$', '$2\\\\cdot10^{6}$')
+    """
+    power = math.floor(math.log10(value) + 1e-9)
+    factor = value / 10**power
+    return f"$10^{{{power}}}$" if abs(factor - 1) < 1e-6 else rf"${factor:g}\cdot10^{{{power}}}$"
+
+
+def log_axis(axis: XAxis | YAxis) -> None:
+    """A logarithmic axis with plain decimals."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(_Decimals())
+    axis.set_major_formatter(_Plain())
+    axis.set_minor_locator(NullLocator())
+
+
+def log_axes(ax: Axes) -> Axes:
+    """Logarithmic axes with plain decimals on both sides."""
+    log_axis(ax.xaxis)
+    log_axis(ax.yaxis)
     return ax
 
 
 def width_axis(ax: Axes, widths: Array) -> Axes:
-    """Widths on a logarithmic axis, each one named; plain decimals on the other one."""
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xticks(widths, labels=[f"{width:g}" for width in widths])
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    """Widths on a logarithmic axis, each one named; plain decimals on the other one, which is logarithmic too."""
+    log_axes(ax).set_xticks(widths, labels=[f"{width:.0f}" for width in widths])
     ax.set_xlabel("width m (hidden units)")
     return ax
 
@@ -117,15 +158,16 @@ def faint(ax: Axes, x: Array, lines: Array, *, color: str, linewidth: float = 0.
     return ax
 
 
-def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, beside: str = "left") -> Axes:
-    """A dashed grey line at a value of one axis, with its name in small type: at the lower end, or at the right end.
+def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, beside: str = "") -> Axes:
+    """A dashed grey line at a value of one axis, with its name in small type.
 
-    ``beside`` is the side of a vertical line on which the name stands.
+    ``beside`` is "left" or "right": the side of a vertical line on which the name stands, at its lower end, by default
+    on the left; or the end of a horizontal line at which it stands, by default on the right.
     """
     (ax.axhline if horizontal else ax.axvline)(value, color=GREY, linestyle="--", linewidth=1)
-    place = (1.0, value) if horizontal else (value, 0.01)
+    place = (float(beside != "left"), value) if horizontal else (value, 0.01)
     across = ("axes fraction", "data") if horizontal else ("data", "axes fraction")
-    align = "right" if horizontal or beside == "left" else "left"
+    align = "left" if beside == ("left" if horizontal else "right") else "right"
     ax.annotate(text, place, xycoords=across, ha=align, va="bottom", color=GREY, fontsize="small")
     return ax
 
@@ -136,13 +178,13 @@ def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[A
     ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. There is a
     line at ``goal``. Errors outside 0.01 to 1000 are cut off.
     """
-    ax.set(xscale="log", yscale="log", ylim=(1e-2, 1e3))  # first: limits to fit what diverges would be no numbers
+    log_axes(ax).set_ylim(1e-2, 1e3)  # first: limits to fit what diverges would be no numbers
     for fraction, (network, linear), color in zip(fractions, pairs, QUANTITIES, strict=False):
         times = fraction * np.arange(1, len(network))
         ax.plot(times, network[1:], color=color, label=f"c = {fraction:.3g}", linewidth=2.0)
         ax.plot(times, linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
     ax.axhline(1, color=GREY, linewidth=0.8)
-    ax.axhline(goal, color=GREY, linewidth=0.8, linestyle="--")
+    reference(ax, goal, f" trained: {goal:g}", horizontal=True, beside="left")
     ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
     return legend_below(ax, columns=len(fractions))
@@ -157,10 +199,8 @@ def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: flo
         ax.plot(path, color=color, label=label)
         ax.plot([len(path) - 1], path[-1:], "o", color=color, clip_on=False, zorder=4)
     ax.axhline(goal, color=GREY, linestyle="--", linewidth=1.0)
-    ax.set(yscale="log", ylabel="residual ‖f − y‖ over its first value")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel("residual ‖f − y‖ over its first value")
+    log_axis(ax.yaxis)
     legend_below(ax, columns=2)
     return step_axis(ax, np.array([max(map(len, paths)) - 1]))
 
@@ -195,7 +235,7 @@ def bundles(
 ) -> Axes:
     """Named bundles of curves (x, y) against width, from dark to light, on a base-2 axis.
 
-    Up to six names have the same colours in every panel, in their order.
+    Up to five names have the same colours in every panel, in their order.
 
     Parameters
     ----------
@@ -204,19 +244,19 @@ def bundles(
     log
         Whether the vertical axis is logarithmic too.
     """
-    shares = np.linspace(0, 0.92, max(len(curves), 6))
+    shares = np.linspace(0, 0.58, max(len(curves), 5))
     for share, (name, lines) in zip(shares, curves.items(), strict=False):
         for place, (x, y) in enumerate(lines):
             shape = {"color": mpl.colormaps["viridis"](share), "marker": marker, "markersize": 4, "linewidth": 1.4}
             ax.plot(x, y, label=name if place == 0 else None, **shape)
     if log:
-        log_ticks(ax)
+        log_axis(ax.yaxis)
     if level is not None:
         ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}" if value >= 1 else ""))
     ax.set_xlabel("width m (hidden units)")
-    return legend_below(ax, columns=5)
+    return ax
 
 
 def law(ax: Axes, function: Callable[[Array], Array], text: str) -> Axes:
@@ -241,10 +281,16 @@ def guide(ax: Axes, x: Array, y: Array, slope: float, text: str) -> Axes:
 
 
 def ticks_at(ax: Axes, places: Sequence[float], apart: float = 1.3) -> Axes:
-    """Horizontal ticks at positive places alone, without those less than a factor ``apart`` from the one before."""
-    ticks = sorted({round(float(place), 4) for place in places})
+    """A logarithmic axis with ticks at some places, without those less than a factor ``apart`` from the one before.
+
+    Where some place has more than three digits, such as 1/0.3, ticks stand at round numbers instead.
+    """
+    log_axis(ax.xaxis)
+    ticks = sorted(set(map(float, places)))
+    if any(not math.isclose(tick, float(f"{tick:.3g}"), rel_tol=1e-9) for tick in ticks):
+        return ax
     kept = [place for row, place in enumerate(ticks) if row == 0 or place / ticks[row - 1] > apart]
-    ax.set_xticks(kept, labels=[f"{place:.4g}" if place < 100 else f"{place:.0f}" for place in kept])
+    ax.set_xticks(kept, labels=[f"{place:g}" for place in kept])
     return ax
 
 
@@ -265,7 +311,8 @@ def errors(ax: Axes, runs: Sequence[tuple[NDArray[np.int64], Array, float]], *, 
         known: tuple[str | None, str | None] = (None, None) if place else ("network", bound)
         ax.plot(steps, error, color=color, linewidth=1.4, label=known[0])
         ax.plot(steps, error[0] * np.exp(-rate * steps), "--", color=GREY, linewidth=1, label=known[1])
-    ax.set(yscale="log", xlabel="gradient step t")
+    ax.set_xlabel("gradient step t")
+    log_axis(ax.yaxis)
     ends = [float(np.nanmin(error)) for _, error, _ in runs]
     ax.set_ylim(bottom=0.3 * max(min(ends), 1e-12))
     return ax
@@ -294,10 +341,7 @@ def departures(
         ax.plot(*line, "--", color=GREY, alpha=0.8, label=labels[2])
         ax.plot(line[0][-1], line[1][-1], "s", color=QUANTITIES[1], label=labels[3])
     ax.axhline(1, color=GREY, linewidth=0.8)
-    ax.set(xscale="log", yscale="log")
-    if paths:
-        legend_below(ax, height=-0.2)  # below tall tick labels
-    return ax
+    return log_axes(ax)
 
 
 def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
@@ -313,9 +357,10 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     order = sorted(range(len(ends)), key=wanted.__getitem__)
     heights = _spread([wanted[i] for i in order], apart)
     heights = [max(height, i * apart) for i, height in enumerate(heights)]  # none below the axes
-    for height, (_, _, text, color) in zip(heights, (ends[i] for i in order), strict=True):
-        shape: dict[str, Any] = {"xycoords": "axes fraction", "va": "center", "annotation_clip": False}
-        ax.annotate(text, (1.015, height), color=text_color(color), **shape)
+    for height, (x, y, text, color) in zip(heights, (ends[i] for i in order), strict=True):
+        line = {"arrowstyle": "-", "color": color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
+        shape: dict[str, Any] = {"textcoords": "axes fraction", "va": "center", "annotation_clip": False}
+        ax.annotate(text, (x, y), (1.06, height), color=text_color(color), arrowprops=line, **shape)
     return ax
 
 

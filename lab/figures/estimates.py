@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from lab.figures.curves import log_ticks, width_axis
+from lab.figures.curves import log_axes, width_axis
 from lab.figures.style import GREY, text_color
 
 Array = NDArray[np.float64]
@@ -85,7 +84,24 @@ def estimates(
     if line is not None and len(x):
         grid = np.geomspace(x.min(), x.max(), 50)
         ax.plot(grid, np.exp(line[1]) * grid ** line[0], dash, color=color, linewidth=1.6, zorder=2)
-    return log_ticks(ax)
+    return log_axes(ax)
+
+
+def whiskers(
+    ax: Axes, x: Array, middle: Array, ends: Array | None, turn: float, *, color: str, label: str, count: int = 4
+) -> Axes:
+    """A curve (k,) along a logarithmic x, with its interval (2, k) as bars at some places.
+
+    Bars stand near the shares (0 + turn)/count, (1 + turn)/count, … of the way, so that curves with different ``turn``
+    from 0 to 1 have theirs at different places.
+    """
+    ax.plot(x, middle, color=color, label=label)
+    if ends is not None:
+        wanted = np.log(x[0]) + (np.arange(count) + turn) / count * np.log(x[-1] / x[0])
+        at = np.unique(np.abs(np.log(x)[:, None] - wanted).argmin(0))
+        bars = np.abs(ends - middle)[:, at]
+        ax.errorbar(x[at], middle[at], yerr=bars, fmt="none", color=color, capsize=3)
+    return ax
 
 
 def across(axes: Sequence[Axes], levels: Sequence[float]) -> None:
@@ -114,6 +130,7 @@ def named(
     label: str | None = None,
     offset: float = 0.0,
     seeds: Sequence[Array] | None = None,
+    notes: Sequence[str] | None = None,
     show_values: bool = False,
 ) -> Axes:
     """Estimates (k,) with intervals (k, 2) of named things, one row each from top to bottom; what is NaN is left out.
@@ -126,6 +143,8 @@ def named(
         Moves the estimates down by a share of a row, so that several quantities do not hide each other.
     seeds
         Values of single seeds for each name, (seeds,).
+    notes
+        What is written in the row of each name whose estimate is NaN.
     show_values
         Whether to write each value above its marker.
     """
@@ -137,10 +156,12 @@ def named(
         if seeds is not None:
             ax.plot(seeds[row], np.full(len(seeds[row]), row + 0.17), "o", color=own, alpha=0.3, markersize=3.5)
         if show_values and np.isfinite(value):
-            ax.annotate(f"{value:.2g}", (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
-        if not np.isfinite(value) and seeds is not None and not len(seeds[row]):
-            across: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center"}
-            ax.annotate("none", (0.02, row), color=text_color(own), **across)
+            plain: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over a reference line
+            ax.annotate(f"{value:.2g}", (value, row), xytext=(0, 7), bbox=box, **plain)
+        if not np.isfinite(value) and notes is not None:
+            across: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "bottom", "fontsize": "small"}
+            ax.annotate(notes[row], (0.02, row), color=text_color(own), **across)
     ax.set_yticks(np.arange(len(names)), labels=list(names))
     ax.set_ylim(len(names) - 0.5, -0.5 - 0.1 * show_values)
     ax.grid(visible=False, axis="y")
@@ -203,15 +224,6 @@ def stacked(ax: Axes, names: Sequence[str], shares: Mapping[str, Sequence[float]
         ax.bar(places, heights, bottom=floor, color=color, label=kind, width=0.8)
         floor = floor + np.asarray(heights)
     ax.set_xticks(places, labels=list(names))
-    return ax
-
-
-def plain_log_axis(ax: Axes, subs: Sequence[float] = (1, 2, 5)) -> Axes:
-    """A logarithmic horizontal axis with plain decimals at 1, 2 and 5, or at other multiples of powers of ten."""
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=subs))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     return ax
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lab.figures import style
+from lab.figures.curves import log_axis
 
 Array = NDArray[np.float64]
 Line = tuple[float, float]  #: slope and intercept of the log of a quantity
@@ -53,7 +54,8 @@ def growth(ax: Axes, series: Series, *, log: bool, color: str, shift: float = 0.
     shift
         How far the points are moved sideways, in units of x, or of log x with ``log``.
     """
-    ax.set(xscale="log" if log else "linear", yscale="log")
+    ax.set_xscale("log" if log else "linear")
+    log_axis(ax.yaxis)
     moved = series.x * np.exp(shift) if log else series.x + shift
     ax.plot(moved, series.values.T, "o", color=color, alpha=0.25, markersize=3)
     bars = None if series.interval is None else np.abs(series.interval - series.middle)

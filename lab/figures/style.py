@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.transforms import ScaledTranslation
 
 from lab.errors import check_choice
 
@@ -41,7 +45,9 @@ NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARN
 QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C08400", "#3A96C9")  # amber and light blue are darkened
 GREY = "#6b6b6b"
 
-_REACH = 0.45  # of a colour map, from its middle on
+_REACH = 0.34  # of a colour map, from where its colours have enough contrast on
+_ROOM = 0.96  # of the width of a figure, for its title
+_BELOW = 4.2  # heights of a letter from the axes to a legend under them: ticks, their labels, and the name of the axis
 
 _BASE = {
     "figure.dpi": 110,
@@ -65,7 +71,7 @@ STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_L
 
 def shades(count: int) -> list[str]:
     """So many colours from light to dark, for curves in an order, such as widths."""
-    return [to_hex(mpl.colormaps["viridis_r"](0.25 + 0.75 * place / max(count - 1, 1))) for place in range(count)]
+    return [to_hex(mpl.colormaps["viridis_r"](0.42 + 0.58 * place / max(count - 1, 1))) for place in range(count)]
 
 
 def contrast(color: str) -> float:
@@ -85,7 +91,7 @@ def diverging(place: float) -> str:
     """A colour for a place from −1 to 1: blues below 0, black at 0, oranges above; darker further out."""
     if place == 0:
         return "#000000"
-    return to_hex(mpl.colormaps["Blues" if place < 0 else "Oranges"](0.5 + _REACH * min(abs(place), 1.0)))
+    return to_hex(mpl.colormaps["Blues" if place < 0 else "Oranges"](0.63 + _REACH * min(abs(place), 1.0)))
 
 
 @contextmanager
@@ -114,14 +120,68 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_below(ax: Axes, columns: int = 1, height: float = -0.16) -> Axes:
-    """A legend under the axes, where it hides no data; ``height`` is that of its top, in heights of the axes."""
-    spacing = {"handlelength": 2.8, "columnspacing": 1.2}
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, height), borderaxespad=0, ncols=columns, **spacing)
+def legend_below(ax: Axes, columns: int = 1) -> Axes:
+    """A legend under the axes and their labels, in at most so many columns: fewer where they are wider than a panel."""
+    figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
+    assert figure is not None
+    drop = _BELOW * float(mpl.rcParams["font.size"]) / 72  # inches
+    place: dict[str, Any] = {
+        "bbox_to_anchor": (0.5, 0),
+        "bbox_transform": ax.transAxes + ScaledTranslation(0, -drop, figure.dpi_scale_trans),
+        "borderaxespad": 0,
+    }
+    _fit(partial(ax.legend, loc="upper center", **place), columns, 1 / grid.get_gridspec().ncols if grid else 1)
     return ax
 
 
+def legends_below(figure: Figure, columns: int = 1) -> None:
+    """One legend under the figure where its panels all have the same entries, else one under each panel with any.
+
+    ``columns`` are those under one panel, at most.
+    """
+    found = [(ax, ax.get_legend_handles_labels()) for ax in figure.axes]
+    first = found[0][1]
+    if len(found) > 1 and first[1] and all(labels == first[1] for _, (_, labels) in found):
+        _fit(partial(figure.legend, *first, loc="outside lower center"), len(found) * columns)
+        return
+    for ax, (_, labels) in found:
+        if labels:
+            legend_below(ax, columns)
+
+
+def _fit(legend: Callable[..., Legend], columns: int, share: float = 1.0) -> None:
+    """The legend with as many columns as fit into a share of the width of its figure, up to a number."""
+    for count in range(columns, 0, -1):
+        made = legend(ncols=count, handlelength=2.8, columnspacing=1.2)
+        figure = made.get_figure(root=True)
+        if count == 1 or figure is None or made.get_window_extent().width <= share * figure.bbox.width:
+            return
+        made.remove()
+
+
 def headline(figure: Figure, text: str) -> None:
-    """A title over the whole figure, broken into lines that fit its width."""
-    characters = int(figure.get_figwidth() * 120 / float(mpl.rcParams["font.size"]))
-    figure.suptitle("\n".join(textwrap.wrap(text, characters)))
+    """A title over the whole figure, broken into lines that fit its width: at most two, or in smaller type."""
+    for scale in (1.2, 1.0):
+        size = scale * float(mpl.rcParams["font.size"])
+        for characters in range(int(140 * figure.get_figwidth() / size), 20, -3):
+            lines = textwrap.wrap(typeset(text), characters, break_long_words=False, break_on_hyphens=False)
+            shown = figure.suptitle("\n".join(lines), fontsize=size)
+            if shown.get_window_extent().width <= _ROOM * figure.bbox.width:
+                break
+        if len(lines) <= 2:
+            return
+
+
+def typeset(text: str) -> str:
+    """Text of verdicts with its powers and indices in mathematical type, and intervals that no line break parts.
+
+    Examples
+    --------
+    >>> typeset("width^−0.5"), typeset("λ_max"), typeset("W_bad")
+    ('width$^{-0.5}$', '$\\\\lambda_{\\\\mathrm{max}}$', '$W_{\\\\mathrm{bad}}$')
+    """
+    text = re.sub(r"(?<=[\w%]) ?\([^()]{1,24} to [^()]+\)", lambda found: found[0].replace(" ", "\xa0"), text)
+    text = re.sub(r"\^(−?\d+(?:\.\d+)?)", lambda found: f"$^{{{found[1].replace('−', '-')}}}$", text)
+    text = text.replace("σ_w²", r"$\sigma_w^2$")
+    text = re.sub(r"λ_(min|max)", r"$\\lambda_{\\mathrm{\1}}$", text)
+    return re.sub(r"W_(\w+)", r"$W_{\\mathrm{\1}}$", text)

@@ -74,7 +74,7 @@ def room_to_fit(
         A motion of spectral norm 1, (m, m). The radius is the smaller of that in this direction and that of the worst
         motion that a search finds.
     radii
-        τ, ascending; the spectral radii are τ/√m.
+        ρ, ascending; the spectral radii are ρ/√m.
     level, iterations
         The share of λ_min(K₀) that has to be left, and gradients in each search.
     """

@@ -75,9 +75,9 @@ class Signals(NamedTuple):
 
 
 def network_of_variance(width: int, features: int, variance: float, seed: int) -> ElmanRNN:
-    """The paper's network, but with entries of variance c/m in W alone, on torch's default device.
+    """The paper's network, but with entries of variance σ_w²/m in W alone, on torch's default device.
 
-    One seed gives W = √(c/2)·W₀ with the same W₀, A and B for every c.
+    One seed gives W = σ_w/√2·W₀ with the same W₀, A and B for every σ_w².
     """
     scales = Parametrization(sigma_w=math.sqrt(variance))
     return ElmanRNN(width, features, parametrization=scales, seed=seed, device=torch.get_default_device())
@@ -259,10 +259,11 @@ def limit_direction_distances(network: ElmanRNN, inputs: Tensor, steps: Sequence
 
 
 def limit_rates(variances: Array, length: int) -> Rates:
-    """Rates of ReLU networks as their width grows, for each variance c/m of W (k,), over L steps.
+    """Rates of ReLU networks as their width grows, for each variance σ_w²/m of W (k,), over L steps.
 
-    ½ log(c/2) backwards, and forwards from the first input. With inputs of unit length at every step and A of variance
-    2/m, E‖h_t‖² = Σ_{s<t} (c/2)^s: it levels off for c < 2, grows as t at c = 2, and as (c/2)^t above.
+    ½ log(σ_w²/2) backwards, and forwards from the first input. With inputs of unit length at every step and A of
+    variance 2/m, E‖h_t‖² = Σ_{s<t} (σ_w²/2)^s: it levels off for σ_w² < 2, grows as t at σ_w² = 2, and as (σ_w²/2)^t
+    above.
     """
     free = np.asarray(0.5 * np.log(variances / 2))
     squares = np.cumsum((variances / 2) ** np.arange(length)[:, None], axis=0)

@@ -39,21 +39,21 @@ PARTS = ("total", "kinks", "multilinear")  #: in the order of `Surroundings.rema
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What was found on spheres of spectral radius τ/√m around W₀.
+    """What was found on spheres of spectral radius ρ/√m around W₀.
 
     Attributes
     ----------
     radii
-        τ, ascending, (R,).
+        ρ, ascending, (R,).
     shares
         λ_min(K)/λ_min(K₀) in each of DIRECTIONS, (4, R). NaN where nothing was looked at, and everywhere if λ_min(K₀)
         is not positive.
     remainders
         RMS of f(W) − f₀ − J₀(W − W₀) in the direction of descent and of its two parts, PARTS, (3, R); NaN without it.
     flips
-        Share of gates that differ at one τ, by direction.
+        Share of gates that differ at one ρ, by direction.
     falls
-        τ at which the share falls through a level, by direction; a direction without any value is left out.
+        ρ at which the share falls through a level, by direction; a direction without any value is left out.
     """
 
     radii: Array
@@ -76,7 +76,7 @@ class Surroundings:
 
         ``radius_of_validity`` and ``censored_of_validity``, the place and the censoring of `worst`; the same two of
         each direction, ``radius_gaussian`` and so on; ``flips_…`` of the directions that are not planted;
-        ``slope_…``, the `slopes` up to this τ.
+        ``slope_…``, the `slopes` up to this ρ.
         """
         row: dict[str, float | str | None] = {}
         places = {"of_validity": self.worst, **{name: self.falls.get(name) for name in DIRECTIONS}}
@@ -87,7 +87,7 @@ class Surroundings:
         return row | {f"slope_{part}": slope for part, slope in self.slopes(up_to).items()}
 
     def slopes(self, up_to: float) -> dict[str, float | None]:
-        """Slope of the log of each part of the remainder on log τ, over positive values at τ ≤ ``up_to``, by part."""
+        """Slope of the log of each part of the remainder on log ρ, over positive values at ρ ≤ ``up_to``, by part."""
         near = self.radii <= up_to
         return {
             part: fit_exponent(self.radii[near], values[near]).value
@@ -118,9 +118,9 @@ def look_around(
     path
         A descent from W₀. After a divergence its direction is left out.
     radii
-        τ of the spheres, ascending.
+        ρ of the spheres, ascending.
     flip_radius
-        τ at which flipped gates are counted.
+        ρ at which flipped gates are counted.
     level
         Share of λ_min(K₀) through which the kernel is seen to fall. The search for the worst motion ends there.
     seed, iterations

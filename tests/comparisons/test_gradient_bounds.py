@@ -162,6 +162,7 @@ def test_figures_are_drawn_from_made_up_results():
 
     class Results:
         table = pd.DataFrame(rows)
+        cells = ({"flip_radius": 1.0},)
 
         @staticmethod
         def arrays(width, **_):

@@ -17,8 +17,10 @@ from comparisons.kit.settings import as_json, choosing, help_of, with_values
 from comparisons.kit.values import hints_of
 from comparisons.runs.options import NAMES
 from comparisons.runs.registry import find, names
+from lab.figures.style import STYLES, use
 from lab.sweeps.cells import canonical
 from tests.comparisons.small import SMALL
+from tests.figures import layout
 
 PACKAGE = Path(comparisons.__file__).parent
 MOST = 260  # lines of a file
@@ -73,6 +75,13 @@ def quantities(value):
     return [found for entry in inner for found in quantities(entry)]
 
 
+def flaws_of(found, look):
+    """What is unreadable in figures in one style: texts that overlap or leave the figure, widths that are broken."""
+    with use(look):
+        figures = found.comparison.draw(found.results, found.conclusion)
+        return {name: flaws for name, figure in figures.items() if (flaws := layout.flaws(figure))}
+
+
 @each
 def test_every_number_is_defined_and_every_definition_is_used(name, tmp_path):
     found = comparisons.run(name, "fast", tmp_path / name, executor="serial", progress=False, **SMALL[name])
@@ -88,6 +97,7 @@ def test_every_number_is_defined_and_every_definition_is_used(name, tmp_path):
     assert all(any(key.parts[: len(parts)] == parts for parts in begins) for key in keys)
     assert found.verdict.endswith(".")
     assert all(isinstance(figure, matplotlib.figure.Figure) for figure in found.figures.values())
+    assert [flaws_of(found, look) for look in STYLES] == [{}] * len(STYLES)
     json.loads((tmp_path / name / "summary.json").read_text())
 
 

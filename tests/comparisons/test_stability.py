@@ -15,18 +15,18 @@ COLUMNS = stability.product_columns(100)
 
 
 def made_up(*, critical=2.0, power=0.5, bend=0.0, kept=(1e-3, 0.1, 0.3), seeds=5, widths=(64, 512), spread=0.01):
-    """Growth rates ½ log(c/critical), products k^power, shares kept at c = 1, 2, 4; seeds a little apart."""
+    """Growth rates ½ log(σ_w²/critical), products k^power, shares kept at σ_w² = 1, 2, 4; seeds a little apart."""
     noise = np.random.default_rng(0).normal(0, spread, seeds)
     rows = []
     for width in widths:
-        for c, share in zip((1.0, 2.0, 4.0), kept, strict=True):
+        for variance, share in zip((1.0, 2.0, 4.0), kept, strict=True):
             for seed in range(seeds):
-                rate = 0.5 * math.log(c / critical) + noise[seed]
-                row = {"width": width, "variance": c, "seed": seed, "length": 100, "diverged": False}
+                rate = 0.5 * math.log(variance / critical) + noise[seed]
+                row = {"width": width, "variance": variance, "seed": seed, "length": 100, "diverged": False}
                 row |= {"growth_rate": rate, "forward_growth": rate, "state_growth": max(rate, 0.0)}
                 row |= {"log_separation_kept": math.log(share) * (1 + noise[seed]), "log_distance_kept": 1.0}
-                row |= {"separation_limit": share if c > 1 else None}
-                if c == 2:
+                row |= {"separation_limit": share if variance > 1 else None}
+                if variance == 2:
                     norms = {k: 2 * k ** (power + noise[seed]) * math.exp(bend * k) for k in COLUMNS}
                     row |= {column: norms[k] for k, column in COLUMNS.items()}
                 rows.append(row)
@@ -40,21 +40,21 @@ def numbers_of(table):
 @pytest.mark.parametrize(
     ("table", "texts"),
     [
-        ({}, ["at c = 2 (1.98 to 2.02), compatible with the theory's 2", "forward signals at c = 2 (1.98"]),
+        ({}, ["with σ_w² = 2 (1.98 to 2.02), compatible with the theory's 2", "forward signals at σ_w² = 2 (1.98"]),
         (
             {},
             [
-                "is 10 % (9.9 to 10) at c = 2, 0.00998 (",
-                "times as much at c = 1, 3 (2.98 to 3.02) times as much at c = 4",
+                "is 10 % (9.9 to 10) at σ_w² = 2, 0.00998 (",
+                "times as much at σ_w² = 1, 3 (2.98 to 3.02) times as much at σ_w² = 4",
                 "length^0.5 (",
             ],
         ),
-        ({"critical": 1.5}, ["at c = 1.5 (1.48 to 1.51), below the theory's 2"]),
-        ({"critical": 3.0}, ["at c = 3 (2.97 to 3.03), above the theory's 2"]),
-        ({"critical": 16.0}, ["at c = unknown (5 of 5 seeds right censored at 4)"]),
+        ({"critical": 1.5}, ["with σ_w² = 1.5 (1.48 to 1.51), below the theory's 2"]),
+        ({"critical": 3.0}, ["with σ_w² = 3 (2.97 to 3.03), above the theory's 2"]),
+        ({"critical": 16.0}, ["with σ_w² = unknown (5 of 5 seeds right censored at 4)"]),
         ({"bend": 0.05}, ["and faster over the last factors"]),
-        ({"kept": (0.5, 0.1, 0.1)}, [", 5 (4.96 to 5.05) times as much at c = 1", ", 1 times as much at c = 4"]),
-        ({"seeds": 2}, ["at c = 2, not compared with the theory's 2"]),
+        ({"kept": (0.5, 0.1, 0.1)}, [", 5 (4.96 to 5.05) times as much at σ_w² = 1", ", 1 times as much at σ_w² = 4"]),
+        ({"seeds": 2}, ["with σ_w² = 2, not compared with the theory's 2"]),
     ],
 )
 def test_the_verdict_follows_the_numbers(table, texts):
@@ -70,8 +70,8 @@ def test_a_power_law_does_not_bend():
 def test_numbers_are_the_made_up_ones():
     numbers = numbers_of(made_up(spread=0.0))
     assert numbers["growth_rate.4"].value == pytest.approx(0.5 * math.log(2))
-    assert numbers["critical_c"].value == pytest.approx(2)
-    assert numbers["critical_c_forward.m64"].value == pytest.approx(2)
+    assert numbers["critical_variance"].value == pytest.approx(2)
+    assert numbers["critical_variance_forward.m64"].value == pytest.approx(2)
     assert numbers["exponent.product_norm"].value == pytest.approx(0.5)
     assert numbers["exponent.product_norm"].details["factors"] == list(COLUMNS)
     assert numbers["late_exponent.product_norm.m64"].details["factors"] == list(COLUMNS)[-2:]
@@ -89,14 +89,14 @@ def test_missing_and_lost_cells_leave_the_rest():
     numbers = numbers_of(table)
     assert numbers["growth_rate.4"].value is None
     assert "no finite value" in numbers["growth_rate.4"].reason
-    assert "censored" in numbers["critical_c"].reason  # that seed's grid ends at 2
+    assert "censored" in numbers["critical_variance"].reason  # that seed's grid ends at 2
     assert numbers["growth_rate.1"].value is not None
     without = made_up()[lambda t: t["variance"] != 2]
     assert numbers_of(without)["exponent.product_norm"].value is None
     verdict = stability.conclude(without).verdict
-    assert "kept is unknown (not measured) at c = 2" in verdict
+    assert "kept is unknown (not measured) at σ_w² = 2" in verdict
     assert "worst direction has no exponent (" in verdict
-    assert numbers_of(made_up().iloc[:1])["critical_c"].value is None
+    assert numbers_of(made_up().iloc[:1])["critical_variance"].value is None
 
 
 def test_a_cell_has_the_columns_of_the_table_and_paired_seeds():

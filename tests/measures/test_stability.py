@@ -16,8 +16,8 @@ def task(length=LENGTH, separation=0.3):
     return lab.tasks.pairs(2 * PAIRS, separation, length, 5)
 
 
-def network(width, c=2.0, seed=0, outputs=1, **options):
-    scales = Parametrization(sigma_w=math.sqrt(c))
+def network(width, variance=2.0, seed=0, outputs=1, **options):
+    scales = Parametrization(sigma_w=math.sqrt(variance))
     return lab.ElmanRNN(width, 5, outputs, seed=seed, parametrization=scales, **options)
 
 
@@ -81,28 +81,28 @@ def test_growth_rates_are_least_squares_slopes():
     assert np.isnan(stability.growth_rate(logs[:1])).all()
 
 
-@pytest.mark.parametrize("c", [1.0, 2.0, 4.0])
-def test_wide_networks_grow_backwards_and_forwards_by_half_the_logarithm_of_c_over_2(c):
+@pytest.mark.parametrize("variance", [1.0, 2.0, 4.0])
+def test_wide_networks_grow_backwards_and_forwards_by_half_the_logarithm_of_the_variance_over_2(variance):
     inputs = lab.tasks.pairs(2, 0.3, 8, 5).train_inputs
     alone = inputs.clone()
     alone[:, 1:] = 0
     rates = {"backward": [], "forward": []}
     for seed in range(8):
-        net = network(1024, c, seed)
+        net = network(1024, variance, seed)
         rates["backward"].append(stability.growth_rate(stability.backward_log_norms(net.unroll(inputs))).mean())
         rates["forward"].append(stability.growth_rate(stability.forward_log_norms(net.unroll(alone))).mean())
     for values in rates.values():
         error = np.std(values, ddof=1) / math.sqrt(len(values))
         assert error < 0.02
-        assert abs(np.mean(values) - 0.5 * math.log(c / 2)) < SIGMAS * error
+        assert abs(np.mean(values) - 0.5 * math.log(variance / 2)) < SIGMAS * error
 
 
 def test_the_first_input_alone_meets_a_homogeneous_network():
     alone = task().train_inputs.clone()
     alone[:, 1:] = 0
     offsets = [
-        stability.growth_rate(stability.forward_log_norms(network(30, c).unroll(alone))) - 0.5 * math.log(c / 2)
-        for c in (0.5, 2.0, 8.0)
+        stability.growth_rate(stability.forward_log_norms(network(30, at).unroll(alone))) - 0.5 * math.log(at / 2)
+        for at in (0.5, 2.0, 8.0)
     ]
     assert relative(offsets[0], offsets[1]) < EXACT
     assert relative(offsets[2], offsets[1]) < EXACT
@@ -120,7 +120,7 @@ def test_norms_and_distances_of_states_are_the_plain_ones():
 
 
 def test_differences_far_below_rounding_follow_the_derivative():
-    X, net = task(length=60, separation=1e-6).train_inputs, network(30, c=0.5)
+    X, net = task(length=60, separation=1e-6).train_inputs, network(30, variance=0.5)
     unrolled = net.unroll(X)
     differences, h = stability.pair_differences(unrolled), unrolled.states
     assert torch.equal(unrolled.gains[:, 0], unrolled.gains[:, 1])
@@ -165,17 +165,17 @@ def test_rates_at_infinite_width_are_those_of_wide_networks():
     variances, X = np.array([1.0, 2.0, 4.0]), task(8).train_inputs
     limits = stability.limit_rates(variances, 8)
     assert limits.backward == pytest.approx(0.5 * np.log(variances / 2))
-    for c, limit in zip(variances, limits.states, strict=True):
-        rates = [stability.follow_signals(network(1024, c, seed), X).rates().states.mean() for seed in range(8)]
+    for variance, limit in zip(variances, limits.states, strict=True):
+        rates = [stability.follow_signals(network(1024, variance, seed), X).rates().states.mean() for seed in range(8)]
         error = np.std(rates, ddof=1) / math.sqrt(len(rates))
         assert abs(np.mean(rates) - limit) < SIGMAS * error < 0.1
 
 
-def arc_cosine_distances(one, other, c):
-    """√(2 − 2ρ_t) by E⟨h_t, h'_t⟩ = √(vv')(sin θ + (π − θ) cos θ)/(2π), V_t = c E⟨h_{t−1}, h'_{t−1}⟩ + 2⟨x_t, x'_t⟩."""
+def arc_cosine_distances(one, other, variance):
+    """√(2 − 2ρ_t): E⟨h_t, h'_t⟩ = √(vv')(sin θ + (π − θ) cos θ)/2π, V_t = σ_w² E⟨h_{t−1}, h'_{t−1}⟩ + 2⟨x_t, x'_t⟩."""
     second, found = np.zeros((2, 2)), []
     for x in np.stack([one, other], axis=1):
-        V = c * second + 2 * x @ x.T
+        V = variance * second + 2 * x @ x.T
         sizes = np.sqrt(np.outer(np.diag(V), np.diag(V)))
         angle = np.arccos(np.clip(V / sizes, -1, 1))
         second = sizes * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
@@ -183,11 +183,11 @@ def arc_cosine_distances(one, other, c):
     return found
 
 
-@pytest.mark.parametrize("c", [1.0, 2.0, 4.0])
-def test_distances_at_infinite_width_are_those_of_the_arc_cosine_recursion(c):
+@pytest.mark.parametrize("variance", [1.0, 2.0, 4.0])
+def test_distances_at_infinite_width_are_those_of_the_arc_cosine_recursion(variance):
     X = task(8).train_inputs
-    pairs = np.log([arc_cosine_distances(*X[start : start + 2].numpy(), c) for start in (0, 2)])
-    limit = stability.limit_direction_distances(network(4, c), X, [1, 3, 8])
+    pairs = np.log([arc_cosine_distances(*X[start : start + 2].numpy(), variance) for start in (0, 2)])
+    limit = stability.limit_direction_distances(network(4, variance), X, [1, 3, 8])
     assert limit == pytest.approx(np.exp(pairs.mean(0))[[0, 2, 7]], rel=1e-9)
 
 
@@ -198,7 +198,7 @@ def test_a_limit_that_rounding_hides_is_no_number():
 
 
 def test_the_variance_is_that_of_the_recurrent_weights_alone():
-    two, eight = (stability.network_of_variance(40, 5, c, seed=3) for c in (2.0, 8.0))
+    two, eight = (stability.network_of_variance(40, 5, variance, seed=3) for variance in (2.0, 8.0))
     paper = lab.ElmanRNN(40, 5, seed=3)
     assert torch.equal(two.W, paper.W)
     assert relative(eight.W.detach(), 2 * paper.W.detach()) < EXACT
