@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import embedding, embedding_bag, linear
+from torch.nn.functional import embedding, embedding_bag, linear, multi_head_attention_forward
 from torch.overrides import TorchFunctionMode
+
+from lab.jacobians.attention import attention
 
 #: h alone, or (h, c) for an LSTM.
 State = tuple[Tensor, ...]
@@ -226,9 +228,10 @@ _LOOPS: dict[Callable[..., Any], Callable[..., Any]] = {
     **{getattr(torch, name): partial(_layers, cell) for name, cell in _CELLS.items()},
     **{getattr(torch, f"{name}_cell"): partial(_one_step, cell) for name, cell in _CELLS.items()},
 }
-_PLAIN: dict[Callable[..., Any], Callable[..., Tensor]] = {
+_PLAIN: dict[Callable[..., Any], Callable[..., Any]] = {
     embedding: _embedding,
     embedding_bag: _embedding_bag,
     torch.prelu: _prelu,
     torch.cdist: _cdist,
+    multi_head_attention_forward: attention,
 }

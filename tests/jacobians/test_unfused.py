@@ -90,3 +90,41 @@ def test_the_module_is_left_alone():
         raise ZeroDivisionError
     assert torch.equal(layer(x)[0], before)
     assert set(vars(layer)) == attributes
+
+
+PADDING = torch.tensor([[False] * 5, [False, False, False, True, True], [False] * 4 + [True]])
+CAUSAL = nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+MASKS = {
+    "none": {},
+    "padding": {"key_padding_mask": PADDING},
+    "boolean mask": {"attn_mask": CAUSAL < 0},
+    "causal": {"attn_mask": CAUSAL, "is_causal": True, "need_weights": False},
+    "one mask per head": {"attn_mask": draw(6, 5, 5, seed=3)},
+    "both": {"key_padding_mask": PADDING.double() * -1e9, "attn_mask": CAUSAL},
+    "weights of each head": {"average_attn_weights": False},
+}
+HEADS = {
+    "plain": {},
+    "no bias": {"bias": False},
+    "other sizes of keys and values": {"kdim": 3, "vdim": 2},
+    "added biases and zeros": {"add_bias_kv": True, "add_zero_attn": True},
+}
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", HEADS)
+def test_attention_returns_the_same(name, mask, batch_first):
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(4, 2, batch_first=batch_first, **HEADS[name]).double()
+    inputs = [draw(3, 5, size, seed=size) for size in (4, HEADS[name].get("kdim", 4), HEADS[name].get("vdim", 4))]
+    if not batch_first:
+        inputs = [each.transpose(0, 1) for each in inputs]
+    check(lambda *given: layer(*given, **MASKS[mask]), *inputs)
+    if HEADS[name].get("kdim", 4) == 4:
+        check(lambda given: layer(given, given, given, **MASKS[mask]), inputs[0])
+
+
+def test_attention_on_one_sample():
+    layer = nn.MultiheadAttention(4, 2).double()
+    check(lambda given: layer(given, given, given, key_padding_mask=PADDING[1]), draw(5, 4))
