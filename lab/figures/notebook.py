@@ -1,52 +1,28 @@
-"""What the notebooks need besides the lab: pictures, sentences made from numbers, sliders, and a fast mode."""
+"""What the notebooks need besides the lab: one style for the pictures of a notebook, and sliders."""
 
 from __future__ import annotations
 
-import base64
 import functools
 import io
-import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from PIL import Image
 
 from lab.errors import check_choice, refuse
 from lab.figures import style
 
-#: The environment variable that makes every notebook small; this is the only place that reads it.
-FAST = "LAZYLAB_FAST"
-
 _DPI = 80  # pictures are kept inside the notebooks' files
-
-Value = TypeVar("Value")
-
-
-def choose(normal: Value, fast: Value) -> Value:
-    """``normal``, or ``fast`` where LAZYLAB_FAST is set to anything but 0: smaller widths, fewer steps."""
-    return fast if os.environ.get(FAST, "0") not in ("", "0") else normal
 
 
 def begin(name: str = "default") -> None:
     """Draw everything that follows in this style of the lab: "default", or "lecture" with type for a large room.
 
-    Raises `LabError` for an unknown style.
+    Pictures that Jupyter shows have a moderate size afterwards. Raises `LabError` for an unknown style.
     """
     check_choice("style", name, style.STYLES)
-    mpl.rcParams.update(style.STYLES[name])
-
-
-def say(text: str) -> None:
-    """Show Markdown, made from numbers that the notebook has computed; as plain text where nothing renders it."""
-    _display({"text/markdown": text, "text/plain": text})
-
-
-def show(figure: Figure, text: str = "a figure") -> None:
-    """Show a figure as a PNG of moderate size; ``text`` stands where no pictures are shown."""
-    encoded = base64.b64encode(_png(figure)).decode("ascii")
-    _display({"image/png": encoded, "text/plain": text})
+    mpl.rcParams.update({**style.STYLES[name], "savefig.dpi": _DPI})
 
 
 def slide(
@@ -82,13 +58,13 @@ def slide(
     """
     if not shown or not set(shown) <= set(values):
         refuse("shown", list(shown), f"some of {list(values)}", "show values that the slider has")
-    show(_still(draw, shown, rows, size), f"{name} = {', '.join(f'{value:g}' for value in shown)}")
-    try:
-        from IPython.display import display
+    from IPython.display import display
 
+    display(_still(draw, shown, rows, size))  # type: ignore[no-untyped-call]
+    try:
         display(slider(draw, name, values, shown[-1], rows=rows, size=size))  # type: ignore[no-untyped-call]
     except ImportError:
-        say("*(Install ipywidgets to get a slider here.)*")
+        print("Install ipywidgets to get a slider here.")
 
 
 def slider(
@@ -124,15 +100,7 @@ def _still(draw: Callable[..., Any], shown: Sequence[float], rows: int, size: tu
 
 
 def _png(figure: Figure) -> bytes:
-    """With a palette of 256 colours: a third of the size."""
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=_DPI)
-    with Image.open(full) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue()
-
-
-def _display(bundle: dict[str, str]) -> None:
-    from IPython.display import display
-
-    display(bundle, raw=True)  # type: ignore[no-untyped-call]
+    """Without cropping, so that the frames of a slider have one size."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI)
+    return file.getvalue()

@@ -57,6 +57,9 @@ class AutodiffJacobian:
         The parameters to differentiate in, by the module's own names; complex ones as they are or as real views.
     inputs
         Samples first; already in the module's dtype and on its device.
+    graph
+        Run the module with a graph, by torch's own fused layers, and let `pull` go back through it: for a training
+        step, which takes one gradient. What that pass holds is held as long as the Jacobian is.
 
     Raises
     ------
@@ -64,7 +67,9 @@ class AutodiffJacobian:
         Outputs that are no single real tensor with one row per sample; a forward pass that writes the module's tensors.
     """
 
-    def __init__(self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor) -> None:
+    def __init__(
+        self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor, *, graph: bool = False
+    ) -> None:
         self._module, self._inputs = module, inputs
         held = tensors_of(module)
         self._watch: WeightWatch | None = WeightWatch(held)
@@ -72,8 +77,12 @@ class AutodiffJacobian:
         self._complex = {name for name, value in held.items() if value.is_complex()}
         self._refused: set[str] = set()
         self._verified: set[str] = set()
-        with torch.no_grad():
-            self._outputs = _flat(call(module, {}, inputs), len(inputs))
+        self._graph: tuple[Tensor, Tangent] | None = None
+        if graph:
+            self._run_with_graph(held)
+        else:
+            with torch.no_grad():
+                self._outputs = _flat(call(module, {}, inputs), len(inputs))
         if self._watch.moved:
             came = f"a module whose forward pass writes {', '.join(self._watch.moved)}"
             refuse("module", came, "a function of inputs and weights", "call module.eval() first")
@@ -92,6 +101,14 @@ class AutodiffJacobian:
         """Jᵀr for r (n, o)."""
         self._check()
         cotangent = check_cotangent(cotangent, self._outputs)
+        if self._graph is not None:
+            graph, self._graph = self._graph, None  # it can be gone through once
+            try:
+                return _gradient(*graph, cotangent, retain_graph=False)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # cuDNN's recurrent layers have no backward pass in evaluation mode
+                pass
         leaves = self._leaves()
         with torch.enable_grad():
             return _gradient(self._function(self._inputs)(leaves), leaves, cotangent)
@@ -198,11 +215,21 @@ class AutodiffJacobian:
         """θ -> f(θ, inputs), shape (n, o)."""
 
         def outputs(point: Tangent) -> Tensor:
-            own = {name: torch.view_as_complex(v) if name in self._complex else v for name, v in point.items()}
             with unfused():
-                return _flat(call(self._module, own, inputs), len(inputs))
+                return self._called(point, inputs)
 
         return outputs
+
+    def _called(self, point: Tangent, inputs: Tensor, held: Mapping[str, Tensor] | None = None) -> Tensor:
+        """f(θ, inputs), shape (n, o), by whatever operations the module calls; ``held`` is what `tensors_of` finds."""
+        own = {name: torch.view_as_complex(v) if name in self._complex else v for name, v in point.items()}
+        return _flat(call(self._module, own, inputs, held), len(inputs))
+
+    def _run_with_graph(self, held: Mapping[str, Tensor]) -> None:
+        leaves = self._leaves()
+        with torch.enable_grad():
+            outputs = self._called(leaves, self._inputs, held)
+        self._graph, self._outputs = (outputs, leaves), outputs.detach()
 
     def _attempt(
         self,
@@ -412,14 +439,21 @@ def _flat(outputs: object, samples: int) -> Tensor:
     return outputs.reshape(samples, -1)
 
 
-def _gradient(outputs: Tensor, leaves: Tangent, cotangent: Tensor, *, create_graph: bool = False) -> Tangent:
-    """Jᵀr by autograd; zeros for leaves that the outputs do not depend on. The graph can be used again."""
+def _gradient(
+    outputs: Tensor, leaves: Tangent, cotangent: Tensor, *, create_graph: bool = False, retain_graph: bool = True
+) -> Tangent:
+    """Jᵀr by autograd; zeros for leaves that the outputs do not depend on."""
     if not outputs.requires_grad:
         return {name: torch.zeros_like(value) for name, value in leaves.items()}
     gradients = torch.autograd.grad(
-        outputs, list(leaves.values()), cotangent, retain_graph=True, create_graph=create_graph, materialize_grads=True
+        outputs,
+        list(leaves.values()),
+        cotangent,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        materialize_grads=True,
     )
-    return dict(zip(leaves, gradients, strict=True))
+    return {name: value.to_dense() if value.is_sparse else value for name, value in zip(leaves, gradients, strict=True)}
 
 
 def _add_products(place: Tensor, left: Tangent, right: Tangent | None = None) -> None:

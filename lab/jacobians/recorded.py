@@ -64,7 +64,7 @@ class RecordedJacobian(AutodiffJacobian):
 
     Parameters
     ----------
-    module, trained, inputs
+    module, trained, inputs, graph
         As for `AutodiffJacobian`.
     findings
         What is known of this module; shared between its Jacobians.
@@ -76,9 +76,15 @@ class RecordedJacobian(AutodiffJacobian):
     """
 
     def __init__(
-        self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor, findings: Findings | None = None
+        self,
+        module: torch.nn.Module,
+        trained: Mapping[str, Tensor],
+        inputs: Tensor,
+        findings: Findings | None = None,
+        *,
+        graph: bool = False,
     ) -> None:
-        super().__init__(module, trained, inputs)
+        super().__init__(module, trained, inputs, graph=graph)
         self._findings = Findings() if findings is None else findings
         self._factors: Factors | None = None
         self._rest: AutodiffJacobian | None = None

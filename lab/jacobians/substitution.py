@@ -25,14 +25,18 @@ _CONTAINERS = (dict, list, set)
 _OWN = ("_parameters", "_buffers", "_modules")  # of torch, which hold what is registered
 
 
-def call(module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> object:
+def call(
+    module: torch.nn.Module, values: Mapping[str, Tensor], inputs: Tensor, held: Mapping[str, Tensor] | None = None
+) -> object:
     """``module(inputs)`` with some tensors in the place of the module's own, by the names of `tensors_of`.
 
     A tensor is replaced wherever the module holds it: under several names, in a layer that is used twice, in a list.
+    ``held`` spares looking for them where `tensors_of` has just been called.
     """
     with Untouched(module):
         if values:
-            _replace(module, {id(held): values[name] for name, held in tensors_of(module).items() if name in values})
+            found = tensors_of(module) if held is None else held
+            _replace(module, {id(tensor): values[name] for name, tensor in found.items() if name in values})
         return module(inputs)
 
 

@@ -14,7 +14,7 @@ from lab.jacobians.autodiff import real_view
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.recorded import Findings, RecordedJacobian
 from lab.jacobians.substitution import call, copied
-from lab.networks.network import Network
+from lab.networks.network import Evaluator, Network, chosen
 from lab.networks.scaled import Scaled
 from lab.networks.screening import check_module, check_samples, explained, look
 
@@ -90,10 +90,17 @@ class ModuleNetwork:
 
     def jacobian(self, inputs: Tensor) -> RecordedJacobian:
         """Jacobian of the outputs, flattened to (n, o), in factors as far as the parameters are used in known ways."""
+        return self._jacobian(self._cast(inputs))
+
+    def evaluator(self, inputs: Tensor) -> Evaluator:
+        """The network on inputs that stay the same, for training: the pass that evaluates it is the one to go back."""
         inputs = self._cast(inputs)
+        return lambda batch=None: self._jacobian(chosen(inputs, batch), graph=True)
+
+    def _jacobian(self, inputs: Tensor, *, graph: bool = False) -> RecordedJacobian:
         with explained(inputs):
             self._look(inputs)
-            jacobian = RecordedJacobian(self.module, self.trained, inputs, self._findings)
+            jacobian = RecordedJacobian(self.module, self.trained, inputs, self._findings, graph=graph)
         if not self._is_checked:
             check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
