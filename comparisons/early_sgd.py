@@ -207,7 +207,9 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
     change = {"above": "it increases", "below": "it decreases", "around": "no trend is visible at this size"}
-    growth = f"This kernel time scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
+    growth = (
+        f"The kernel time to a gap of {MAIN:g} scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
+    )
     parts.append(growth if degree.value is not None else f"No exponent of the time could be fitted: {degree.reason}.")
     until = f"The gap up to kernel time {WATCHED}"
     if gap.value is not None:

@@ -184,9 +184,9 @@ def verdict(numbers: kit.Numbers, width: int) -> str:
         if valid.value is None
         else f"At width {width} the lower constant of Theorem 3 stays above a quarter of its initial value up to a "
         f"distance of {kit.format_number(valid)}/√width in the worst direction found{ends}.",
-        f"Along descent the smallest value of the constant is {kit.percent(kept)} of the initial one; {change}."
+        f"Along descent the smallest lower constant is {kit.percent(kept)} of the initial one; {change}."
         if kept.value is not None
-        else f"The smallest value of the constant along descent is unknown ({kept.reason}).",
+        else f"The smallest lower constant along descent is unknown ({kept.reason}).",
         "" if rate.value is None else f"The error falls at {kit.format_number(rate)} times the predicted linear rate.",
     )
 

@@ -60,7 +60,7 @@ COLUMNS = (*WHICH, *MEASURED, *ENDS, *AT_INIT, "f0_share", "outcome", "diverged"
 DONE = 1e-2  # of the mean squared error that phase one left
 WATCHED = 200  # steps for which a phase one beyond the edge is watched for its peak
 STEP = r"step of phase one, $c_1=\eta\lambda_{\max}(K_0)/2$"
-NAMED, GAP = "phase one to {} of the first residual", "largest test gap of phase two\n(in units of RMS($y-f(W_k)$))"
+NAMED, GAP = "phase one to {} of the first residual", "largest test gap of phase two,\nin units of RMS($y-f(W_k)$)"
 MISSING = 0.2  # share of seeds that may be without phase two
 MODELS = {"init": ("kernel of $W_0$", "#D55E00", "--")}
 MODELS |= {"phase_one": ("kernel of $W_k$, after phase one", "#0072B2", "-")}
