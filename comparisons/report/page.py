@@ -10,16 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from comparisons.report.explorer import explore_all, styles
 from comparisons.report.glossary import GLOSSARY
-from comparisons.report.runs import Section, gather
-from comparisons.report.trajectories import explore_all
+from comparisons.report.pairs import Beside, beside
+from comparisons.report.runs import Section, gather, ordered
 from comparisons.runs.outputs import Run, check_style
 from comparisons.runs.run import load
 from lab.errors import LabError, refuse
 from lab.sweeps import Store, versions
-
-#: Dashes of learners that `lab.figures.style` does not know, in pixels as plotly takes them.
-_DASHES = ("8px,3px,2px,3px", "12px,4px", "2px,4px", "14px,3px,2px,3px,2px,3px")
 
 
 def write_report(
@@ -56,10 +54,10 @@ def write_report(
         refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
     check_style(style)
     _check_out(out)
-    runs = _load(_distinct(directories), leave_out)
+    runs = ordered(_load(_distinct(directories), leave_out))
     explored = explore_all([run.results for run in runs])
     sections = [gather(run, shown, style) for run, shown in zip(runs, explored, strict=True)]
-    page = render(sections).encode()
+    page = render(sections, beside(runs)).encode()
     try:
         Store(out.parent).write(out.name, page)
     except PermissionError as error:
@@ -105,8 +103,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def render(runs: Sequence[Section]) -> str:
-    """The page as text: equal runs give equal pages under equal versions."""
+def render(runs: Sequence[Section], pairs: Sequence[Beside]) -> str:
+    """The page as text: equal runs give equal pages under equal versions. ``pairs`` are runs of one comparison."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -118,7 +116,9 @@ def render(runs: Sequence[Section]) -> str:
     )
     explorer = _explorer(runs)
     return environment.get_template("page.html").render(
-        runs=list(enumerate(runs, 1)),
+        groups=_groups(runs, pairs),
+        count=len(runs),
+        theme=_static("theme.js"),
         glossary=GLOSSARY,
         css=_static("page.css"),
         script=_static("explorer.js") if explorer else "",
@@ -128,39 +128,33 @@ def render(runs: Sequence[Section]) -> str:
     )
 
 
+def _groups(runs: Sequence[Section], pairs: Sequence[Beside]) -> list[dict[str, Any]]:
+    """Runs of one comparison with their places on the page, and what compares them."""
+    groups: dict[str, list[tuple[int, Section]]] = {}
+    for place, run in enumerate(runs, 1):
+        groups.setdefault(run.name, []).append((place, run))
+    compared = {pair.name: pair for pair in pairs}
+    return [{"name": name, "runs": found, "beside": compared.get(name)} for name, found in groups.items()]
+
+
 def _explorer(runs: Sequence[Section]) -> dict[str, Any] | None:
     """What the script reads, or None where no run has trajectories."""
     shown = [(place, run, run.explored) for place, run in enumerate(runs, 1) if run.explored is not None]
     if not shown:
         return None
-    learners = dict.fromkeys(name for _, _, explored in shown for name in explored.learners)
     return {
-        "styles": _styles(list(learners)),
+        "styles": styles(dict.fromkeys(name for _, _, explored in shown for name in explored.curves)),
         "runs": [
-            {"id": f"run-{place}", "title": f"{run.name} ({run.directory})", "note": explored.note, **explored.data}
+            {
+                "id": f"run-{place}",
+                "directory": run.directory,
+                "title": f"{run.name} ({run.directory})",
+                "note": explored.note,
+                **explored.data,
+            }
             for place, run, explored in shown
         ],
     }
-
-
-def _styles(learners: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, dash (as plotly takes it) and width of each learner: those of the figures."""
-    from lab.figures.style import LEARNERS, QUANTITIES
-
-    styles = {}
-    for place, name in enumerate(learners):
-        if name in LEARNERS:
-            line = LEARNERS[name]
-            dash = "solid" if line.linestyle == "-" else _dash(line.linestyle[1], line.linewidth)
-            styles[name] = {"color": line.color, "dash": dash, "width": line.linewidth}
-        else:
-            color, dash = QUANTITIES[(place + 2) % len(QUANTITIES)], _DASHES[place % len(_DASHES)]
-            styles[name] = {"color": color, "dash": dash, "width": 2.0}
-    return styles
-
-
-def _dash(lengths: Sequence[float], width: float) -> str:
-    return ",".join(f"{length * width:g}px" for length in lengths)
 
 
 def _static(name: str) -> str:

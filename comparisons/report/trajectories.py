@@ -1,185 +1,144 @@
-"""What the explorer shows: outputs, loss and gap of the learners over training, for every cell that kept them.
+"""What the explorer shows of one cell: outputs of learners at a time, and curves over time, thinned to a small page.
 
-The explorer shows every comparison whose cells have these arrays:
+The explorer shows every cell that has a time and something along it, by the names of its arrays:
 
-========================  =====================================================================================
-``steps`` (T,)            recorded gradient steps, or another time
-``learners`` (k,)         names; those of `lab.figures.style.LEARNERS` get their colour and dash
-``test`` (k, T, n', o)    outputs of each learner on the test samples
-``test_targets`` (n', o)  their targets
-``loss`` (k, T)           training loss; without it the page shows the mean squared error on the test samples
-``gap_test`` (T,)         gap of network and linearized; without it, and with these two among the learners, the page
-                          shows RMS(network − linearized) in units of the deviation of the targets, on the test samples
-========================  =====================================================================================
+==================================  ===================================================================================
+``steps``, ``kernel_time``,         the time (T,), the first of these that is there; the last two are kernel time, too
+``time``, ``times``
+``learners`` (k,)                   names of rows; network, linearized and kernel get their colour and dash
+``test`` (k, T, n', o)              outputs of each learner on the test samples, which the slider moves through
+``test_targets`` (n', o)            their targets
+``loss`` (k, T)                     training loss of each learner
+``mse``, ``losses``, ``network``,   other errors on the training set, (T,) or (k, T): ``mse`` of one row is the
+``linearized``, ``kernel``          network's, two rows without ``learners`` are network and linearized, more are
+                                    network and the model of each gap; ``mse_…`` (T,) is that of the learner it names
+``gap_test``, ``gap_train`` (T,)    gaps of network and linearized on a set
+``gap_…`` (T,)                      gap of network and another model
+any other name (T,)                 a chart of its own
+==================================  ===================================================================================
 
-To keep the page small, steps, outputs and, last, whole seeds are thinned; `Explored.note` says what was left out.
+Beside ``steps``, an array that is longer than the last step has its value at every step. Where a cell has outputs but
+no errors or gap, the page shows the mean squared error on the test samples, and RMS(network − linearized) in units of
+the deviation of the targets.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.sweeps import Cell, Results
-from lab.sweeps.cells import canonical, plain, varying
+from comparisons.report.packing import Array, differences, evenly, moments, places, rounded, unit_of
 
-Array = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[Any]]
+Chart = dict[str, Any]
 
-#: At most so many steps and outputs of a cell are shown, and so many numbers of a run and of all runs.
-STEPS, OUTPUTS, NUMBERS, IN_ALL = 48, 48, 400_000, 1_600_000
-_FIRST = ("width", "seed")  # kept longest where fields are redundant
+#: At most so many times, outputs and charts of a cell are shown.
+STEPS, OUTPUTS, CHARTS = 48, 48, 6
+TIMES = {"steps": "gradient step", **dict.fromkeys(("kernel_time", "time", "times"), "kernel time τ")}
+PAIR = ("network", "linearized")  # names of two rows that have none
+ERRORS = ("loss", "losses", "mse", *PAIR, "kernel")  # arrays on the first chart
+SETS = {"test": "test set", "train": "training set"}
+ERROR, GAP = "error", "gap"  # keys of charts
+TITLES = {ERROR: "Training error", GAP: "Gap: network − linearized"}
+AXES = {ERROR: "error on the training set", GAP: "gap, RMS"}
+UNIT = "gap / RMS of the targets"  # of the gaps on a set
 
 
 @dataclass(frozen=True)
-class Explored:
-    """Trajectories of one run.
+class Thinned:
+    """The part of one cell that the page shows, and how much there was.
 
     Attributes
     ----------
     data
-        ``fields`` [{name, values}] by which a cell is chosen, and ``cells`` [{at: places among the values, …}].
-    learners
-        Every learner that occurs.
-    note
-        What was left out.
+        JSON values. ``time``: what the times are. ``outputs``: None, or {times, learners, unit, curves, targets,
+        names}, with curves as differences of whole units. ``charts``: [{key, title, axis, log, times, curves}], with
+        values by the names of curves.
+    curves
+        Names of all curves.
+    steps, outputs
+        How many times and outputs the cell has.
+    numbers
+        How many numbers ``data`` has.
     """
 
     data: dict[str, Any]
-    learners: tuple[str, ...]
-    note: str
-
-
-@dataclass(frozen=True)
-class _Thinned:
-    """The part of one cell that the page shows, and how many steps and outputs the cell had."""
-
-    data: dict[str, Any]
-    learners: tuple[str, ...]
+    curves: tuple[str, ...]
     steps: int
     outputs: int
     numbers: int
 
 
-def explore_all(runs: Sequence[Results]) -> list[Explored | None]:
-    """Trajectories of several runs, which share the budget of one page."""
-    having = [any(follows(results.read(cell)) for cell in results.cells[:1]) for results in runs]
-    budget = min(NUMBERS, IN_ALL // max(sum(having), 1))
-    return [explore(results, budget) for results in runs]
+def follows(arrays: Arrays) -> bool:
+    """Whether the arrays of a cell have a time and something that the explorer shows along it."""
+    name, times = time_of(arrays)
+    return bool(name) and (_has_outputs(arrays, times) or bool(_curves(arrays, name, times)))
 
 
-def explore(results: Results, budget: int = NUMBERS) -> Explored | None:
-    """Thin the trajectories of a run to about ``budget`` numbers; None if its cells have none."""
-    fields = choices(results.cells)
-    found: list[tuple[Cell, _Thinned]] = []
-    spent = total = 0
-    for _, cells in _by_seed(results.cells):
-        thinned = [(cell, thin(arrays)) for cell in cells if follows(arrays := results.read(cell))]
-        size = sum(entry.numbers for _, entry in thinned)
-        total += len(thinned)
-        if not found and size > budget:  # at least one seed is shown
-            thinned = [thinned[place] for place in evenly(len(thinned), max(budget * len(thinned) // size, 1))]
-        if not found or spent + size <= budget:
-            found += thinned
-            spent += size
-    if not found:
-        return None
-    order = {canonical(cell): place for place, cell in enumerate(results.cells)}
-    found.sort(key=lambda pair: order[canonical(pair[0])])
-    learners = dict.fromkeys(name for _, entry in found for name in entry.learners)
-    return Explored(_choosable(fields, found), tuple(learners), _note([entry for _, entry in found], total))
+def time_of(arrays: Arrays) -> tuple[str, Array]:
+    """Name and values (T,) of the time of a cell; an empty name without one."""
+    names = (name for name in TIMES if name in arrays and arrays[name].ndim == 1 and arrays[name].size)
+    return next(((name, arrays[name]) for name in names), ("", np.zeros(0)))
 
 
-def follows(arrays: Mapping[str, Array]) -> bool:
-    """Whether the arrays of a cell follow the convention."""
-    if not {"steps", "learners", "test", "test_targets"} <= set(arrays):
+def thin(arrays: Arrays) -> Thinned:
+    """The part of a cell's arrays that is shown; they must follow the convention."""
+    name, times = time_of(arrays)
+    curves = _curves(arrays, name, times)
+    outputs = _outputs(arrays, times) if _has_outputs(arrays, times) else None
+    charts = _charts(curves, times, "loss" in arrays)
+    if outputs is not None:
+        charts += _derived(arrays, times, {chart["key"] for chart in charts})
+    charts = sorted(charts, key=lambda chart: [ERROR, GAP, chart["key"]].index(chart["key"]))[:CHARTS]
+    names = dict.fromkeys([*(outputs or {"learners": ()})["learners"], *(each for c in charts for each in c["curves"])])
+    return Thinned(
+        {"time": TIMES[name], "outputs": outputs, "charts": charts},
+        tuple(names),
+        max(len(times), *(len(values) for _, _, values in curves), 0),
+        arrays["test_targets"].size if outputs else 0,
+        sum(len(chart["times"]) * len(chart["curves"]) for chart in charts)
+        + (sum(map(len, outputs["curves"])) * len(outputs["times"]) if outputs else 0),
+    )
+
+
+def _has_outputs(arrays: Arrays, times: Array) -> bool:
+    if not {"learners", "test", "test_targets"} <= set(arrays):
         return False
     test, targets = arrays["test"], arrays["test_targets"]
-    head = (*arrays["learners"].shape, *arrays["steps"].shape)
-    if test.ndim != 4 or head != test.shape[:2] or targets.shape != test.shape[2:] or 0 in test.shape:
-        return False
-    shapes = {"loss": test.shape[:2], "gap_test": test.shape[1:2]}
-    return all(arrays[name].shape == shape for name, shape in shapes.items() if name in arrays)
+    head = (*arrays["learners"].shape, *times.shape)
+    return test.ndim == 4 and head == test.shape[:2] and targets.shape == test.shape[2:] and 0 not in test.shape
 
 
-def choices(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """Fields that identify the cells, none of which is redundant."""
-    kept = list(varying(cells))
-    rest = [name for name in reversed(kept) if name not in _FIRST]
-    for name in rest + [name for name in _FIRST if name in kept]:
-        without = [other for other in kept if other != name]
-        if len({canonical([cell.get(other) for other in without]) for cell in cells}) == len(cells):
-            kept = without
-    return tuple(kept)
+def _learners(arrays: Arrays) -> list[str]:
+    return [str(name) for name in arrays["learners"]] if "learners" in arrays else []
 
 
-def _by_seed(cells: Sequence[Cell]) -> list[tuple[Any, list[Cell]]]:
-    """Cells in batches of one seed, lowest first; all at once where there are no seeds."""
-    batches: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        seed = cell.get("seed")
-        batches.setdefault(seed if isinstance(seed, (int, float)) else -1, []).append(cell)
-    return sorted(batches.items())
+def _flat(test: NDArray[Any]) -> Array:
+    """Outputs (k, T, n'·o)."""
+    return np.asarray(test, dtype=float).reshape(*test.shape[:2], -1)
 
 
-def thin(arrays: Mapping[str, Array]) -> _Thinned:
-    """The part of a cell's arrays that is shown, as JSON values."""
-    learners = tuple(str(name) for name in arrays["learners"])
-    test = np.asarray(arrays["test"], dtype=float)
-    outputs, targets = test.reshape(*test.shape[:2], -1), arrays["test_targets"].reshape(-1)
-    at, kept = evenly(test.shape[1], STEPS), evenly(len(targets), OUTPUTS)
+def _outputs(arrays: Arrays, times: Array) -> dict[str, Any]:
+    """Test outputs, sorted by those of the linearized learner at the end."""
+    learners, test, targets = _learners(arrays), _flat(arrays["test"]), arrays["test_targets"].reshape(-1)
+    at, kept = places(times, STEPS), evenly(len(targets), OUTPUTS)
     lead = learners.index("linearized") if "linearized" in learners else 0
-    last = np.nan_to_num(outputs[lead][:, kept], posinf=0.0, neginf=0.0)[-1]
+    last = np.nan_to_num(test[lead][:, kept], posinf=0.0, neginf=0.0)[-1]
     kept = kept[np.argsort(last, kind="stable")]
-    shown = outputs[:, at][:, :, kept]
-    with np.errstate(over="ignore", invalid="ignore"):  # of learners that diverged
-        error = None if "loss" in arrays else np.mean((outputs - targets) ** 2, axis=2)
-    unit = _unit(shown, targets)
-    data = {
+    shown = test[:, at][:, :, kept]
+    unit = unit_of(shown, targets)
+    return {
+        "times": moments(times[at]),
         "learners": learners,
-        "steps": arrays["steps"][at].tolist(),
         "unit": unit,
-        "outputs": [[_differences(row, unit) for row in learner.T] for learner in shown],
-        "targets": _rounded(targets[kept]),
-        "names": [_name(int(place), test.shape[3]) for place in kept],
-        "loss": [_rounded(row[at]) for row in (arrays["loss"] if error is None else error)],
-        "trained": error is None,
-        "gap": _gap(arrays, learners, outputs, targets, at),
-        "measured": "gap_test" in arrays,
+        "curves": [[differences(row, unit) for row in learner.T] for learner in shown],
+        "targets": rounded(targets[kept]),
+        "names": [_name(int(place), arrays["test"].shape[3]) for place in kept],
     }
-    return _Thinned(data, learners, test.shape[1], len(targets), shown.size)
-
-
-def evenly(there: int, most: int) -> NDArray[np.int64]:
-    """At most ``most`` places of ``there``, the first and the last among them."""
-    return np.unique(np.linspace(0, there - 1, min(there, most)).round().astype(np.int64))
-
-
-def _unit(shown: Array, targets: Array) -> float:
-    """Power of ten that gives the largest finite output four digits; targets set the scale of a run that diverges."""
-    span = 100 * float(np.abs(targets).max())
-    sizes = np.abs(shown[np.isfinite(shown)])
-    largest = min(float(sizes.max(initial=0.0)), span) if span else float(sizes.max(initial=0.0))
-    return 10.0 ** (math.floor(math.log10(largest)) - 3) if largest > 0 else 1.0
-
-
-def _differences(row: Array, unit: float) -> list[int | None]:
-    """A curve (T,) in whole units, each value as its difference from the one before, which compresses well."""
-    found: list[int | None] = []
-    before = 0
-    for value in row:
-        whole = round(float(value) / unit) if np.isfinite(value) else None
-        found.append(None if whole is None else whole - before)
-        before = before if whole is None else whole
-    return found
-
-
-def _rounded(values: Array) -> list[float | None]:
-    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values]
 
 
 def _name(place: int, outputs: int) -> str:
@@ -187,56 +146,87 @@ def _name(place: int, outputs: int) -> str:
     return f"sample {sample + 1}" + (f", output {output + 1} of {outputs}" if outputs > 1 else "")
 
 
-def _gap(
-    arrays: Mapping[str, Array], learners: Sequence[str], outputs: Array, targets: Array, at: NDArray[np.int64]
-) -> list[float | None] | None:
-    if "gap_test" in arrays:
-        return _rounded(arrays["gap_test"][at])
-    if not {"network", "linearized"} <= set(learners):
-        return None
-    network, linearized = (outputs[learners.index(name)] for name in ("network", "linearized"))
-    scale = float(np.std(targets))
-    with np.errstate(over="ignore", invalid="ignore"):
-        apart = np.sqrt(np.mean((network - linearized) ** 2, axis=1))
-    return _rounded(apart[at] / scale) if scale > 0 else None
+def _curves(arrays: Arrays, name: str, times: Array) -> list[tuple[str, str, Array]]:
+    """Everything along the time: the key of its chart, its own name, and values (T,) or at every step."""
+    models = [_words(key.removeprefix(GAP)) for key in arrays if _chart_of(key) == GAP]
+    others = ["network", *(f"model, {each}" for each in models if each not in SETS)]
+    learners, found = _learners(arrays) or (others if others[1:] else list(PAIR)), []
+    for key, array in arrays.items():
+        if key in (*TIMES, "learners", "test", "test_targets") or array.dtype.kind not in "fiu" or not array.ndim:
+            continue
+        length = array.shape[-1]
+        if length == len(times) or (name == "steps" and length > max(times[-1], len(times))):
+            rows = _rows(key, array, learners)
+            found += [(_chart_of(key), curve, np.asarray(values, dtype=float)) for curve, values in rows]
+    return found
 
 
-def _choosable(fields: Sequence[str], found: Sequence[tuple[Cell, _Thinned]]) -> dict[str, Any]:
-    values = {name: list(_distinct(cell.get(name) for cell, _ in found)) for name in fields}
-    cells = [
-        {"at": [values[name].index(plain(cell.get(name))) for name in fields], **entry.data} for cell, entry in found
-    ]
-    return {
-        "fields": [{"name": name, "values": [_text(value) for value in values[name]]} for name in fields],
-        "cells": cells,
-    }
+def _rows(name: str, array: NDArray[Any], learners: Sequence[str]) -> list[tuple[str, Array]]:
+    """The curves of an array (T,) or (k, T) with their names; none where rows have no names."""
+    if array.ndim == 1:
+        return [(_name_of_curve(name), array)]
+    known = array.ndim == 2 and len(learners) == len(array)
+    return list(zip(learners, array, strict=True)) if known else []
 
 
-def _distinct(values: Iterator[Any]) -> Iterator[Any]:
-    """Each value once, numbers in order and everything else as it comes."""
-    once = list({canonical(value): plain(value) for value in values}.values())
-    yield from sorted(once) if all(type(value) in (int, float) for value in once) else once
+def _chart_of(name: str) -> str:
+    """The key of the chart of an array."""
+    if name in ERRORS or name.startswith("mse_"):
+        return ERROR
+    return GAP if name.startswith("gap") else name
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_text, value))
-    return "none" if value is None else str(value)
+def _name_of_curve(name: str) -> str:
+    """The name of a curve from that of its array: ``mse_linearized`` is the linearized learner."""
+    match _chart_of(name):
+        case "gap":
+            part = _words(name.removeprefix(GAP))
+            return f"gap, {SETS.get(part, part)}" if part else "gap"
+        case "error":
+            return name if name in (*PAIR, "kernel") else name.removeprefix("mse_").replace("mse", PAIR[0])
+    return _words(name)
 
 
-def _note(shown: Sequence[_Thinned], total: int) -> str:
-    """What the page leaves out, in a sentence; every run is rounded."""
-    parts = []
-    steps, outputs = max(entry.steps for entry in shown), max(entry.outputs for entry in shown)
-    if steps > STEPS:
-        parts.append(f"{STEPS} of up to {steps} recorded steps")
-    if outputs > OUTPUTS:
-        parts.append(f"{OUTPUTS} of up to {outputs} test outputs of a cell")
-    if total > len(shown):
-        parts.append(f"{len(shown)} of {total} cells (lowest seeds first)")
-    start = f"To keep this page small, the explorer has {_listed(parts)}. " if parts else ""
-    return f"{start}Outputs are rounded to four digits of the largest. All other numbers here are from all data."
+def _words(name: str) -> str:
+    return name.replace("_", " ").strip()
 
 
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _charts(curves: Sequence[tuple[str, str, Array]], times: Array, loss: bool) -> list[Chart]:
+    """Charts of these curves; those at every step have one of their own."""
+    drawn: dict[tuple[str, int], dict[str, Array]] = {}
+    for key, curve, values in curves:
+        drawn.setdefault((key, len(values)), {})[curve] = values
+    charts: dict[str, Chart] = {}
+    for (key, length), shown in drawn.items():
+        title, axis = TITLES.get(key, _words(key)), AXES.get(key, _words(key))
+        if key == ERROR and loss:
+            title, axis = "Training loss", "½ Σ (f − y)²"
+        if key == GAP and set(shown) <= {f"gap, {each}" for each in SETS.values()}:
+            axis = UNIT
+        own = key if key not in charts else f"{key}, every step"
+        charts[own] = _chart(own, title, axis, times if length == len(times) else np.arange(length), shown)
+    return list(charts.values())
+
+
+def _derived(arrays: Arrays, times: Array, there: set[str]) -> list[Chart]:
+    """Errors and gap on the test samples, where a cell has outputs and nothing of these itself."""
+    learners, test, targets = _learners(arrays), _flat(arrays["test"]), arrays["test_targets"].reshape(-1)
+    charts, scale = [], float(np.std(targets))
+    with np.errstate(over="ignore", invalid="ignore"):  # of learners that diverged
+        if ERROR not in there:
+            errors = dict(zip(learners, np.mean((test - targets) ** 2, axis=2), strict=True))
+            charts.append(_chart(ERROR, "Test error (no training loss was kept)", "mean (f − y)²", times, errors))
+        if GAP not in there and set(PAIR) <= set(learners) and scale > 0:
+            network, linearized = (test[learners.index(name)] for name in PAIR)
+            gap = {f"gap, {SETS['test']}": np.sqrt(np.mean((network - linearized) ** 2, axis=1)) / scale}
+            charts.append(_chart(GAP, TITLES[GAP], "gap / RMS of the test targets", times, gap))
+    return charts
+
+
+def _chart(key: str, title: str, axis: str, times: NDArray[Any], curves: Mapping[str, Array]) -> Chart:
+    """Some curves (T,) at a few of their times, on a logarithmic axis if they are errors, or positive and no gaps."""
+    at = places(times, STEPS)
+    shown = {name: rounded(values[at]) for name, values in curves.items()}
+    positive = all(value is None or value > 0 for values in shown.values() for value in values)
+    log = key == ERROR or (key != GAP and positive)
+    return {"key": key, "title": title, "axis": axis, "log": log, "times": moments(times[at]), "curves": shown}

@@ -1,13 +1,15 @@
 """The page in a browser, without a network. What it says: test_report.py."""
 
+import io
 import re
 import shutil
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from comparisons.cli.command import main
-from lab.figures.style import LEARNERS
+from lab.figures.style import GREY, LEARNERS, QUANTITIES
 from lab.sweeps import Store, load
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -33,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two small runs, of which one kept no loss and lacks a cell."""
+    """Three small runs: one lacks a cell, one kept no loss, one kept no outputs."""
     home = tmp_path_factory.mktemp("runs")
     asked = [
         "--variants",
@@ -51,6 +53,8 @@ def runs(tmp_path_factory):
     assert main(["run", "width", *asked, "--seeds", "2", "--steps", "60", "--out", str(home / "width")]) == 0
     limit = home / "infinite_width"
     assert main(["run", "infinite_width", *asked, "--seeds", "1", "--kernel-time", "5", "--out", str(limit)]) == 0
+    small = ["--samples", "8", "--widths", "8", "16", "--seeds", "3", "--per-octave", "1", "--kernel-time", "10"]
+    assert main(["run", "step_size", "--executor", "serial", *small, "--out", str(home / "step_size")]) == 0
     store = Store(home / "width")
     store.path(store.manifest["cells"][-1], "json").unlink()
     return home
@@ -61,7 +65,7 @@ def file(runs):
     """The page about them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(runs)
-        assert main(["report", "width", "infinite_width"]) == 0
+        assert main(["report", "infinite_width", "width", "step_size"]) == 0
     return runs / "page.html"
 
 
@@ -70,15 +74,15 @@ def visit(browser, file):
     """Open the page offline in a window of some size; at the end nothing was complained of and nothing asked for."""
     opened, complaints, requests = [], [], []
 
-    def visit(viewport=DESK, **options):
+    def visit(viewport=DESK, address=None, **options):
         context = browser.new_context(viewport=viewport, offline=True, **options)
         opened.append(context)
         tab = context.new_page()
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(file.as_uri())
-        tab.wait_for_selector("#gap .main-svg", state="attached")
+        tab.goto(address or file.as_uri())
+        tab.wait_for_selector("#gap-left .main-svg", state="attached")
         return tab
 
     yield visit
@@ -88,7 +92,7 @@ def visit(browser, file):
     assert {url for url in requests if not url.startswith(("data:", "blob:"))} <= {file.as_uri()}
 
 
-def curves(tab, chart="outputs"):
+def curves(tab, chart="outputs-left"):
     """What plotly draws: y by learner."""
     drawn = tab.evaluate(
         "id => document.getElementById(id).data.map(trace => [trace.name, Array.from(trace.y)])", chart
@@ -99,13 +103,20 @@ def curves(tab, chart="outputs"):
 def paths(tab):
     """Where the curves are on the screen."""
     return tab.eval_on_selector_all(
-        "#outputs .scatterlayer path",
+        "#outputs-left .scatterlayer path",
         "found => found.map(path => path.getAttribute('d') + path.getAttribute('transform'))",
     )
 
 
-def choose(tab, name, value):
-    tab.locator(f"#controls select[name={name}]").select_option(label=value)
+def choose(tab, name, value, side="left"):
+    """Choose a run, or the value of a field of one of the two cells."""
+    full = name if name == "run" else f"{side}-{name}"
+    tab.locator(f"#controls select[name={full}]").select_option(label=value)
+
+
+def chosen(tab, name, side="left"):
+    select = tab.locator(f"#controls select[name={name if name == 'run' else f'{side}-{name}'}]")
+    return select.evaluate("select => select.selectedOptions[0].text")
 
 
 def slide(tab, place):
@@ -125,8 +136,47 @@ def test_the_slider_moves_the_curves(visit):
     assert all(not np.array_equal(before[name], after[name]) for name in LEARNERS)
     assert np.array_equal(before["target"], after["target"])
     assert after["network"] == pytest.approx(after["linearized"])  # all start from f₀
-    mark = tab.evaluate("['loss', 'gap'].map(id => document.getElementById(id).layout.shapes[0].x0)")
+    mark = tab.evaluate("['error-left', 'gap-right'].map(id => document.getElementById(id).layout.shapes[0].x0)")
     assert mark == [0, 0]
+
+
+RANGES = """() => Object.fromEntries([...document.querySelectorAll('.chart')].map(({ id, _fullLayout }) =>
+  [id, [..._fullLayout.xaxis.range, ..._fullLayout.yaxis.range]]))"""
+
+
+def test_axes_hold_still_and_are_shared(visit):
+    tab = visit()
+    seen = []
+    for place in (0, 7, 20, 40):
+        slide(tab, place)
+        seen.append(tab.evaluate(RANGES))
+    assert len(seen[0]) == 6
+    assert seen == seen[:1] * 4
+    for key in ("outputs", "error", "gap"):
+        assert seen[0][f"{key}-left"] == seen[0][f"{key}-right"]
+        shown = np.concatenate([curve for side in ("left", "right") for curve in curves(tab, f"{key}-{side}").values()])
+        low, high = seen[0][f"{key}-left"][2:]
+        values = np.log10(shown) if key == "error" else shown
+        assert np.all((low <= values) & (values <= high))
+
+
+def test_two_cells_stand_side_by_side(visit, runs):
+    tab = visit()
+    assert (chosen(tab, "width", "left"), chosen(tab, "width", "right")) == ("16", "8")
+    left, right = (tab.locator(f"#outputs-{side}").bounding_box() for side in ("left", "right"))
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    assert tab.inner_text("#gap-left-title") == "Gap: network − linearized (width 16)"
+    assert tab.inner_text("#gap-right-title") == "Gap: network − linearized (width 8)"
+    results = load(runs / "width")
+    slide(tab, 0)
+    slide(tab, tab.locator("#step").evaluate("slider => slider.max"))
+    for column, width in ((1, 16), (2, 8)):
+        row = tab.locator("#now tr", has_text="gap, test set").locator(f"th, td >> nth={column}")
+        gap = results.arrays(width=width, seed=0)["gap_test"][-1]
+        assert float(row.inner_text()) == pytest.approx(gap, rel=2e-3)
+    choose(tab, "seed", "1", side="right")
+    assert tab.inner_text("#gap-right-title") == "Gap: network − linearized (width 8, seed 1)"
 
 
 def test_the_page_shows_what_was_measured(visit, runs, file):
@@ -134,57 +184,120 @@ def test_the_page_shows_what_was_measured(visit, runs, file):
     choose(tab, "width", "16")
     choose(tab, "seed", "0")
     slide(tab, 20)
-    step = tab.evaluate("document.getElementById('loss').data[0].text[20]")
+    step = tab.evaluate("document.getElementById('error-left').data[0].text[20]")
     arrays = load(runs / "width").arrays(width=16, seed=0)
     at = list(arrays["steps"]).index(int(re.search(r"\d+", step)[0]))
-    names = tab.evaluate("document.getElementById('outputs').data[1].text")
+    names = tab.evaluate("document.getElementById('outputs-left').data[1].text")
     order = [int(name.removeprefix("sample ")) - 1 for name in names]
-    found, loss = curves(tab), curves(tab, "loss")
+    found, loss = curves(tab), curves(tab, "error-left")
     for place, name in enumerate(arrays["learners"]):
         assert found[name] == pytest.approx(arrays["test"][place, at, order, 0], abs=1e-3)
         assert loss[name][20] == pytest.approx(arrays["loss"][place, at], rel=1e-3)
-    assert curves(tab, "gap")["gap"][20] == pytest.approx(arrays["gap_test"][at], rel=1e-3)
+    assert curves(tab, "gap-left")["gap, test set"][20] == pytest.approx(arrays["gap_test"][at], rel=1e-3)
     assert f"{arrays['loss'][0, at]:.4g}" in tab.inner_text("#now")
 
 
 def test_learners_are_told_apart_as_in_the_figures(visit):
     tab = visit()
     drawn = tab.evaluate(
-        "document.getElementById('loss').data.map(trace => [trace.name, trace.line.color, trace.line.dash])"
+        "document.getElementById('error-left').data.map(trace => [trace.name, trace.line.color, trace.line.dash])"
     )
     assert [(name, color) for name, color, _ in drawn] == [(name, line.color) for name, line in LEARNERS.items()]
     assert len({dash for *_, dash in drawn}) == 3
     tab.get_by_role("checkbox", name="kernel").uncheck()
-    assert tab.evaluate("document.getElementById('outputs').data.map(trace => trace.visible)") == [
-        True,
-        True,
-        True,
-        False,
-    ]
+    for side in ("left", "right"):
+        assert tab.evaluate(f"document.getElementById('outputs-{side}').data.map(trace => trace.visible)") == [
+            True,
+            True,
+            True,
+            False,
+        ]
 
 
 def test_another_run_and_what_it_did_not_keep(visit):
     tab = visit()
     tab.locator("a[data-run=run-2]").click()
-    assert (
-        tab.locator("#controls select[name=run]")
-        .evaluate("select => select.selectedOptions[0].text")
-        .startswith("infinite")
-    )
-    assert "no training loss" in tab.inner_text("#loss-title")
+    assert chosen(tab, "run").startswith("infinite")
+    assert "no training loss" in tab.inner_text("#error-left-title")
     choose(tab, "run", "width (width)")
-    assert tab.inner_text("#loss-title") == "Training loss"
+    assert tab.inner_text("#error-left-title") == "Training loss (width 16)"
+
+
+def test_a_run_without_outputs_has_its_curves(visit):
+    tab = visit()
+    choose(tab, "run", "step_size (step_size)")
+    assert tab.locator("#outputs-left").count() == 0
+    assert set(curves(tab, "error-left")) == {"network", "linearized"}
+    assert set(curves(tab, "gap-right")) == {"gap, test set"}
+    assert chosen(tab, "fraction", "left") == chosen(tab, "fraction", "right")
+    slide(tab, 3)
+    assert "Training error: linearized" in tab.inner_text("#now")
 
 
 def test_a_combination_that_is_missing_is_told(visit):
     tab = visit()
     choose(tab, "width", "16")
     choose(tab, "seed", "1")
-    assert "no measurement of this combination" in tab.inner_text("#explorer-status")
-    assert not tab.locator("#outputs").is_visible()
+    assert "no trajectory of this combination" in tab.inner_text("#left-status")
+    assert not tab.locator("#outputs-left").is_visible()
+    assert tab.locator("#outputs-right").is_visible()
+    choose(tab, "width", "16", side="right")
+    choose(tab, "seed", "1", side="right")
+    assert not tab.locator("#step").is_visible()
     choose(tab, "seed", "0")
-    assert tab.locator("#outputs").is_visible()
-    assert not tab.locator("#explorer-status").is_visible()
+    assert tab.locator("#outputs-left").is_visible()
+    assert not tab.locator("#left-status").is_visible()
+
+
+# The address ------------------------------------------------------------------------------------------------------
+
+SHOWN = """() => ({
+  chosen: [...document.querySelectorAll('#controls select')].map((each) => [each.name, each.selectedOptions[0].text]),
+  time: document.getElementById('step-shown').textContent,
+  curves: [...document.querySelectorAll('.chart')].map(({ data }) => data.map(({ visible, y }) => [visible, [...y]])),
+})"""
+
+
+def test_a_link_restores_what_is_shown(visit, file):
+    tab = visit()
+    assert "#" not in tab.url
+    choose(tab, "run", "width (width)")
+    choose(tab, "width", "8")
+    choose(tab, "seed", "1", side="right")
+    slide(tab, 12)
+    tab.get_by_role("checkbox", name="kernel").uncheck()
+    tab.wait_for_url("**hide=kernel")
+    assert tab.locator("#link").evaluate("link => link.href") == tab.url
+    there = tab.evaluate(SHOWN)
+    assert there["time"] == "step 14 of 60"
+    other = visit(address=tab.url)
+    assert other.evaluate(SHOWN) == there
+    assert 0 <= other.locator("#explorer").bounding_box()["y"] < DESK["height"]
+    other.evaluate("location.hash = '#explorer?run=infinite_width&left.width=8&time=0'")
+    other.locator("#step-shown", has_text="step 0 of").wait_for()
+    assert (chosen(other, "run"), chosen(other, "width")) == ("infinite_width (infinite_width)", "8")
+
+
+def test_an_address_of_something_else_does_no_harm(visit, file):
+    tab = visit(address=f"{file.as_uri()}#explorer?run=gone&left.width=7&time=soon&hide=nothing")
+    assert chosen(tab, "run") == "width (width)"
+    assert chosen(tab, "width") == "16"
+    assert tab.locator("#outputs-left").is_visible()
+    tab = visit(address=f"{file.as_uri()}#run-2")
+    tab.wait_for_timeout(200)
+    assert abs(tab.locator("#run-2").bounding_box()["y"]) < 40
+
+
+def test_every_choice_is_one_address_and_no_history(visit):
+    tab = visit()
+    before = tab.evaluate("history.length")
+    for place in range(30):
+        slide(tab, place)
+    tab.wait_for_url("**time=33")
+    assert tab.evaluate("history.length") == before
+
+
+# The keyboard, the mouse ------------------------------------------------------------------------------------------
 
 
 def test_everything_goes_by_keyboard(visit):
@@ -194,24 +307,35 @@ def test_everything_goes_by_keyboard(visit):
     assert tab.locator(".skip").bounding_box()["x"] >= 0
     tab.keyboard.press("Enter")
     reached = set()
-    for _ in range(60):
+    for _ in range(90):
         tab.keyboard.press("Tab")
         reached.add(tab.evaluate("document.activeElement.id || document.activeElement.name"))
-    assert {"run", "width", "seed", "step", "play", "outputs", "loss", "gap"} <= reached
+    sides = {f"{name}-{side}" for name in ("outputs", "error", "gap") for side in ("left", "right")}
+    fields = {f"{side}-{name}" for name in ("width", "seed") for side in ("left", "right")}
+    assert {"run", "step", "play", "link", *sides, *fields} <= reached
     tab.focus("#step")
     tab.keyboard.press("Home")
     assert "step 0 of" in tab.inner_text("#step-shown")
     tab.keyboard.press("ArrowRight")
     assert tab.locator("#step").get_attribute("aria-valuetext").startswith("step 1 of")
-    tab.focus("#controls select[name=width]")
+    tab.focus("#controls select[name=left-width]")
     tab.keyboard.press("ArrowUp")
-    assert tab.locator("#controls select[name=width]").evaluate("select => select.selectedOptions[0].text") == "8"
+    assert chosen(tab, "width") == "8"
+    tab.focus("details summary")
+    assert not tab.locator("details .numbers").first.is_visible()
+    tab.keyboard.press("Enter")
+    assert tab.locator("details .numbers").first.is_visible()
+    tab.focus("#theme")
+    tab.keyboard.press("Enter")
+    assert tab.locator("#theme").get_attribute("aria-pressed") == "true"
 
 
 def test_charts_zoom_by_keyboard(visit):
     tab = visit()
-    span = "(() => { const [a, b] = document.getElementById('loss')._fullLayout.xaxis.range; return [a, b - a]; })()"
-    tab.focus("#loss")
+    span = (
+        "(() => { const [a, b] = document.getElementById('error-left')._fullLayout.xaxis.range; return [a, b - a]; })()"
+    )
+    tab.focus("#error-left")
     low, whole = tab.evaluate(span)
     tab.keyboard.press("+")
     inside, part = tab.evaluate(span)
@@ -224,17 +348,17 @@ def test_charts_zoom_by_keyboard(visit):
 
 def test_hovering_tells_values(visit):
     tab = visit()
-    place = tab.locator("#outputs .nsewdrag")
+    place = tab.locator("#outputs-left .nsewdrag")
     place.hover()
     place.hover(position={"x": 200, "y": 100})
-    label = tab.locator("#outputs .hoverlayer .legend")
+    label = tab.locator("#outputs-left .hoverlayer .legend")
     label.wait_for()
     said = label.text_content()
     assert all(name in said for name in (*LEARNERS, "target", "sample"))
 
 
 def test_no_button_sends_a_chart_elsewhere(visit):
-    titles = visit().eval_on_selector_all("#loss .modebar-btn", "found => found.map(each => each.dataset.title)")
+    titles = visit().eval_on_selector_all("#error-left .modebar-btn", "found => found.map(each => each.dataset.title)")
     assert len(titles) == 6
     assert not [title for title in titles if "hare" in title or "loud" in title]
 
@@ -276,14 +400,19 @@ OVERLAPS = """() => {
 }"""
 
 
+UNFOLD = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+
+
 @pytest.mark.parametrize("viewport", [DESK, TABLET, PHONE], ids=["1280", "768", "390"])
 def test_no_text_lies_on_another_or_outside(visit, viewport):
     tab = visit(viewport)
-    for run in ("infinite_width (infinite_width)", "width (width)"):
+    folded = tab.evaluate(OVERLAPS)["count"]
+    tab.evaluate(UNFOLD)
+    for run in ("infinite_width (infinite_width)", "step_size (step_size)", "width (width)"):
         choose(tab, "run", run)
         tab.wait_for_timeout(100)
         found = tab.evaluate(OVERLAPS)
-        assert found["count"] > 200
+        assert found["count"] > folded + 200
         assert found["over"] == []
         assert found["outside"] == []
         assert found["wide"] <= 0
@@ -295,15 +424,42 @@ def test_overlaps_are_found(visit):
     assert tab.evaluate(OVERLAPS)["over"]
 
 
-def test_text_is_dark_on_white(visit):
-    tab = visit()
-    colors = tab.eval_on_selector_all(
-        "p, dt, dd, th, td, figcaption, a, label, .place, .state",
-        "found => [...new Set(found.map(each => getComputedStyle(each).color))]",
-    )
-    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    wash = _luminance((0xF4, 0xF6, 0xF8))  # the darker of the two backgrounds
-    assert all((wash + 0.05) / (_luminance(map(int, re.findall(r"\d+", color))) + 0.05) >= 4.5 for color in colors)
+# Light and dark ---------------------------------------------------------------------------------------------------
+
+# Colours of the text of the page with the colour of the nearest background behind each.
+PAIRS = """() => {
+  const behind = (host) => {
+    for (let each = host; each; each = each.parentElement) {
+      const color = getComputedStyle(each).backgroundColor;
+      if (!color.endsWith(", 0)")) return color;
+    }
+  };
+  const found = [...document.body.querySelectorAll("*")].filter((each) => !each.closest(".chart, svg, [hidden], script")
+    && [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+  return [...new Set(found.map((each) => `${getComputedStyle(each).color} on ${behind(each)}`))];
+}"""
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+DARK = "rgb(18, 18, 18)"
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", DARK)])
+def test_text_has_contrast(visit, scheme, background):
+    tab = visit(color_scheme=scheme)
+    assert tab.evaluate(BACKGROUND) == background
+    pairs = [pair.split(" on ") for pair in tab.evaluate(PAIRS)]
+    assert len(pairs) > 4
+    assert [pair for pair in pairs if contrast(*map(numbers_of, pair)) < 4.5] == []
+
+
+def numbers_of(color):
+    """The red, green and blue of ``rgb(…)``."""
+    return [int(part) for part in re.findall(r"\d+", color)[:3]]
+
+
+def contrast(one, other):
+    """Contrast ratio of two colours as WCAG defines it."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def _luminance(rgb):
@@ -312,12 +468,62 @@ def _luminance(rgb):
     return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
+def pixels(locator):
+    """What is seen of an element: (height, width, 3), from 0 to 255."""
+    return np.round(255 * imread(io.BytesIO(locator.screenshot()))[..., :3]).astype(int)
+
+
+SWATCH = """(color) => {
+  const drawing = document.querySelector("#legend svg").cloneNode();
+  drawing.id = "swatch";
+  drawing.style.background = color;
+  document.querySelector("#legend").append(drawing);
+}"""
+
+
+@pytest.mark.parametrize("color", [*QUANTITIES, *(line.color for line in LEARNERS.values()), GREY])
+def test_lines_are_seen_in_the_dark(visit, color):
+    tab = visit(color_scheme="dark")
+    tab.evaluate(SWATCH, color)
+    seen = pixels(tab.locator("#swatch"))[6, 22]
+    assert contrast(seen, numbers_of(DARK)) >= 3
+
+
+def test_figures_turn_dark_with_the_page(visit):
+    for scheme, ground in (("light", (255, 255, 255)), ("dark", numbers_of(DARK))):
+        tab = visit(color_scheme=scheme)
+        for shown in (tab.locator(".drawn img").first, tab.locator("#error-left")):
+            found = pixels(shown).reshape(-1, 3)
+            values, counts = np.unique(found, axis=0, return_counts=True)
+            assert np.abs(values[counts.argmax()] - ground).max() <= 1
+            assert max(contrast(value, ground) for value in values[counts > 20]) > 12  # the text
+
+
+def test_the_button_chooses_the_colours_and_keeps_them(visit):
+    tab = visit(color_scheme="light")
+    button = tab.get_by_role("button", name="Dark colours")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    assert tab.evaluate(BACKGROUND) == DARK
+    assert tab.locator(".drawn img").first.evaluate("each => getComputedStyle(each).filter") != "none"
+    tab.reload()
+    assert tab.evaluate(BACKGROUND) == DARK
+    assert button.get_attribute("aria-pressed") == "true"
+    tab.emulate_media(media="print", color_scheme="dark")
+    assert tab.evaluate(BACKGROUND) == "rgb(255, 255, 255)"
+    assert tab.locator(".drawn img").first.evaluate("each => getComputedStyle(each).filter") == "none"
+    tab.emulate_media(media="screen", color_scheme="dark")
+    tab.reload()
+    button.click()
+    assert tab.evaluate(BACKGROUND) == "rgb(255, 255, 255)"
+
+
 def test_paper_has_no_controls(visit):
     tab = visit()
     tab.emulate_media(media="print")
-    for hidden in ("#controls", "#step", "#outputs", ".skip"):
+    for hidden in ("#controls", "#step", "#outputs-left", ".skip", "#theme"):
         assert not tab.locator(hidden).first.is_visible()
-    for shown in (".verdict", ".numbers", ".command", ".run img", ".paper"):
+    for shown in (".verdict", "details .numbers", ".command", ".run img", ".paper"):
         assert tab.locator(shown).first.is_visible()
     assert tab.pdf(format="A4").startswith(b"%PDF")
 
@@ -327,7 +533,8 @@ def test_without_scripts_everything_but_the_explorer_is_there(browser, file):
     tab = context.new_page()
     tab.goto(file.as_uri())
     assert "The explorer needs JavaScript" in tab.inner_text("#explorer")
-    assert tab.locator(".verdict").count() == 2
+    assert tab.locator(".verdict").count() == 3
+    assert tab.locator(".drawn img").count() >= 6
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""The page as text: what is in it, what is refused, and what the explorer is given. How it behaves: test_page.py."""
+"""The page as text: what is in it, and what is refused. How it behaves: test_page.py."""
 
 import base64
 import gzip
@@ -11,21 +11,22 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from comparisons.cli.command import main, understand
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number
 from comparisons.kit.settings import as_json
+from comparisons.kit.wording import format_number
+from comparisons.report.figures import alternative
 from comparisons.report.glossary import GLOSSARY
-from comparisons.report.runs import background, command, digits, grouped, in_words
-from comparisons.report.trajectories import OUTPUTS, STEPS, choices, evenly, explore, explore_all, follows, thin
+from comparisons.report.numbers import MAIN, digits, grouped, in_words, main_numbers
+from comparisons.report.repeat import command
+from comparisons.report.runs import background
 from comparisons.runs.options import RunOptions
 from comparisons.runs.plan import make, settings_of
 from comparisons.runs.registry import find as load
 from comparisons.runs.registry import names
-from lab.sweeps import Results
 from lab.sweeps.cells import plain
 
 
@@ -88,6 +89,33 @@ def test_values_are_written_as_people_do():
     assert in_words({"a": [1, 0.123456]}, exact=False) == "a 1, 0.1235"
 
 
+SLOPE, LEVEL = Quantity("slope", meaning="Of the line."), Quantity("level", meaning="Of the sea.")
+
+
+def test_main_numbers_are_those_that_the_verdict_states_in_its_order():
+    numbers = {
+        LEVEL("low"): Number(0.25, (0.2, 0.3), 3),
+        SLOPE("b"): Number(-0.5, (-0.6, -0.4), 3),
+        SLOPE("same"): Number(-0.5, (-0.6, -0.4), 3),
+        SLOPE("silent"): Number(7.0, (6.0, 8.0), 3),
+        SLOPE("bare"): Number(2.0, None, 3),
+        SLOPE("point"): Number(2.0, (2.0, 2.0), 3),
+        SLOPE("none"): Number.none("why"),
+    }
+    verdict = "It falls as width^−0.5 (−0.6 to −0.4), from 25 % (20 to 30) on, at 2 steps."
+    assert [str(key) for key in main_numbers(numbers, verdict)] == ["slope.b", "level.low"]
+    first = main_numbers(numbers, "It says nothing.")
+    assert [str(key) for key in first] == ["level.low", "slope.b", "slope.same"]
+    many = {LEVEL(place): Number(place, (place - 0.5, place + 0.5), 3) for place in range(1, 20)}
+    assert len(main_numbers(many, "; ".join(map(format_number, many.values())))) == MAIN
+
+
+def test_an_alternative_text_says_what_is_seen_and_what_was_found():
+    said = alternative("gap", "Gaps at all widths", "Gap against width.", "It falls.")
+    assert said == "Figure “gap”. Gaps at all widths. Gap against width. Result: It falls."
+    assert alternative("gap", "It falls", "", "It falls. Slowly.") == "Figure “gap”. Result: It falls. Slowly."
+
+
 # The command that repeats a run -----------------------------------------------------------------------------------
 
 
@@ -128,140 +156,6 @@ def test_the_command_names_threads_and_device_that_cells_agree_on():
     assert "--device" not in again("width", settings, [usual, other])
 
 
-# What the explorer is given ---------------------------------------------------------------------------------------
-
-
-def made_up(length=60, samples=5, outputs=2, seed=0, **more):
-    generator = np.random.default_rng(seed)
-    arrays = {
-        "steps": np.arange(length) ** 2,
-        "learners": np.array(["network", "linearized", "third"]),
-        "test": generator.standard_normal((3, length, samples, outputs)),
-        "test_targets": generator.standard_normal((samples, outputs)),
-        "loss": generator.random((3, length)),
-        "gap_test": generator.random(length),
-    }
-    return {name: array for name, array in {**arrays, **more}.items() if array is not None}
-
-
-def unpacked(cell):
-    """Outputs (learners, shown outputs, steps)."""
-    return cell["unit"] * np.cumsum(np.array(cell["outputs"], dtype=float), axis=2)
-
-
-def test_outputs_come_back_to_four_digits_sorted_by_the_linearized():
-    arrays = made_up()
-    cell = thin(arrays).data
-    at = [list(arrays["steps"]).index(step) for step in cell["steps"]]
-    assert len(at) == STEPS
-    assert (at[0], at[-1]) == (0, 59)
-    order = [int(s) * 2 + int(o) - 3 for s, o in (re.findall(r"\d+", name)[:2] for name in cell["names"])]
-    true = arrays["test"].reshape(3, 60, 10)[:, at][:, :, order].swapaxes(1, 2)
-    assert np.abs(unpacked(cell) - true).max() <= cell["unit"] / 2 * 1.000001
-    assert cell["unit"] == 1e-3
-    assert sorted(true[1, :, -1]) == list(true[1, :, -1])
-    assert cell["targets"] == pytest.approx(arrays["test_targets"].reshape(-1)[order], rel=1e-3)
-    assert np.array(cell["loss"]) == pytest.approx(arrays["loss"][:, at], rel=1e-3)
-    assert cell["gap"] == pytest.approx(arrays["gap_test"][at], rel=1e-3)
-    assert cell["trained"]
-    assert cell["measured"]
-
-
-def test_without_loss_and_gap_both_come_from_the_test_outputs():
-    arrays = made_up(loss=None, gap_test=None, length=4)
-    cell = thin(arrays).data
-    test, targets = arrays["test"], arrays["test_targets"]
-    assert np.array(cell["loss"]) == pytest.approx(((test - targets) ** 2).mean((2, 3)), rel=1e-3)
-    apart = np.sqrt(((test[0] - test[1]) ** 2).mean((1, 2))) / targets.std()
-    assert cell["gap"] == pytest.approx(apart, rel=1e-3)
-    assert not cell["trained"]
-    assert not cell["measured"]
-    others = thin(made_up(gap_test=None, learners=np.array(["a", "b", "c"]))).data
-    assert others["gap"] is None
-
-
-def test_what_diverged_is_left_out_and_does_not_set_the_scale():
-    arrays = made_up(length=6)
-    arrays["test"][0, 3] = 1e200
-    arrays["test"][0, 4:] = np.nan
-    arrays["loss"][0, 4:] = np.inf
-    cell = thin(arrays).data
-    assert cell["loss"][0][4:] == [None, None]
-    assert all(curve[4:] == [None, None] for curve in cell["outputs"][0])
-    assert cell["unit"] <= 0.1
-    json.dumps(cell, allow_nan=False)
-
-
-REFUSED = [
-    {"steps": np.arange(5)},
-    {"learners": np.array(["one"])},
-    {"test_targets": np.zeros(5)},
-    {"test": np.zeros((3, 60, 10)), "test_targets": np.zeros(10)},
-    {"loss": np.zeros(3)},
-    {"gap_test": np.zeros(3)},
-    {"test": None},
-]
-
-
-@pytest.mark.parametrize("change", REFUSED)
-def test_other_arrays_are_not_taken_for_trajectories(change):
-    assert follows(made_up())
-    assert not follows(made_up(**change))
-
-
-def results(cells, arrays):
-    return Results(pd.DataFrame(cells), tuple(cells), arrays)
-
-
-def test_cells_are_chosen_by_what_tells_them_apart():
-    cells = [
-        {"width": m, "seed": s, "steps": 10 * m, "task": "digits", "rate": c, "budget": c * 2}
-        for m in (8, 64)
-        for s in (0, 1)
-        for c in (0.5, 2.0)
-    ]
-    assert choices(cells) == ("width", "seed", "rate")
-    assert choices(cells[:1]) == ()
-    found = explore(results(cells, lambda cell: made_up(seed=cell["width"]))).data
-    assert [field["name"] for field in found["fields"]] == ["width", "seed", "rate"]
-    assert [field["values"] for field in found["fields"]] == [["8", "64"], ["0", "1"], ["0.5", "2.0"]]
-    assert [cell["at"] for cell in found["cells"]][:3] == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
-
-
-def test_a_large_run_is_thinned_and_says_so():
-    cells = [{"width": m, "seed": s} for m in (8, 16) for s in range(10)]
-    arrays = made_up(length=100, samples=40, outputs=4)
-    found = explore(results(cells, lambda _: arrays), budget=4 * 3 * STEPS * OUTPUTS)
-    assert [field["values"] for field in found.data["fields"]] == [["8", "16"], ["0", "1"]]
-    assert "48 of up to 100 recorded steps, 48 of up to 160 test outputs of a cell and 4 of 20 cells" in found.note
-    tight = explore(results(cells, lambda _: arrays), budget=1)
-    assert len(tight.data["cells"]) == 1
-    whole = explore(results(cells, lambda _: made_up(length=8)))
-    assert "To keep" not in whole.note
-
-
-def test_runs_share_the_room_of_a_page(monkeypatch):
-    cells = [{"width": 8, "seed": s} for s in range(6)]
-    monkeypatch.setattr("comparisons.report.trajectories.IN_ALL", 6 * 3 * 4 * 10)
-    one, nothing = results(cells, lambda _: made_up(length=4)), results(cells, lambda _: {})
-    assert [len(found.data["cells"]) for found in explore_all([one, one])] == [3, 3]
-    alone, none = explore_all([one, nothing])
-    assert len(alone.data["cells"]) == 6
-    assert none is None
-
-
-def test_nothing_to_explore():
-    assert explore(results([{"width": 8}], lambda _: {"matrix": np.eye(2)})) is None
-    assert explore(results([], dict)) is None
-
-
-def test_thinning_keeps_both_ends():
-    assert evenly(3, 48).tolist() == [0, 1, 2]
-    assert evenly(1, 48).tolist() == [0]
-    spread = evenly(1000, 48)
-    assert (spread[0], spread[-1], len(spread)) == (0, 999, 48)
-
-
 # The page ---------------------------------------------------------------------------------------------------------
 
 
@@ -270,7 +164,7 @@ class Outline(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.ids, self.headings, self.links, self.pictures, self.tags = [], [], [], [], []
+        self.ids, self.headings, self.links, self.pictures, self.tags, self.folds = [], [], [], [], [], []
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
@@ -280,13 +174,14 @@ class Outline(HTMLParser):
         self.headings += [int(tag[1])] if re.fullmatch("h[1-6]", tag) else []
         self.links += [given[name] for name in ("href", "src", "data", "action") if name in given]
         self.pictures += [given] if tag == "img" else []
+        self.folds += [given] if tag == "details" else []
 
 
 @pytest.fixture(scope="module")
 def width(tmp_path_factory):
     """A small run of a real comparison."""
     out = tmp_path_factory.mktemp("runs") / "width"
-    settings = ["--readouts", "last", "--widths", "4", "8", "--seeds", "1", "--steps", "12", "--samples", "8"]
+    settings = ["--readouts", "last", "--widths", "4", "8", "--seeds", "3", "--steps", "12", "--samples", "8"]
     settings += ["--variants", "centred"]
     assert main(["run", "width", "--executor", "serial", "--out", str(out), *settings]) == 0
     return out
@@ -303,14 +198,47 @@ def page(width):
 def test_a_page_has_everything_of_a_real_run(width, page):
     outline, summary = Outline(page), json.loads((width / "summary.json").read_text())
     comparison = load("width")
-    for text in (comparison.question, comparison.asked_by, "--readouts last --widths 4 8", *summary["numbers"]):
+    for text in (comparison.question, "--readouts last --widths 4 8", *summary["numbers"]):
         assert text in page
+    assert "Asked by reviewer 1, reviewer 3" in page
+    assert not re.search(r"\bR[123]\b", page.split("</style>")[1].split('<script type="text/plain"')[0])
     assert summary["verdict"].replace(" %", "\u00a0%") in page
     assert all(str(found) in page for found in summary["versions"].values())
     assert [picture["alt"].split("“")[1].split("”")[0] for picture in outline.pictures] == ["gap", "motion", "outputs"]
     assert all(summary["verdict"] in picture["alt"] for picture in outline.pictures)
     assert "Slope on log(width) of the log of the largest gap on the training set." in page
     assert all(term in page for term in GLOSSARY)
+
+
+def test_the_verdict_and_its_figure_come_first_and_the_table_is_folded(width, page):
+    outline, verdict = Outline(page), json.loads((width / "summary.json").read_text())["verdict"]
+    places = [
+        page.index(text)
+        for text in (
+            f'class="verdict">{verdict[:20]}',
+            "Figure 1.1: gap",
+            "Main numbers",
+            "Figure 1.2",
+            "<details",
+            "Repeat",
+        )
+    ]
+    assert places == sorted(places)
+    assert all("open" not in fold for fold in outline.folds)
+    table, folded = page[page.index("Main numbers") :].split("<details", 1)
+    stated = re.findall(r"<code>([^<]*)</code>", table)
+    assert stated[:3] == ["gap_test.4", "gap_test.8", "exponent.gap_test"]
+    assert len(stated) < len(re.findall(r"<code>", folded.split("</details>")[0]))
+
+
+def test_captions_are_optional_and_of_text(toy, monkeypatch):
+    run()
+    assert "<figcaption><strong>Figure 1.1: norms.</strong> </figcaption>" in report("here")
+    monkeypatch.setattr("comparisons.toy.CAPTIONS", {"norms": "First row of a <matrix>."}, raising=False)
+    page = report("here")
+    assert "<strong>Figure 1.1: norms.</strong> First row of a &lt;matrix&gt;.</figcaption>" in page
+    monkeypatch.setattr("comparisons.toy.CAPTIONS", ["First row."])
+    assert main(["report", "here"]) == 2
 
 
 def test_a_page_is_well_built_and_asks_for_nothing(page):
@@ -332,7 +260,7 @@ def packed(page, name):
 def test_plotly_is_there_once_and_only_where_needed(page, toy):
     assert "plotly.js" in packed(page, "plotly")[:200]
     assert page.count('id="packed-plotly"') == 1
-    assert [len(run["cells"]) for run in json.loads(packed(page, "data"))["runs"]] == [2]
+    assert [len(run["cells"]) for run in json.loads(packed(page, "data"))["runs"]] == [6]
     run()
     without = report("here")
     assert packed(without, "plotly") is None
@@ -358,10 +286,51 @@ def test_several_runs_of_one_comparison_are_told_apart(toy):
     run("--seeds", "1", out="first")
     run("--seeds", "3", out="second")
     page = report("first", "second", "first/../first")
-    assert page.count('class="run"') == 2
+    assert page.count("<article") == 2
     assert page.index("--out first") < page.index("--out second")
     assert "--seeds 1" in page
     assert "--seeds 3" in page
+
+
+def rows(text):
+    """Rows of the tables in a text, each a list of the texts of its cells."""
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", text, re.DOTALL)
+    return [[re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in found]
+
+
+def test_runs_of_one_comparison_are_compared(toy):
+    run("--seeds", "2", out="first")
+    run("--seeds", "3", "--scale", "2", out="second")
+    run("--seeds", "3", "--scale", "2", out="third")
+    values = [json.loads(Path(out, "summary.json").read_text())["numbers"]["norm.mean"] for out in ("first", "second")]
+    page = report("first", "second")
+    compared = page[page.index("2 runs side by side</h2>") :].split("</section>")[0]
+    assert rows(compared)[:3] == [["setting", "first", "second"], ["seeds", "2", "3"], ["scale", "1", "2"]]
+    texts = [f"{digits(each['value'])} ({' to '.join(map(digits, each['interval']))})" for each in values]
+    assert ["norm.mean", *texts] in rows(compared)
+    assert texts[0] != texts[1]
+    assert 'href="#run-1">first</a>' in compared
+    assert page.count("Compare it with the other run of toy") == 2
+    equal = report("second", "third")
+    assert "All settings are equal." in equal
+    assert "side by side</h2>" not in report("first")
+
+
+def test_the_main_comparison_comes_first_and_runs_of_one_stand_together(toy, width):
+    run("--seeds", "1", out="first")
+    run("--seeds", "2", out="second")
+    page = report("first", str(width), "second")
+    assert re.findall(r"<article id=.run-(\d)", page) == ["1", "2", "3"]
+    titles = re.findall(r'<h2 id="run-\d-title">(\w+) <span class="place">([^<]*)<', page)
+    assert titles == [("width", str(width)), ("toy", "first"), ("toy", "second")]
+    short = page[page.index("The other questions in short</h2>") :]
+    assert (
+        page.index("run-1-title")
+        < page.index("explorer-title")
+        < page.index("answers-title")
+        < page.index("run-2-title")
+    )
+    assert short.split("</section>")[0].count("Does the toy run?") == 2
 
 
 NASTY = "<script>alert('&')</script>"
@@ -397,7 +366,6 @@ def test_unfinished_empty_and_failed_runs_are_shown_as_such(toy, capsys):
 
 REFUSALS = [
     (["nowhere"], "a run directory"),
-    (["here", "nowhere"], "a run directory"),
     (["here/cells"], "a run directory"),
     (["."], "a run directory"),
     ([], "one or more run directories"),
@@ -422,6 +390,13 @@ def test_what_is_refused_writes_nothing(toy, capsys, arguments, message):
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+def test_a_directory_without_a_run_is_left_out(toy, capsys):
+    run("--seeds", "1")
+    assert main(["report", "here", "nowhere"]) == 1
+    assert Path("page.html").read_text().count("<article") == 1
+    assert "nowhere is left out" in capsys.readouterr().err
 
 
 def test_cells_of_another_version_are_refused(toy, capsys):
