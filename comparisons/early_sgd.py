@@ -206,12 +206,10 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the targets is {{}}."
     parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
-    change = {"above": "it increases", "below": "it decreases", "around": "no trend is visible at this size"}
-    growth = (
-        f"The kernel time to a gap of {MAIN:g} scales as {kit.power(degree)}; {kit.compare(degree, 0.0, **change)}."
-    )
+    until, flat = f"The gap up to kernel time {WATCHED}", "no trend is visible at this size"
+    trend = kit.compare(degree, 0.0, above="it increases", below="it decreases", around=flat)
+    growth = f"The kernel time to a gap of {MAIN:g} scales as {kit.power(degree)}; {trend}."
     parts.append(growth if degree.value is not None else f"No exponent of the time could be fitted: {degree.reason}.")
-    until = f"The gap up to kernel time {WATCHED}"
     if gap.value is not None:
         parts.append(f"{until} scales as {kit.power(gap)}; {kit.compare_with_theory(gap, THEORY)}.")
     ratio = numbers.get(OVER_FULL(WATCHED, main.value))
