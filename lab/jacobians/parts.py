@@ -372,9 +372,12 @@ class Explicit:
 
 
 def _coordinates(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Vectors (…, d) in an orthonormal basis of their span, (…, r), and that basis (d, r); as they are if r were d."""
+    """Vectors (…, d) in an orthonormal basis of their span, (…, r), and that basis (d, r).
+
+    As they are if r were d, or in a type that torch has no such decomposition for.
+    """
     count, size = math.prod(vectors.shape[:-1]), vectors.shape[-1]
-    if count == 0 or count >= size:
+    if count == 0 or count >= size or vectors.dtype not in (torch.float32, torch.float64):
         return vectors, None
     basis, triangle = torch.linalg.qr(vectors.reshape(count, size).T)
     return triangle.T.reshape(*vectors.shape[:-1], count).contiguous(), basis
