@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.functional import conv1d, conv2d, conv3d, embedding, linear, pad
+from torch.nn.functional import conv1d, conv2d, conv3d, embedding, linear, pad, unfold
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
@@ -255,22 +255,32 @@ def _patches(
     inputs: Tensor, shape: torch.Size, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Tensor:
     """What a convolution multiplies at each place of its result: (n, groups, T, C/groups · kernel)."""
-    spatial, kernel = len(shape) - 2, shape[2:]
-    strides, dilations = (tuple(v) if isinstance(v, Sequence) else (v,) * spatial for v in (stride, dilation))
-    if len(strides) == 1:
-        strides *= spatial
-    if len(dilations) == 1:
-        dilations *= spatial
-    value = pad(inputs, list(chain(*reversed(_margins(padding, kernel, dilations)))))
+    kernel, spatial = shape[2:], len(shape) - 2
+    strides, dilations = _per_axis(stride, spatial), _per_axis(dilation, spatial)
+    margins = _margins(padding, kernel, dilations)
+    value = pad(inputs, list(chain(*reversed(margins)))) if any(map(any, margins)) else inputs
+    images = value.flatten(0, -spatial - 2)  # all that samples have, (…, C, *spatial)
+    columns = _columns(images, kernel, strides, dilations)
+    columns = columns.view(len(inputs), -1, groups, columns.shape[1] // groups, columns.shape[2])
+    return columns.permute(0, 2, 1, 4, 3).flatten(2, 3)
+
+
+def _columns(images: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> Tensor:
+    """Patches of images (r, C, *spatial) as columns, (r, C · kernel, places)."""
+    if len(kernel) == 1:
+        images, kernel, strides, dilations = images[:, :, None], (1, *kernel), (1, *strides), (1, *dilations)
+    if len(kernel) == 2:
+        return unfold(images, tuple(kernel), tuple(dilations), 0, tuple(strides))
     for size, step, spread in zip(kernel, strides, dilations, strict=True):
-        reach = spread * (size - 1) + 1
-        value = value.unfold(value.ndim - spatial, reach, step)[..., ::spread]
-    n, channels = len(value), shape[1] * groups
-    lead = value.ndim - 2 * spatial - 1  # axes before the channels: samples, and what a sample has of its own
-    value = value.reshape(n, -1, channels, *value.shape[lead + 1 :])
-    value = value.reshape(n, value.shape[1], groups, shape[1], *value.shape[3:])
-    order = (0, 2, 1, *range(4, 4 + spatial), 3, *range(4 + spatial, 4 + 2 * spatial))
-    return value.permute(order).reshape(n, groups, -1, shape[1] * math.prod(kernel))
+        images = images.unfold(images.ndim - len(kernel), spread * (size - 1) + 1, step)[..., ::spread]
+    axes = (*range(5, 8), *range(2, 5))  # the kernel's, then those of places
+    return images.permute(0, 1, *axes).reshape(len(images), images.shape[1] * math.prod(kernel), -1)
+
+
+def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """A setting of a convolution for each axis."""
+    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    return values * axes if len(values) == 1 else values
 
 
 def _margins(padding: Any, kernel: Sequence[int], dilations: Sequence[int]) -> list[tuple[int, int]]:
@@ -280,8 +290,7 @@ def _margins(padding: Any, kernel: Sequence[int], dilations: Sequence[int]) -> l
     if padding == "same":
         totals = [spread * (size - 1) for size, spread in zip(kernel, dilations, strict=True)]
         return [(total // 2, total - total // 2) for total in totals]
-    sizes = tuple(padding) if isinstance(padding, Sequence) else (padding,)
-    return [(size, size) for size in (sizes * len(kernel) if len(sizes) == 1 else sizes)]
+    return [(size, size) for size in _per_axis(padding, len(kernel))]
 
 
 def _matmul(recorder: Recorder, left: Tensor, right: Tensor) -> Any:
