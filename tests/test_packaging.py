@@ -21,6 +21,7 @@ STATED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = STATED["project"]
 PACKAGES = ("lab", "comparisons")
 ALIAS, SOURCE_OF_ALIAS = "lazylab.py", "lab/alias.py"  # for ``import lazylab``
+PAGES = tuple(f"{package}/README.md" for package in PACKAGES)  # for readers of the sources
 STEM = f"{PROJECT['name']}-{PROJECT['version']}"
 INFO = f"{STEM}.dist-info"
 EXTRAS = itertools.chain(*PROJECT["optional-dependencies"].values())
@@ -84,7 +85,7 @@ def sources(root):
 
 def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel):
     files = {name for name in wheel if not name.startswith(f"{INFO}/")}
-    assert files == sources(ROOT) - {SOURCE_OF_ALIAS} | {ALIAS}
+    assert files == sources(ROOT) - {SOURCE_OF_ALIAS, *PAGES} | {ALIAS}
     assert all(wheel[name] == (ROOT / name).read_bytes() for name in files - {ALIAS})
     assert wheel[ALIAS] == (ROOT / SOURCE_OF_ALIAS).read_bytes()
 
@@ -166,7 +167,7 @@ def test_the_source_archive_has_what_a_builder_and_a_tester_need(sdist):
     assert files | {*PACKAGES, "tests", "notebooks"} <= tops
     assert sources(sdist) == sources(ROOT)
     assert f"## {PROJECT['version']}" in (sdist / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert (sdist / "tests" / "test_packaging.py").is_file()
+    assert all((sdist / name).is_file() for name in (*PAGES, "tests/benchmarks/README.md", "tests/test_packaging.py"))
     assert not [*sdist.rglob("*.pyc"), *sdist.glob("runs")]
 
 

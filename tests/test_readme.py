@@ -1,10 +1,11 @@
-"""What the README shows is what happens."""
+"""What the README and the pages behind it show is what happens."""
 
 import doctest
 import importlib
 import os
 import pkgutil
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,31 +14,46 @@ import pytest
 
 import comparisons
 import lab
-from comparisons.cli.command import main
+from comparisons.cli.command import main, understand
+from comparisons.cli.commands import COMMANDS
 from comparisons.report.glossary import GLOSSARY
 from comparisons.runs.registry import names
 from lab.sweeps import load
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLE, NEW_QUESTION = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "comparisons/README.md", "lab/README.md", "tests/benchmarks/README.md")
+}
+README = PAGES["README.md"]
+[EXAMPLE] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+[PRINTED] = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+[NEW_QUESTION] = re.findall(r"```python\n(.*?)```", PAGES["comparisons/README.md"], re.DOTALL)
 
 
-def test_the_example_runs(tmp_path, capsys):
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+    assert README.count("![") == 1
+
+
+def test_the_example_prints_what_the_readme_says(tmp_path, capsys):
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
         exec(compile(EXAMPLE, "README.md", "exec"), {})
     finally:
         os.chdir(before)
-    printed = capsys.readouterr().out
-    assert 0 < float(re.search(r"largest test gap: (.*)", printed)[1]) < 1
-    assert float(re.search(r"differ by (.*)", printed)[1]) < 1e-9
+    assert len([line for line in EXAMPLE.splitlines() if line]) == 10
+    (*said, rounding), (*shown, also_rounding) = (text.splitlines() for text in (capsys.readouterr().out, PRINTED))
+    assert said == shown
+    words, differences = zip(*(line.split(" by ") for line in (rounding, also_rounding)), strict=True)
+    assert len(set(words)) == 1
+    assert all(float(difference) < 1e-12 for difference in differences)
     assert matplotlib.image.imread(tmp_path / "side_by_side.png").std() > 0.05  # something was drawn
 
 
-def test_the_comparison_of_the_readme_runs_as_a_file(tmp_path, monkeypatch, capsys):
-    name = re.search(r"Save this as `(\w+)\.py`", README)[1]
+def test_the_comparison_of_the_page_runs_as_a_file(tmp_path, monkeypatch, capsys):
+    name = re.search(r"Save this as `(\w+)\.py`", PAGES["comparisons/README.md"])[1]
     (tmp_path / f"{name}.py").write_text(NEW_QUESTION, encoding="utf-8")
     assert len(NEW_QUESTION.splitlines()) <= 40
     monkeypatch.chdir(tmp_path)
@@ -50,7 +66,7 @@ def test_the_comparison_of_the_readme_runs_as_a_file(tmp_path, monkeypatch, caps
     assert main(["report", "here"]) == 0
 
 
-def test_the_comparison_of_the_readme_runs_among_the_others(tmp_path, monkeypatch, capsys):
+def test_the_comparison_of_the_page_runs_among_the_others(tmp_path, monkeypatch, capsys):
     (tmp_path / "smooth.py").write_text(NEW_QUESTION, encoding="utf-8")
     monkeypatch.setattr(comparisons, "__path__", [*comparisons.__path__, str(tmp_path)])
     try:
@@ -66,22 +82,72 @@ def test_the_glossary_is_that_of_the_page():
     assert entries == [f"**{term}**: {meaning}" for term, meaning in GLOSSARY.items()]
 
 
-def test_the_sessions_are_what_is_printed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PAGES)
+def test_sessions_are_what_is_printed(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = doctest.testfile(str(ROOT / "README.md"), module_relative=False, encoding="utf-8")
-    assert found.attempted > 4
+    found = doctest.testfile(str(ROOT / name), module_relative=False, encoding="utf-8")
     assert not found.failed
+    assert found.attempted == PAGES[name].count("\n>>> ")
+
+
+def test_there_are_sessions():
+    assert [name for name, page in PAGES.items() if "```pycon" in page] == ["comparisons/README.md", "lab/README.md"]
 
 
 def test_every_comparison_has_its_line():
-    assert set(re.findall(r"\| `lazylab run (\w+)` \|", README)) == set(names())
+    assert sorted(re.findall(r"\| `lazylab run (\w+)` \|", README)) == names()
 
 
-def test_pictures_and_links_of_the_readme_are_there():
-    places = re.findall(r"\]\(([^)]+)\)", README)
-    local = [place for place in places if not place.startswith("http")]
-    assert len(local) >= 2
-    assert all((ROOT / place).is_file() for place in local)
+def test_every_benchmark_has_its_line():
+    scripts = {path.stem for path in (ROOT / "tests" / "benchmarks").glob("[a-z]*.py")}
+    page = PAGES["tests/benchmarks/README.md"]
+    assert scripts <= set(re.findall(r"`python -m tests\.benchmarks\.(\w+)", page))
+
+
+def commands(page):
+    """What a page has after `lazylab`: in backticks, or in lines of indented code up to two blanks."""
+    code = re.findall(r"`lazylab ([^`]+)`", page) + re.findall(r"^    (?:.*&& )?lazylab (.+?)(?:   |$)", page, re.M)
+    return [" ".join(each.split()) for each in code]
+
+
+def test_commands_are_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smooth.py").write_text(NEW_QUESTION, encoding="utf-8")
+    (tmp_path / "series.csv").write_text("label,x\n" + "0,1\n1,2\n" * 4, encoding="utf-8")
+    names_for = {"NAME": "width", "DIR…": "runs/width", "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT": "1/8"}
+    found = [each for page in PAGES.values() for each in commands(page)]
+    assert len(found) > 25
+    for each in found:
+        for placeholder, value in names_for.items():
+            each = each.replace(placeholder, value)
+        if " " not in each:
+            assert each in COMMANDS  # the name alone, in a sentence
+        elif "--help" not in each:
+            assert callable(understand(shlex.split(each))), each
+
+
+def anchors(page):
+    """Where links into a page lead: its headings as GitHub and others name them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pictures_and_links_are_there(name):
+    places = [place.partition("#") for place in re.findall(r"\]\(([^)]+)\)", PAGES[name]) if "://" not in place]
+    assert places
+    for place, _, anchor in places:
+        target = (ROOT / name).parent / place if place else ROOT / name
+        assert target.is_file(), place
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), (place, anchor)
+
+
+def test_every_page_is_linked_from_the_readme():
+    assert all(f"]({name})" in README for name in PAGES if name != "README.md")
+
+
+def test_the_picture_is_small():
+    assert (ROOT / "notebooks" / "pictures" / "width.png").stat().st_size < 200_000
 
 
 MODULES = [module.name for module in pkgutil.walk_packages(lab.__path__, "lab.")]

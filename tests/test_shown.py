@@ -70,8 +70,9 @@ def test_names_of_the_user_cannot_write_the_page():
     assert "<script>" not in task._repr_html_()
 
 
-def test_what_the_readme_cites_resolves_after_import_lab():
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_what_the_pages_cite_resolves_after_import_lab():
+    pages = ("README.md", "comparisons/README.md", "lab/README.md", "tests/benchmarks/README.md")
+    text = "".join((Path(__file__).parents[1] / page).read_text(encoding="utf-8") for page in pages)
     names = sorted(set(re.findall(r"`lab((?:\.[A-Za-z_]+)+)", text)))
     assert len(names) > 5
     for name in names:

@@ -17,7 +17,7 @@ from lab.errors import LabError, refuse
 _ATTRIBUTES = ("question", "asked_by", "version", "Settings", "PRESETS", "Cell")
 _NAMES = (*_ATTRIBUTES, "cells", "cost", "measure", "conclude", "draw")
 _PRESETS = ("fast", "default", "full")
-_README = "see “Add a comparison” in the README"
+_README = "see “Add a comparison” in comparisons/README.md"
 
 
 def load(path: Path) -> ModuleType:
