@@ -30,19 +30,21 @@ version = 2
 
 TIME = "Kernel time at which the test gap first exceeds {:g} at the largest width; Kaplan–Meier, none if most never do."
 DEGREE = "Degree in the width of the time to a gap of {:g}, by censored regression over widths at which 80 % leave."
-LEAVING = {
-    0.1: kit.Quantity("time_to_leave", meaning=TIME.format(0.1)),
-    0.05: kit.Quantity("time_to_leave", "0.05", meaning=TIME.format(0.05)),
-}
-DEGREES = {
-    level: kit.Quantity("exponent", *time.parts, meaning=DEGREE.format(level)) for level, time in LEAVING.items()
-}
+LEAVING = {0.1: kit.Quantity("time_to_leave", meaning=TIME.format(0.1))}
+LEAVING |= {0.05: kit.Quantity("time_to_leave", "0.05", meaning=TIME.format(0.05))}
+DEGREES = {at: kit.Quantity("exponent", *time.parts, meaning=DEGREE.format(at)) for at, time in LEAVING.items()}
 BOUND = "Slope on log(width) of the log of gap_at_tau; theory: −1/2 (Lee et al. 2019, full batches)."
 GAP_SLOPE = kit.Quantity("exponent", "gap_at_tau", meaning=BOUND)
 GAP = kit.Quantity("gap_at_tau", meaning="Mean largest test gap up to this τ, at the largest width.")
 OVER_FULL = kit.Quantity("gap_over_full", meaning="gap_at_tau over that of full batches, by seed, geometric mean.")
 LEFT = "Training error of the network when the gap exceeds 0.1, in units of the first; none if most seeds never leave."
 MSE = kit.Quantity("mse_when_leaving", meaning=LEFT)
+CAPTIONS = {
+    "gap": "Largest test gap so far over kernel time, for each batch size and width. The linear picture holds until a "
+    f"line crosses the dashed levels. {kit.marks.BARS}",
+    "time_to_leave": "Against the width: the kernel time at which the gap exceeds 0.1 (points: seeds; lines: medians), "
+    "and the largest gap up to kernel time 10 (lines: power laws). Equal colours, equal batches.",
+}
 
 # columns: when the gap exceeds a level, "right" where it never does, and the training error then
 COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}", f"mse_{level:g}") for level in LEAVING}
@@ -141,9 +143,7 @@ def _row(cell: Cell, result: SideBySide, arrays: kit.Arrays) -> kit.Row:
         "final_mse_network": kit.finite(float(error[-1])),
         "final_mse_linearized": kit.finite(float(linear[-1])),
         "kernel_time": float(times[-1]),
-        "learning_rate": result.learning_rate,
-        "lambda_max": result.lambda_max,
-        "f0_share": result.f0_share,
+        **kit.pick(result, "learning_rate", "lambda_max", "f0_share"),
         "linearized_kernel_disagreement": result.disagreement(),
         "diverged": diverged,
     }

@@ -25,19 +25,16 @@ asked_by = "R3 [Jacot, Gabriel, Hongler]"
 version = 3
 
 RATIO = "kernel_distance_over_lambda_min"
-EXPONENTS = kit.family(
-    "exponent",
-    template="Slope on log(width) of the log of {}.",
-    meanings={
-        "kernel_error": "‖K₀ − K∞‖_F/‖K∞‖_F, the error of each seed's own kernel; −½ by the central limit theorem "
-        "(Jacot, Gabriel, Hongler 2018; for the recurrent network Allen-Zhu, Li, Song 2019, section 2)",
-        "output_error": "RMS(network − predictor) over the test set after training, in units of the targets",
-        "tracking_error": "RMS(network − own linearization), a part of the output error",
-        "limit_error": "RMS(own linearization − predictor), the other part of the output error",
-        RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs "
-        "that go from infinite to finite width require ¼ or less",
-    },
-)
+_ERRORS = {
+    "kernel_error": "‖K₀ − K∞‖_F/‖K∞‖_F, the error of each seed's own kernel; −½ by the central limit theorem (Jacot, "
+    "Gabriel, Hongler 2018; for the recurrent network Allen-Zhu, Li, Song 2019, section 2)",
+    "output_error": "RMS(network − predictor) over the test set after training, in units of the targets",
+    "tracking_error": "RMS(network − own linearization), a part of the output error",
+    "limit_error": "RMS(own linearization − predictor), the other part of the output error",
+    RATIO: "‖K₀ − K∞‖₂/λ_min(K∞) on the training set; below 1 the finite kernel is positive definite, and proofs that "
+    "go from infinite to finite width require ¼ or less",
+}
+EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_ERRORS)
 WIDTH = kit.Quantity(
     "width_for_kernel",
     meaning="Smallest width at which ‖K₀ − K∞‖₂/λ_min(K∞) is at most ¼ for 90 % of the seeds: a logistic fit of "
@@ -57,6 +54,12 @@ OUTPUTS = {
     "output_error": ("network − infinite-width predictor", "#0072B2", 0.96),
     "tracking_error": ("network − own linearization", "#D55E00", 1.0),
     "limit_error": ("own linearization − predictor", "#009E73", 1.04),
+}
+CAPTIONS = {
+    "outputs": "Distance of the trained network from the infinite-width predictor, against the width, and its two "
+    f"parts: from network to own linearization, and from there to the predictor. {kit.marks.LAWS}",
+    "kernel": "Distance of the kernel at initialization from its limit, against the width: of the whole, and over the "
+    f"smallest eigenvalue, where the dashed ¼ is enough for the proofs. {kit.marks.LAWS}",
 }
 ENOUGH = 0.25  # of λ_min(K∞)
 SHARE = 0.9  # of the seeds
@@ -146,9 +149,7 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
         **kit.pick(cell, "variant", "centred", "readout", "width", "seed"),
         **distances,
         **errors,
-        "learning_rate": result.learning_rate,
-        "lambda_max": result.lambda_max,
-        "lambda_min": result.lambda_min,
+        **kit.pick(result, "learning_rate", "lambda_max", "lambda_min"),
         "kernel_time": cell.steps * cell.critical_fraction,
         "f0_share": result.f0_share,
         "linearized_kernel_disagreement": result.disagreement(),

@@ -27,26 +27,31 @@ asked_by = "R1"
 version = 2
 
 F0_SHARE = kit.records.F0_SHARE
-AT_WIDTH = kit.family(
-    meanings={
-        "tracking_limit": "Largest c up to which the test gap of τ ≤ 40 is within 1.25 times that at the smallest c.",
-        "linear_limit": "Smallest c at which the linear model's error grows tenfold in 10,000 steps: just above 1.",
-        "network_limit": "Largest c such that there and at all smaller c the network reaches 0.1 of its initial error.",
-        "sharpness_after_catapult": "ηλ_max(K_T)/2 at a network_limit above 1: of the kernel, not of the Hessian.",
-        "live_gates": "Share of open ReLU gates on the training set at network_limit after training.",
-        "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of the training targets.",
-        "live_gates_start": "Share of open ReLU gates on the training set before training.",
-        "catapult_peak": "Largest mean squared error at network_limit, over the initial one (geometric mean).",
-        "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at 0.1 of the initial error.",
-        "nonmonotone_seeds": "Number of seeds that train again at some c beyond their network_limit.",
-    }
-)
+_MEANINGS = {
+    "tracking_limit": "Largest c up to which the test gap of τ ≤ 40 is within 1.25 times that at the smallest c.",
+    "linear_limit": "Smallest c at which the linear model's error grows tenfold in 10,000 steps: just above 1.",
+    "network_limit": "Largest c such that there and at all smaller c the network reaches 0.1 of its initial error.",
+    "sharpness_after_catapult": "ηλ_max(K_T)/2 at a network_limit above 1: of the kernel, not of the Hessian.",
+    "live_gates": "Share of open ReLU gates on the training set at network_limit after training.",
+    "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of the training targets.",
+    "live_gates_start": "Share of open ReLU gates on the training set before training.",
+    "catapult_peak": "Largest mean squared error at network_limit, over the initial one (geometric mean).",
+    "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at 0.1 of the initial error.",
+    "nonmonotone_seeds": "Number of seeds that train again at some c beyond their network_limit.",
+}
+AT_WIDTH = kit.family(meanings=_MEANINGS)
 LIMITS = ("tracking_limit", "linear_limit", "network_limit")
 CRITICAL = "critical_step_times_width"
 CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max(K₀) at each width; infinite: of its limit K∞.")
 EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(width); 0 is the step of Theorem 1.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
 
+CAPTIONS = {
+    "limits": "Against the step, in critical steps: the largest gap (points: seeds; bands: 95 % intervals), and the "
+    "share of seeds that train. Dashed lines are the three limits; where it is shaded, only the network trains.",
+    "losses": "Error over kernel time for several steps c: solid the network, dashed its linear model. Above c = 1 "
+    "both rise; a network that comes back has gone through a catapult.",
+}
 REACHED = 0.1  # of the initial mean squared error
 TRACKS = 1.25  # times the gap at the smallest step
 EXPLODES = 10.0  # times the linear model's initial mean squared error, beyond which it counts as diverged
@@ -105,17 +110,15 @@ def measure(cell: Cell) -> kit.Measured:
     duration = {"reference": cell.critical_fraction, **kit.pick(cell, "kernel_time", "least_steps", "patience")}
     run = lab.measures.catapult.train_at(cell.fraction, network, task, goal=REACHED, **duration)
     spectrum, end = run.regressor.spectrum, run.arrival.diverged_at
+    limit = lab.measures.kernels.limit_lambda_max(network, task.train_inputs)
     row: kit.Row = {
         **kit.pick(cell, "readout", "width", "seed", "fraction"),
         "outcome": run.arrival.exit,
         **run.summary(),
         CRITICAL: 2 * cell.width / spectrum.lambda_max,
-        "critical_step_infinite": kit.ratio(
-            2 * cell.width, lab.measures.kernels.limit_lambda_max(network, task.train_inputs)
-        ),
+        "critical_step_infinite": kit.ratio(2 * cell.width, limit),
         "learning_rate": run.learning_rate,
-        "lambda_max": spectrum.lambda_max,
-        "lambda_min": spectrum.lambda_min,
+        **kit.pick(spectrum, "lambda_max", "lambda_min"),
         "f0_share": run.f0_share(),
         "diverged": end or False,
         "reasons": "" if end is None else f"network diverged at step {end}",
@@ -148,8 +151,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 def _at_width(rows: kit.Table, firsts: kit.Table) -> dict[str, kit.Number]:
     """Numbers of one width and readout, from the limits of each seed and the rows at its smallest c."""
-    marked = rows.assign(trains=rows["outcome"] == "reached").sort_values("fraction")
-    seeds = [part for _, part in marked.groupby("seed")]
+    marked = rows.assign(trains=rows["outcome"] == "reached").sort_values("fraction").groupby("seed")
+    seeds = [part for _, part in marked]
     columns = ("fraction", "gap_test", "linear_diverges", "trains", "motion")
     limits = [lab.measures.catapult.RateLimits.of(*(part[name] for name in columns), factor=TRACKS) for part in seeds]
     ends = [limit.network for limit in limits]
@@ -193,8 +196,7 @@ def _tracking(tracking: kit.Number, linear: kit.Number, edge: str) -> str:
     """Where tracking breaks: at about the step at which the linear model diverges, or well before."""
     if tracking.value is None:
         return f"The limit of tracking is not inside this grid ({tracking.reason}), and the linear model {edge}."
-    latest = (tracking.interval or (0.0, tracking.value))[1]
-    if linear.value is None or latest >= EDGE * linear.value:
+    if linear.value is None or (tracking.interval or (0.0, tracking.value))[1] >= EDGE * linear.value:
         return f"It tracks the linear model up to {kit.format_number(tracking)}, and the linear model {edge}."
     return f"Tracking breaks at {kit.format_number(tracking)}, well before the linear model, which {edge}."
 
@@ -236,8 +238,7 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.F
     linear, last = (limit.value for limit in limits[1:])
     if linear is not None and last is not None and last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
-    lab.figures.curves.log_axes(gap)
-    gap.set(ylabel="largest gap |network − linearized|\n(test, in units of the targets)")
+    lab.figures.curves.log_axes(gap).set_ylabel("largest gap |network − linearized|\n(test, in units of the targets)")
     trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
     trained.set_xlabel(r"step in units of the critical step, $c=\eta\lambda_{\max}(K_0)/2$")
     style.legends_below(figure, 2)
@@ -255,6 +256,5 @@ def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     figure, axes = style.panels(1, size=(7.4, 4.8))
     pairs = [(arrays["mse"], arrays["mse_linearized"]) for arrays in found]
     lab.figures.curves.falling_errors(axes[0, 0], few, pairs, REACHED)
-    width = rows["width"].iloc[0]
-    style.headline(figure, f"Error of one network (width {width}) at step sizes below and above the critical one")
+    style.headline(figure, f"Error of one network (width {rows['width'].iloc[0]}) below and above the critical step")
     return figure

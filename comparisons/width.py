@@ -22,29 +22,25 @@ question = "How closely does gradient descent follow the linearized network as t
 asked_by = "R1, R3"
 version = 3
 
-EXPONENTS = kit.family(
-    "exponent",
-    template="Slope on log(width) of the log of {}.",
-    meanings={
-        "gap_train": "the largest gap on the training set",
-        "gap_test": "the largest gap on the test set; Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2)",
-        "gap_initial_test": "the largest gap on the test set in units of the initial residual RMS(y − f₀)",
-        "weight_motion": "‖θ_T − θ₀‖_F",
-        "relative_weight_motion": "‖θ_T − θ₀‖_F/‖θ₀‖_F",
-        "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
-        "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
-        "gate_flips": "the share of ReLU gates that changed",
-    },
-)
+_QUANTITIES = {
+    "gap_train": "the largest gap on the training set",
+    "gap_test": "the largest gap on the test set; Lee et al. 2019 (Theorem 2.1) bound it by m^(−1/2)",
+    "gap_initial_test": "the largest gap on the test set in units of the initial residual RMS(y − f₀)",
+    "weight_motion": "‖θ_T − θ₀‖_F",
+    "relative_weight_motion": "‖θ_T − θ₀‖_F/‖θ₀‖_F",
+    "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
+    "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
+    "gate_flips": "the share of ReLU gates that changed",
+}
+EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_QUANTITIES)
 GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the largest width; geometric mean.")
 GAP_INITIAL = kit.Quantity(
     "gap_initial_test",
     meaning="The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀.",
 )
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max(K₀)/2 at the end of training.")
-MSE = kit.Quantity(
-    "final_mse_linearized", meaning="Mean (f − y)² of the linear learner at the end, at the largest width."
-)
+_END = "Mean (f − y)² of the linear learner at the end, at the largest width."
+MSE = kit.Quantity("final_mse_linearized", meaning=_END)
 F0_SHARE = kit.records.F0_SHARE
 NOISE_FLOOR = kit.Quantity(
     "noise_floor",
@@ -58,6 +54,13 @@ LABELS = {
     "spectral_motion": r"spectral motion $\|W_T-W_0\|_2$",
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "gate_flips": "share of flipped gates",
+}
+CAPTIONS = {
+    "gap": "Largest gap of network and linearization during training, against the width. The lower, the lazier; the "
+    f"theory is a slope of −½. {kit.marks.LAWS}",
+    "motion": f"How far training moved weights, kernel and gates, against the width. {kit.marks.LAWS}",
+    "outputs": "Outputs on the test samples after training, in the order of the linearized network's: the nearer the "
+    "dots to the dashed line, the lazier the network. The kernel's dotted line should lie on the dashed one.",
 }
 THEORY = -0.5  # exponent of the bound on the gap
 NOISE = 10  # times the noise floor: a smaller gap is rounding

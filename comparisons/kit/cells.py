@@ -53,6 +53,6 @@ def from_json(kind: Any, values: Sequence[Any] | dict[str, Any]) -> Any:
     return fit("cell", values, kind)
 
 
-def pick(cell: Cell, *names: str) -> dict[str, Any]:
-    """Some fields of a cell, as the columns of its row that identify it."""
-    return {name: getattr(cell, name) for name in names}
+def pick(source: object, *names: str) -> dict[str, Any]:
+    """Some fields of a cell, or attributes of a result, as columns of a row."""
+    return {name: getattr(source, name) for name in names}

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from comparisons.kit import tasks
 from comparisons.kit.cells import grid, optional
 from comparisons.kit.settings import CHOOSES, Choices, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
-from lab.costs import Cost, eigenvectors, linearized_step, network_bytes, recurrent_pass, tangent_kernel, training_step
+from lab.costs import (
+    Cost,
+    Matrix,
+    eigenvectors,
+    factored_kernel,
+    factored_step,
+    linearized_step,
+    network_bytes,
+    recurrent_pass,
+    tangent_kernel,
+    training_step,
+)
 from lab.errors import check_choice, refuse
 
 if TYPE_CHECKING:
@@ -26,7 +37,6 @@ if TYPE_CHECKING:
 
 RECORDED = 75  #: about how many steps training records by default
 BLOCKS = ("W", "A", "B")
-_JACOBIAN_BYTES = 2**28  # that a kernel holds at most, as lab.jacobians.gram.MEMORY
 
 Readout = Annotated[str, OneOf("last", "all", "mean")]
 Block = Annotated[str, OneOf(*BLOCKS)]
@@ -213,28 +223,28 @@ def _absent(network: str) -> tuple[str, ...]:
 
 
 def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
-    """Three forward passes for a derivative of either kind, Jacobians of all rows contracted, weights held five times.
+    """Cost of training a module of `KINDS`, of its linearization in factors, and of three kernels.
 
-    A training step takes a forward pass and a backward derivative, a linearized one a derivative each way.
+    A training step is a pass forward and one back, which costs two.
     """
     task, item = tasks.size_of(cell), 4 if cell.dtype == "float32" else 8
-    weights, forward = _weights_and_flops(cell.width, network, task)
-    rows = task.samples * (task.length - 1 if cell.readout == "all" else 1)
-    columns = rows * (1 + task.test / task.samples)
-    step = Cost(task.samples * (4 + 6) * forward, operations=100 + 60 * task.length)
-    kernel = Cost(3 * forward * columns + 2.0 * weights * rows * columns)
-    held = item * 5.0 * weights + min(_JACOBIAN_BYTES, item * 2.0 * weights * columns)
-    return (steps * step + 3 * kernel).holding(held)
+    matrices, outputs = _matrices(cell.width, network, task), _outputs(cell)
+    forward = sum(matrix.flops for matrix in matrices)
+    loops = task.length if KINDS[network].gates else 0
+    passes = Cost(3.0 * task.samples * forward, operations=80 + 50 * loops)
+    step = passes + factored_step(task.samples, outputs, matrices)
+    kernel = factored_kernel(task.samples, task.samples + task.test, outputs, matrices, loops)
+    numbers = sum(matrix.numbers(outputs) for matrix in matrices) * (task.samples + task.test)
+    weights = sum(matrix.width * matrix.features for matrix in matrices)
+    return (steps * step + 3 * kernel).holding(item * (5.0 * weights + 2.0 * numbers))
 
 
-def _weights_and_flops(width: int, network: str, task: tasks.Size) -> tuple[float, float]:
-    """Number of weights, without biases and output layer, and flops of a forward pass of one sample."""
+def _matrices(width: int, network: str, task: tasks.Size) -> tuple[Matrix, ...]:
+    """The matrices of a module without its output layer."""
     gates = KINDS[network].gates
     if gates:
-        weights = gates * width * (width + task.features)
-        return weights, 2.0 * weights * task.length
+        return Matrix(gates * width, width, task.length), Matrix(gates * width, task.features, task.length)
     if network == "mlp":
-        weights = width * (width + task.length * task.features)
-        return weights, 2.0 * weights
-    weights = 9 * width * (width + 1)
-    return weights, 2.0 * weights * task.length * task.features
+        return Matrix(width, task.length * task.features), Matrix(width, width)
+    places = task.length * task.features
+    return Matrix(width, 9, places), Matrix(width, 9 * width, places)
