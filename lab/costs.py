@@ -6,6 +6,7 @@ A multiply-add counts as two flops.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 
@@ -90,6 +91,9 @@ EIGEN = 40.0
 #: counted, and bounded by a test (tests/test_costs.py).
 PASS_OPERATIONS, STEP_OPERATIONS, LINEARIZED_OPERATIONS, KERNEL_OPERATIONS = 16, 22, 25, 60
 
+#: The same of a module's kernel in factors; those of a time step are of a GRU or LSTM (an RNN has half as many).
+MODULE_OPERATIONS = 210
+
 
 def gram_route_flops(
     rows: int, columns: int, outputs: int, length: int, width: int, features: int, *, share: float = 1.0
@@ -142,6 +146,49 @@ def tangent_kernel(rows: int, columns: int, outputs: int, length: int, width: in
     routes = (gram_route_flops, per_sample_route_flops)
     contraction = min(route(rows, columns, outputs, length - 1, width, width) for route in routes)
     return backward + Cost(contraction, operations=KERNEL_OPERATIONS + 18 * length)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix (m, d) of a module that acts at T places of a sample."""
+
+    width: int
+    features: int
+    places: int = 1
+
+    @property
+    def flops(self) -> float:
+        """Of its products in one pass of one sample."""
+        return 2.0 * self.width * self.features * self.places
+
+    def numbers(self, outputs: int) -> int:
+        """That one sample keeps: deltas and features, or its rows of J where these are fewer."""
+        return min(self.places * (outputs * self.width + self.features), outputs * self.width * self.features)
+
+
+def factored_kernel(rows: int, columns: int, outputs: int, matrices: Sequence[Matrix], loops: int = 0) -> Cost:
+    """A tangent kernel in factors: a pass forward, one back for each output, and the cheaper route for each matrix.
+
+    ``loops`` is the number of time steps that are computed one after the other.
+    """
+    passes = (1 + 2 * outputs) * columns * sum(matrix.flops for matrix in matrices)
+    routes = (gram_route_flops, per_sample_route_flops)
+    contracted = sum(
+        min(route(rows, columns, outputs, matrix.places, matrix.width, matrix.features) for route in routes)
+        for matrix in matrices
+    )
+    return Cost(passes + contracted, operations=MODULE_OPERATIONS + 72 * loops)
+
+
+def factored_step(samples: int, outputs: int, matrices: Sequence[Matrix]) -> Cost:
+    """A step of the linearized module: two products for each matrix, in coordinates of what descent reaches."""
+    flops = 0.0
+    for matrix in matrices:
+        rows = samples * matrix.places
+        width, features = min(matrix.width, rows * outputs), min(matrix.features, rows)
+        explicit = 4.0 * samples * outputs * min(matrix.width * matrix.features, samples * outputs)
+        flops += min(4.0 * rows * width * features, explicit)
+    return Cost(flops, operations=LINEARIZED_OPERATIONS * len(matrices))
 
 
 def network_bytes(samples: int, outputs: int, length: int, width: int, *, copies: int = 4, item: int = 4) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lab import Descent, costs, side_by_side
+from lab import Descent, as_network, costs, side_by_side
 from lab.jacobians.gram import contract
 from lab.learners.network import descend
 from lab.networks.elman import ElmanRNN
@@ -175,3 +175,47 @@ def test_a_network_holds_copies_of_its_weights_and_two_arrays_of_all_states():
     weights, states = torch.zeros(4, 16, 16), torch.zeros(2, 6, 3, 5, 16)
     assert costs.network_bytes(6, 3, 5, 16) == weights.nbytes + states.nbytes
     assert costs.network_bytes(6, 3, 5, 16, copies=1, item=8) == 2 * (weights[:1].nbytes + states.nbytes)
+
+
+MODULES = {"gru": (3, 4), "mlp": (1, 1)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("width", [16, 64])
+def test_a_kernel_of_a_module_costs_its_passes_and_the_cheaper_route(name, width):
+    n, length, features = 6, 5, 3
+    if name == "gru":
+        module = torch.nn.GRU(features, width, batch_first=True, bias=False).double()
+        matrices = [costs.Matrix(3 * width, size, length) for size in (features, width)]
+        loops = length
+    else:
+        first, second = torch.nn.Linear(length * features, width), torch.nn.Linear(width, width)
+        module = torch.nn.Sequential(torch.nn.Flatten(), first, torch.nn.Tanh(), second).double()
+        matrices, loops = [costs.Matrix(width, length * features), costs.Matrix(width, width)], 0
+
+    class Mean(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = module
+
+        def forward(self, inputs):
+            found = self.inner(inputs)
+            return (found[0][:, -1] if loops else found).mean(1, keepdim=True)
+
+    network, x = as_network(Mean()), draw(n, length, features)
+    network.jacobian(x).gram()  # compares factors with plain passes the first time
+    jacobian = network.jacobian(x)
+    priced = costs.factored_kernel(n, n, 1, matrices, loops)
+    flops = counted(lambda: jacobian.gram(route="factors"))
+    assert 0.4 <= flops / (priced.flops - beside_products(n, matrices)) <= 1.6
+
+
+def beside_products(n, matrices):
+    """What the price counts beside products: sums over pairs of deltas, or explicit gradients that are written."""
+    found = 0.0
+    for matrix in matrices:
+        sizes = (n, n, 1, matrix.places, matrix.width, matrix.features)
+        gram, each = costs.gram_route_flops(*sizes), costs.per_sample_route_flops(*sizes)
+        pairs, numbers = (n * matrix.places) ** 2, 2 * n * matrix.width * matrix.features
+        found += costs.ELEMENTWISE * pairs if gram <= each else costs.STORING * numbers
+    return found

@@ -30,7 +30,8 @@ from lab.progress import bar
 FACTORS = "factors"
 ROUTES = (FACTORS, *autodiff.ROUTES)
 KEPT = 2**30  # bytes of factors that are kept; above, a copy of the module is, and each product is a pass through it
-_ALIVE = 3  # results of a pass, what the graph keeps of them, and gradients
+_ALIVE = 2  # results of a pass and what the graph keeps of them; deltas and their parts
+_MOST = 6  # times the results of a pass that factors are taken to have before they are measured
 
 
 @dataclass
@@ -264,16 +265,16 @@ class RecordedJacobian(AutodiffJacobian):
         shape = self._inputs.shape[1:]
         if shape not in self._findings.bytes:
             self._findings.bytes[shape] = max(self._forward_work().bytes, 1)
-        passes = (_ALIVE + _ALIVE * o) * self._findings.bytes[shape]
-        size = n
-        if n * passes > memory:
-            size = max(memory // (passes + 2 * _bytes(self._form(self._inputs[:1]))), 1)
+        passes, size = self._findings.bytes[shape], n
+        if n * _MOST * (1 + o) * passes > memory:
+            each = _ALIVE * (passes + _bytes(self._form(self._inputs[:1])))
+            size = n if n * each <= memory else max(memory // (2 * each), 1)  # two sides are in memory at once
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
     def _gram_of_factors(self, right: Self, memory: int) -> Tensor:
         """The kernel of what goes by factors, block of samples by block of samples."""
         kernel = self._outputs.new_zeros(*self._outputs.shape, *right._outputs.shape)
-        lefts, rights = self._sample_blocks(memory // 2), right._sample_blocks(memory // 2)
+        lefts, rights = self._sample_blocks(memory), right._sample_blocks(memory)
         with bar(len(lefts), "tangent kernel", "block") as counter:
             for mine in lefts:
                 factors = self._factors_of(mine)

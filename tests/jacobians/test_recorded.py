@@ -222,7 +222,7 @@ def test_blocks_of_samples_bound_the_memory():
     with Allocations() as seen:
         kernel = found.gram(memory=memory)
     assert relative(kernel, whole) <= EXACT
-    assert len(found._sample_blocks(memory // 2)) > 4
+    assert len(found._sample_blocks(memory)) > 4
     assert seen.largest <= max(memory, kernel.nbytes)
     other = RecordedJacobian(module, trained, inputs[:7])
     assert relative(found.gram(other, memory=memory), whole[:, :, :7]) <= EXACT
