@@ -45,18 +45,15 @@ LADDERS = {
 }
 WIDTHS = {notion: kit.Quantity(notion, "width", meaning=f"For each model: {what}.") for notion, what in LADDERS.items()}
 RATIOS = kit.family("width_ratio", meanings=LADDERS, template="Over that of random labels, paired by seed: {}.")
-SPECTRUM = kit.family(
-    meanings={"eigenvalue_floor": "below it eigenvalues count as 0", "lambda_min": "the smallest eigenvalue"},
-    template="Of K∞/m, the same for all models of a seed: {}.",
-)
-LEARNT = kit.family(
-    meanings={
-        "complexity": "n⁻¹ (y − f₀)ᵀ (K∞/m)⁻¹ (y − f₀) with f₀ = 0: m/n times the square of the least motion that fits "
-        "in the linear model. Directions with eigenvalues below the floor are never learnt, and are left out.",
-        "test_error": "Test mse of the network at a fixed width, in units of the variance of the test targets.",
-        "test_error_linearized": "The same of the linearized network.",
-    }
-)
+_ENDS = {"eigenvalue_floor": "below it eigenvalues count as 0", "lambda_min": "the smallest eigenvalue"}
+SPECTRUM = kit.family(template="Of K∞/m, the same for all models of a seed: {}.", meanings=_ENDS)
+_LEARNT = {
+    "complexity": "n⁻¹ (y − f₀)ᵀ (K∞/m)⁻¹ (y − f₀) with f₀ = 0: m/n times the square of the least motion that fits "
+    "in the linear model. Directions with eigenvalues below the floor are never learnt, and are left out.",
+    "test_error": "Test mse of the network at a fixed width, in units of the variance of the test targets.",
+    "test_error_linearized": "The same of the linearized network.",
+}
+LEARNT = kit.family(meanings=_LEARNT)
 COMPLEXITY = LEARNT["complexity"]
 PANELS = {  # quantities with their labels and colours
     "width needed, over that of random labels": [
@@ -69,6 +66,12 @@ PANELS = {  # quantities with their labels and colours
         (LEARNT["test_error"], "network", "#0072B2"),
         (LEARNT["test_error_linearized"], "linearized", "#D55E00"),
     ],
+}
+CAPTIONS = {
+    "widths": "A row for each model of the labels. Left of the dashed 1 less width is needed than for random labels; "
+    f"a small complexity goes with early learning, a small test error with generalization. {kit.marks.BARS}",
+    "spectrum": "Share of the targets' variance in the leading eigenvectors of the limit kernel: the sooner a curve "
+    f"rises, the faster its labels are learnt. {kit.marks.BANDS}",
 }
 
 SENSES = {

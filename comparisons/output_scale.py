@@ -29,31 +29,27 @@ question = "Does scaling the outputs alone make a network lazy, and what does la
 asked_by = "R3 [Chizat, Oyallon, Bach]"
 version = 2
 
-SLOPES = kit.family(
-    "slope",
-    template="Slope on log(α) over α ≥ 3 of the log of {}; theory for smooth networks: −1.",
-    meanings={
-        "gap_test": "the largest test gap |network − linearized| on the way in units of the targets, above rounding",
-        "weight_motion": "‖θ_T − θ₀‖_F",
-        "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F, where a ReLU gate that flips is a jump",
-        "kappa": "the criterion κ of Chizat, Oyallon, Bach 2019, section 1",
-        "gate_flips": "the share of ReLU gates that changed",
-    },
-)
+_SLOPE = "Slope on log(α) over α ≥ 3 of the log of {}; theory for smooth networks: −1."
+_QUANTITIES = {
+    "gap_test": "the largest test gap |network − linearized| on the way in units of the targets, above rounding",
+    "weight_motion": "‖θ_T − θ₀‖_F",
+    "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F, where a ReLU gate that flips is a jump",
+    "kappa": "the criterion κ of Chizat, Oyallon, Bach 2019, section 1",
+    "gate_flips": "the share of ReLU gates that changed",
+}
+SLOPES = kit.family("slope", template=_SLOPE, meanings=_QUANTITIES)
 KAPPA = kit.Quantity("kappa", meaning="Criterion κ (`lab.measures.curvature`) at the α nearest to 1; lazy where κ ≪ 1.")
 ALPHA_LAZY = kit.Quantity("alpha_lazy", meaning="The α at which the largest test gap falls through 0.1.")
 REACHED = kit.Quantity("reached", meaning="Share of all runs that reached the training error.")
-ERRORS = kit.family(
-    "test_error",
-    template="Mean (f − y)² over the test set in units of mean y² there, at equal training error: {}.",
-    meanings={
-        "rich": "at the smallest α that all seeds reached",
-        "standard": "at the α nearest to 1",
-        "lazy": "at the largest α that all seeds reached",
-        "lazy_minus_rich": "lazy − rich, paired by seed",
-        "lazy_minus_standard": "lazy − standard, paired by seed",
-    },
-)
+_ERROR = "Mean (f − y)² over the test set in units of mean y² there, at equal training error: {}."
+_PLACES = {
+    "rich": "at the smallest α that all seeds reached",
+    "standard": "at the α nearest to 1",
+    "lazy": "at the largest α that all seeds reached",
+    "lazy_minus_rich": "lazy − rich, paired by seed",
+    "lazy_minus_standard": "lazy − standard, paired by seed",
+}
+ERRORS = kit.family("test_error", template=_ERROR, meanings=_PLACES)
 
 NETWORKS = {"relu": "ReLU RNN", "erf": "erf RNN", "cnn": "ReLU CNN"}
 SIZES = {"digits": (48, 8), "teacher": (64, 3)}  # training samples, time steps
@@ -64,6 +60,12 @@ DRAWN = {
     "weight_motion": r"weight motion $\|\theta_T-\theta_0\|_F$",
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "kappa": r"criterion $\kappa$",
+}
+CAPTIONS = {
+    "laziness": "Four measures of nonlinearity against the output scale: they fall to the right, where networks are "
+    f"lazy, and theory for smooth networks is the dashed 1/α. {kit.marks.BANDS}",
+    "test_error": "Test error against the output scale, at one training error: where it rises to the right, laziness "
+    f"costs. {kit.marks.BANDS}",
 }
 THEORY = -1.0
 LAZY_FROM = 3.0  # smallest α of the fits

@@ -34,6 +34,10 @@ NETWORKS = lab.measures.selection.catalogue.NETWORKS
 COLORS = dict.fromkeys(NETWORKS, "#0072B2") | {"linearized": "#D55E00", "kernel": "#000000", "kernel_ridge": "#000000"}
 COLORS |= {"features": "#009E73", "ridge": "#6b6b6b", "neighbours": "#CC79A7"}
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
+CAPTIONS = {
+    "errors": f"Test error of each learner, on each set; networks are blue, dashed is chance. {kit.marks.POINTS}",
+    "learning": f"Test error against the number of samples; parallel lines improve at one rate. {kit.marks.BANDS}",
+}
 COUNTABLE = 5  # mistakes, on average over seeds
 
 ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
@@ -119,8 +123,7 @@ def cells(settings: Settings) -> list[Cell]:
             found.append(Skipped(set=name, skipped=missing))
             continue
         half = lab.data.sets.shape(name).samples // 2
-        wanted = (settings.others,) if place else settings.samples
-        sizes = [n for n in wanted if n <= half] or [half]
+        sizes = [n for n in ((settings.others,) if place else settings.samples) if n <= half] or [half]
         found += kit.grid(Fitted, settings, task=[name], samples=sizes, learner=LEARNERS, seed=range(settings.seeds))
     return found
 
@@ -155,8 +158,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     arms = kit.split(good, "set")
     for arm in arms:
         numbers |= _compare(arm.value, arm.rows[arm.rows["samples"] == arm.rows["samples"].max()], len(arms))
-    if arms:
-        numbers |= _learning(arms[0].rows)
+    numbers |= _learning(arms[0].rows) if arms else {}
     return kit.Conclusion(numbers, verdict(numbers, [arm.value for arm in arms], table))
 
 

@@ -32,17 +32,21 @@ LEARNERS = lab.measures.validation.catalogue.LABELS
 NETWORKS = lab.measures.validation.catalogue.NETWORKS
 COLORS = dict.fromkeys(LEARNERS, "#C08400") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
 TARGETS = lab.measures.hardness.catalogue.TARGETS
-
+CAPTIONS = {
+    "growth": "Random features needed, and that number times the largest coefficient, against the input dimension: "
+    f"left an exponential is a line, right a power law. {kit.marks.POINTS}",
+    "errors": f"Error of the best fit against the number of features, for each dimension. {kit.marks.BANDS}",
+    "learners": f"Test error of each learner; left of the dashed line it beats an affine one. {kit.marks.POINTS}",
+}
 SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
 FEATURES = kit.Quantity("features", meaning="r* at dimension d, geometric mean; none where a seed needs more features.")
-SLOPES = {"product": "log_coefficient_slope", "wide_product": "wide_coefficient_slope"}
-DIFFERENCES = {"product": "aic_difference", "wide_product": "wide_aic_difference"}
+PARTS = {"product": ("log_coefficient", "aic"), "wide_product": ("wide_coefficient", "wide_aic")}  # of keys
 LAWS = {  # by what `lab.measures.growth` fits; verdicts judge by the second product
     product: {
-        "rate": kit.Quantity(SLOPES[product], "d", meaning=SLOPE.format("d", what)),
-        "power": kit.Quantity(SLOPES[product], "log_d", meaning=SLOPE.format("log d", what)),
-        "aic_difference": kit.Quantity(DIFFERENCES[product], meaning=AIC.format(what)),
+        "rate": kit.Quantity(f"{PARTS[product][0]}_slope", "d", meaning=SLOPE.format("d", what)),
+        "power": kit.Quantity(f"{PARTS[product][0]}_slope", "log_d", meaning=SLOPE.format("log d", what)),
+        "aic_difference": kit.Quantity(f"{PARTS[product][1]}_difference", meaning=AIC.format(what)),
     }
     for product, what in lab.measures.hardness.catalogue.PRODUCTS.items()
 }
@@ -113,9 +117,8 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """That of one fit, or of training three networks."""
-    if isinstance(cell, Population):
-        return lab.measures.hardness.catalogue.fitting_cost(cell)
-    return lab.measures.validation.catalogue.learning_cost(cell)
+    hardness, validation = lab.measures.hardness.catalogue, lab.measures.validation.catalogue
+    return hardness.fitting_cost(cell) if isinstance(cell, Population) else validation.learning_cost(cell)
 
 
 def measure(cell: Cell) -> kit.Measured:
@@ -165,8 +168,8 @@ def _errors(rows: kit.Table) -> kit.Numbers:
     """Errors, motions and ratios of errors, geometric means over the runs that did not diverge."""
     columns = [*(f"error_{name}" for name in ERRORS), *(f"motion_{name}" for name in MOTIONS)]
     rows = rows.reindex(columns=columns).astype(float)
-    values = {key: rows[f"error_{name}"] for name, key in ERRORS.items()}
-    values |= {key: rows[f"motion_{name}"] for name, key in MOTIONS.items()}
+    kinds = {"error": ERRORS, "motion": MOTIONS}
+    values = {key: rows[f"{kind}_{name}"] for kind, keys in kinds.items() for name, key in keys.items()}
     values |= {key: rows["error_network"] / rows[f"error_{name}"] for name, key in RATIOS.items()}
     return {key(): kit.over_finite(sample) for key, sample in values.items()}
 
@@ -210,8 +213,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     if len(fits):
         figures |= {"growth": _draw_growth(fits, conclusion), "errors": _draw_fits(results, fits)}
     if len(samples):
-        title = f"One neuron of a whole sequence (d = {samples['dimension'].max():g}), learnt from samples"
-        title = kit.finding(conclusion.verdict, "test error of a network", otherwise=title)
+        title = kit.finding(conclusion.verdict, "test error of a network", otherwise="One neuron, learnt from samples")
         drawn = partial(_draw_learners, conclusion.numbers)
         figures["learners"] = kit.figures.panels([samples], drawn, title=title, size=(7.4, 4.4))
     return figures
@@ -234,9 +236,8 @@ def _series(case: kit.Arm, quantity: str) -> lab.figures.growth.Series:
 
 def _draw_fits(results: kit.Results, fits: kit.Table) -> kit.Figure:
     targets = kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS)
-    title = "How well the best combination of r random features fits"
+    title, drawn = "How well the best combination of r random features fits", partial(_draw_errors, results)
     ylabel = "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)"
-    drawn = partial(_draw_errors, results)
     return kit.figures.panel_per_arm(targets, drawn, title=title, ylabel=ylabel, size=(4.9, 4.6), columns=4, named="{}")
 
 

@@ -7,8 +7,7 @@ hitting time of the infinitely wide linear learner, so that a degree is not that
 
 A seed draws network and data: with one data set per setting its peculiarities would enter the degree, and no interval
 over initializations would show it. The degree in δ is measured on pairs of sequences whose first steps are exactly δ
-apart and whose later steps are equal (`lab.tasks.pairs`). A setting with more than 20 % censored seeds is left out and
-named.
+apart and whose later steps are equal (`lab.tasks.pairs`). Settings with more than 20 % censored seeds are left out.
 """
 
 from __future__ import annotations
@@ -54,8 +53,7 @@ ARGUMENTS = {
     "separation": Argument("1/δ", ("separations", "lazy_separations"), "separation"),
     "accuracy": Argument("1/ε", ("accuracies", "accuracies"), "accuracy"),
 }
-SYMBOLS = {name: argument.symbol for name, argument in ARGUMENTS.items()}
-LOG = {"log_accuracy": "log 1/ε"}
+SYMBOLS, LOG = {name: argument.symbol for name, argument in ARGUMENTS.items()}, {"log_accuracy": "log 1/ε"}
 LABELS = {"samples": "training samples n", "length": "length L", "separation": "1/δ of pairs", "accuracy": "1/ε"}
 NOTIONS = {
     "train": "m₉₀, where mse < ε within the budget in 9 of 10 seeds (logistic fit; degrees: least squares, jackknife)",
@@ -72,6 +70,12 @@ WIDTHS = {
 NOISE_FLOOR = kit.Quantity("lazy", "noise_floor", meaning="Largest disagreement of the two linear models, as a gap.")
 
 DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2"), "lazy": ("stays lazy (gap < level)", "#D55E00")}
+CAPTIONS = {
+    "widths": "Width that suffices, against each argument: the steeper a line, the more width that argument costs. "
+    f"Points are estimates, lines power laws, their degrees in the legends. {kit.marks.BARS}",
+    "ladders": "What was measured at each width that was tried: networks train where the share passes the dashed "
+    "level, and stay lazy where the gap of a seed falls through it.",
+}
 COUNTING = 0.5  # degree in n of m² trained weights against n equations
 
 Value = TypeVar("Value")
@@ -231,8 +235,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     title, ylabel = kit.finding(conclusion.verdict, "the width scales", otherwise=question), "sufficient width m"
     drawn, panels = partial(_draw_widths, conclusion), kit.split(results.table, "arm", LABELS)
     widths = kit.figures.panel_per_arm(panels, drawn, title=title, ylabel=ylabel, size=(4.2, 4.9), named="")
-    arms = [ladders for _, name, ladders in _arms(results.table) if name == "n"]
-    if not arms:
+    if not (arms := [ladders for _, name, ladders in _arms(results.table) if name == "n"]):
         return {"widths": widths}
     title = "The widths that were tried for n training samples, and what came out"
     ladders = kit.figures.panels(
