@@ -17,6 +17,11 @@ class Work(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.flops, self.products, self.bytes = 0, 0, 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: torch asks, and would load its whole compiler to skip it."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
