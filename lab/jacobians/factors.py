@@ -38,6 +38,11 @@ class Factors:
         """Shapes of tangents in the coordinates of `reduced` factors."""
         return {name: size for part in self.parts.values() for name, size in part.shapes.items()}
 
+    @property
+    def step_flops(self) -> float:
+        """Flops of the products of one `push` and one `add_pull`."""
+        return sum(part.step_flops for part in self.parts.values())
+
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """Jv, shape (n, o)."""
         changes = (part.push(tangent) for part in self.parts.values())

@@ -48,6 +48,11 @@ class Part(Protocol):
         """The parameters."""
         ...
 
+    @property
+    def step_flops(self) -> float:
+        """Flops of the products of one `push` and one `add_pull`."""
+        ...
+
     def add_rows(self, rows: Mapping[str, Tensor]) -> None:
         """Add its rows of J to tensors (n, o, *shape of the parameter), by name."""
         ...
@@ -159,6 +164,10 @@ class Products:
     def names(self) -> Collection[str]:
         return [place.name for place in self.places]
 
+    @property
+    def step_flops(self) -> float:
+        return 4.0 * (self.deltas.numel() + self.features.numel() * self.deltas.shape[-1])
+
     def stored(self) -> Products:
         return replace(self, deltas=self.deltas.contiguous(), features=_own(self.features))
 
@@ -234,6 +243,10 @@ class Lookup:
     def names(self) -> Collection[str]:
         return [self.name]
 
+    @property
+    def step_flops(self) -> float:
+        return 4.0 * self.deltas.numel()
+
     def stored(self) -> Lookup:
         return replace(self, deltas=self.deltas.contiguous(), indices=_own(self.indices))
 
@@ -282,6 +295,10 @@ class OutputMatrix:
         for k in range(self.outputs):
             kernel[:, :, k, :, :, k] = gram.view(n, steps, *right.shape[:2])
         return kernel.view(n, steps * self.outputs, len(right), -1)
+
+    @property
+    def step_flops(self) -> float:
+        return 4.0 * self.pooled.numel() * self.outputs
 
     @property
     def names(self) -> Collection[str]:
@@ -346,6 +363,10 @@ class Explicit:
     @property
     def names(self) -> Collection[str]:
         return self.sizes
+
+    @property
+    def step_flops(self) -> float:
+        return 4.0 * self.rows.numel()
 
     def add_rows(self, rows: Mapping[str, Tensor]) -> None:
         parts = torch.split(self.rows, [size.numel() for size in self.sizes.values()], dim=2)

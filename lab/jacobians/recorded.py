@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor, vmap
@@ -31,7 +31,10 @@ FACTORS = "factors"
 ROUTES = (FACTORS, *autodiff.ROUTES)
 KEPT = 2**30  # bytes of factors that are kept; above, a copy of the module is, and each product is a pass through it
 _ALIVE = 2  # results of a pass and what the graph keeps of them; deltas and their parts
+_PASSES = 10.0  # passes forward that a derivative each way takes, as slow per flop as they are
 _MOST = 6  # times the results of a pass that factors are taken to have before they are measured
+
+_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -42,8 +45,8 @@ class Findings:
     ----------
     others
         Trained parameters that do not go by factors.
-    bytes
-        Of all results in a pass of one sample, by the shape of the sample.
+    work
+        Flops, and bytes of all results, in a pass of one sample, by the shape of the sample.
     is_compared
         Whether factors were compared with plain backward passes.
     is_refused
@@ -51,7 +54,7 @@ class Findings:
     """
 
     others: set[str] = field(default_factory=set)
-    bytes: dict[torch.Size, int] = field(default_factory=dict)
+    work: dict[torch.Size, tuple[int, int]] = field(default_factory=dict)
     is_compared: bool = False
     is_refused: bool = False
 
@@ -138,7 +141,9 @@ class RecordedJacobian(AutodiffJacobian):
             refuse("route", route, repr(FACTORS), "a kept Jacobian holds factors alone; ask before you keep it")
         if route in autodiff.ROUTES or not (self._is_recorded() and right._is_recorded()):
             return super().gram(other, route=None if route == FACTORS else route, memory=memory)
-        kernel = self._gram_of_factors(right, memory)
+        kernel = self._unless_refused(lambda: self._gram_of_factors(right, memory))
+        if kernel is None:
+            return super().gram(other, memory=memory)
         for mine, theirs in self._rests(right):
             kernel += mine.gram(theirs, memory=memory)
         return kernel
@@ -149,7 +154,7 @@ class RecordedJacobian(AutodiffJacobian):
         Returns the same object. Raises `LabError` as `AutodiffJacobian.keep` does.
         """
         self._check()
-        factors = self._to_keep() if self._is_recorded() else None
+        factors = self._unless_refused(self._to_keep) if self._is_recorded() else None
         if factors is None:
             super().keep()
             return self
@@ -197,13 +202,8 @@ class RecordedJacobian(AutodiffJacobian):
         move.
         """
         n, o = self._outputs.shape
-        ends = self._inputs[[0, n - 1]]
-        try:
-            factors = self._form(ends)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:  # vmap refuses what the module does
-            self._findings.is_refused = True
+        factors = self._unless_refused(lambda: self._form(self._inputs[[0, n - 1]]))
+        if factors is None:
             return
         for place, sample, output in ((0, 0, o - 1), (1, n - 1, 0)):
             wrong = self._differing(factors, place, sample, output)
@@ -215,6 +215,18 @@ class RecordedJacobian(AutodiffJacobian):
                     LabWarning,
                     stacklevel=2,
                 )
+
+    def _unless_refused(self, work: Callable[[], _Result]) -> _Result | None:
+        """What ``work`` returns; None, and the module is recorded no more, if vmap refuses what the module does."""
+        try:
+            return work()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            if self._factors is not None:  # there is no module left to go another way
+                raise
+            self._findings.is_refused = True
+            return None
 
     def _differing(self, factors: Factors, place: int, sample: int, output: int) -> set[str]:
         """Parameters whose row of J, that of one output of one sample, is not that of a plain backward pass."""
@@ -249,10 +261,10 @@ class RecordedJacobian(AutodiffJacobian):
             return assemble(recorder.uses, outputs, leaves, self._findings.others)
 
     def _to_keep(self) -> Factors | None:
-        """Factors on all samples, or None if they are too large to be kept."""
+        """Factors on all samples, or None if they are too large to be kept or slower than passes through the module."""
         n = len(self._inputs)
         first = compact(self._form(self._inputs[:1]), self._point)
-        if n * _bytes(first) > KEPT:
+        if n * _bytes(first) > KEPT or first.step_flops > _PASSES * max(self._work()[0], 1):
             return None
         blocks = [compact(self._form(self._inputs[block]), self._point) for block in self._sample_blocks(MEMORY)]
         return blocks[0] if len(blocks) == 1 else joined(blocks)
@@ -262,14 +274,19 @@ class RecordedJacobian(AutodiffJacobian):
         n, o = self._outputs.shape
         if self._factors is not None:
             return [slice(0, n)]
-        shape = self._inputs.shape[1:]
-        if shape not in self._findings.bytes:
-            self._findings.bytes[shape] = max(self._forward_work().bytes, 1)
-        passes, size = self._findings.bytes[shape], n
+        (_, passes), size = self._work(), n
         if n * _MOST * (1 + o) * passes > memory:
             each = _ALIVE * (passes + _bytes(self._form(self._inputs[:1])))
             size = n if n * each <= memory else max(memory // (2 * each), 1)  # two sides are in memory at once
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def _work(self) -> tuple[int, int]:
+        """Flops, and bytes of all results, in a pass of one sample."""
+        shape = self._inputs.shape[1:]
+        if shape not in self._findings.work:
+            work = self._forward_work()
+            self._findings.work[shape] = work.flops, work.bytes
+        return self._findings.work[shape]
 
     def _gram_of_factors(self, right: Self, memory: int) -> Tensor:
         """The kernel of what goes by factors, block of samples by block of samples."""

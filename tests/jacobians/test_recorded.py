@@ -285,3 +285,36 @@ def test_other_types(dtype):
     expected = exact.push(exact.pull(torch.ones_like(exact.outputs)))
     assert mine.push(motion).dtype == dtype
     assert relative(mine.push(motion).double(), expected) <= 20 * torch.finfo(dtype).eps
+
+
+def test_factors_that_are_slower_than_passes_are_not_kept():
+    many = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 400)).double()
+    network, inputs = lab.as_network(many), draw(3, 2)
+    kept = network.jacobian(inputs).keep()
+    assert kept._factors is None
+    expected = pulled_jacobian(AutodiffJacobian(many, network.trained, inputs))
+    assert relative(pulled_jacobian(kept), expected) <= EXACT
+
+
+class Refusing(nn.Module):
+    """A branch on data for long sequences alone, which vmap refuses."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, inputs):
+        if inputs.shape[1] > 3 and float(inputs.sum()) == 0.5:
+            return self.layer(inputs[:, 0])
+        return self.layer(inputs.mean(1))
+
+
+def test_what_is_refused_later_takes_the_other_route():
+    network = lab.as_network(Refusing().double())
+    network.jacobian(draw(3, 2, 2)).gram()
+    assert not network._findings.is_refused
+    inputs = draw(3, 5, 2)
+    found, plain = network.jacobian(inputs), AutodiffJacobian(network.module, network.trained, inputs)
+    assert relative(found.gram(), product(pulled_jacobian(plain))) <= EXACT
+    assert network._findings.is_refused
+    assert network.jacobian(inputs).keep()._factors is None
