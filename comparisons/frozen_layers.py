@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -21,40 +21,33 @@ import lab
 from comparisons import kit
 from lab.errors import refuse
 
-if TYPE_CHECKING:
-    from lab.networks.network import Network
-    from lab.tasks.task import SequenceTask
-
 question = "What does each of the matrices W, A and B contribute, and are random weights nearly optimal as they are?"
 asked_by = "R3"
 version = 2
 
-TRAINED = kit.family(
-    meanings={
-        "loss": "Median over seeds of the arm's mean (f − y)² at τ, in units of the first one.",
-        "reached": "Share of seeds in which mean (f − y)² falls below the target.",
-        "linear_time": "Kernel time at which the arm's own linear model is below the target, in closed form.",
-        "gap": "Largest test gap |network − linearized| of the arm; f is linear in B: that of B is 0 up to rounding.",
-        "motion_over_prediction": "‖θ_T − θ₀‖ over √(r₀ᵀK⁻¹(I − (I − ηK)^T)² r₀), the motion of the linear model.",
-    },
-)
-BLOCK = kit.family(
-    meanings={
-        "trace_share": "Share of a block in the trace of the tangent kernel K = K_W + K_A + K_B.",
-        "lambda_min": "Smallest eigenvalue over m. In the paper's parametrization K_W and K_A grow like m, K_B not.",
-        "trace_share_limit": "Share of a block in the trace of the infinite-width kernel (lab.infinite_ntk).",
-        "lambda_min_limit": "Smallest eigenvalue over m of a block's infinite-width kernel.",
-    },
-)
+_TRAINED = {
+    "loss": "Median over seeds of the arm's mean (f − y)² at τ, in units of the first one.",
+    "reached": "Share of seeds in which mean (f − y)² falls below the target.",
+    "linear_time": "Kernel time at which the arm's own linear model is below the target, in closed form.",
+    "gap": "Largest test gap |network − linearized| of the arm; f is linear in B: that of B is 0 up to rounding.",
+    "motion_over_prediction": "‖θ_T − θ₀‖ over √(r₀ᵀK⁻¹(I − (I − ηK)^T)² r₀), the motion of the linear model.",
+}
+TRAINED = kit.family(meanings=_TRAINED)
+_BLOCK = {
+    "trace_share": "Share of a block in the trace of the tangent kernel K = K_W + K_A + K_B.",
+    "lambda_min": "Smallest eigenvalue over m. In the paper's parametrization K_W and K_A grow like m, K_B not.",
+    "trace_share_limit": "Share of a block in the trace of the infinite-width kernel (lab.infinite_ntk).",
+    "lambda_min_limit": "Smallest eigenvalue over m of a block's infinite-width kernel.",
+}
+BLOCK = kit.family(meanings=_BLOCK)
 NEAR = "distance_over_random"
-START = kit.family(
-    meanings={
-        "loss_init": "Mean (f − y)² at W₀ over mean y², the error of predicting 0; not centred, as all of these.",
-        "loss_random": "The same error at an independent draw W₀′ with the same A and B.",
-        "loss_end": "The same error at τ, with W trained.",
-        NEAR: "‖W_T − W₀‖_F/‖W₀′ − W₀‖_F: how far training goes, over how far two draws are apart.",
-    },
-)
+_START = {
+    "loss_init": "Mean (f − y)² at W₀ over mean y², the error of predicting 0; not centred, as all of these.",
+    "loss_random": "The same error at an independent draw W₀′ with the same A and B.",
+    "loss_end": "The same error at τ, with W trained.",
+    NEAR: "‖W_T − W₀‖_F/‖W₀′ − W₀‖_F: how far training goes, over how far two draws are apart.",
+}
+START = kit.family(meanings=_START)
 MEANING = f"Slope of log({NEAR}) on log(width): −1 if the motion falls as m^(−½); two draws are about 2√m apart."
 EXPONENT = kit.Quantity("exponent", NEAR, meaning=MEANING)
 
@@ -67,6 +60,13 @@ AXES = ("readout", "width", "seed", "labels", "arm")  # columns that identify a 
 KINDS: tuple[Labels, ...] = ("task", "random")
 AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share}  # others: geometric
 DRAWN = {"trace_share": "share of the trace of K", "lambda_min": "smallest eigenvalue over m"}
+CAPTIONS = {
+    "kernel": f"What each matrix contributes to the tangent kernel; grey is infinite width. {kit.marks.BARS}",
+    "losses": "Training error over kernel time for each set of trained matrices, in the seed of median error. A set "
+    "whose curve comes down fits the data.",
+    "near_and_far": "Error against the distance from W₀, in units of that to another random draw: blue along descent, "
+    "dashed on the line to the other draw. Random weights are near good ones if descent ends far to the left.",
+}
 OTHER_DRAW = 2**31  # what is added to a seed for an independent draw
 DISTANCE = "distance ‖W − W₀‖ over ‖W₀′ − W₀‖, that to another draw"
 PATHS = ("descent from step 1 on, each seed", "trained", "straight to another random draw", "another random draw")
@@ -131,7 +131,7 @@ def measure(cell: Cell) -> kit.Measured:
     return {**kit.pick(cell, *AXES), **row}, arrays
 
 
-def _train_arm(cell: Cell, task: SequenceTask, network: Network) -> kit.Measured:
+def _train_arm(cell: Cell, task: lab.SequenceTask, network: lab.networks.network.Network) -> kit.Measured:
     assert isinstance(network, (lab.ElmanRNN, lab.Scaled))
     hitting, inputs = lab.measures.hitting, task.train_inputs
     result = lab.side_by_side(network, task, lab.Descent(cell.steps, cell.critical_fraction))
@@ -156,7 +156,7 @@ def _train_arm(cell: Cell, task: SequenceTask, network: Network) -> kit.Measured
     return row, {"time": result.network.steps * cell.critical_fraction, "network": loss, "linearized": linear}
 
 
-def _leave_start(cell: Cell, task: SequenceTask, network: Network) -> kit.Measured:
+def _leave_start(cell: Cell, task: lab.SequenceTask, network: lab.networks.network.Network) -> kit.Measured:
     assert isinstance(network, lab.ElmanRNN)
     descent, places = lab.Descent(cell.steps, cell.critical_fraction), np.geomspace(1e-3, 1.0, 13)
     found = lab.measures.departure.departure(network, task, descent, cell.seed + OTHER_DRAW, places)
@@ -225,8 +225,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms = kit.split(rows[~rows["diverged"].astype(bool)], "labels")
     losses, starts = partial(_draw_losses, results=results), partial(_draw_start, results=results)
     return {
-        "losses": panels(arms, losses, title=finding("fits the data"), sharey=True, columns=4),
         "kernel": panels(DRAWN, partial(_draw_kernel, numbers=conclusion.numbers), title=finding("kernel's trace")),
+        "losses": panels(arms, losses, title=finding("fits the data"), sharey=True, columns=4),
         "near_and_far": panels(arms, starts, title=finding("raining moves"), sharey=True),
     }
 

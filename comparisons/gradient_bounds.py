@@ -5,8 +5,7 @@ Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for ‖W − W₀‖₂ ≤ ρ
 band, where K is the tangent kernel on the training set at the weights W. So λ_min is measured along gradient descent,
 and on spheres of spectral radius ρ/√m in four directions (`lab.measures.surroundings`). Towards the stationary point
 that `comparisons.minima` plants, K ends at 0. Outputs are centred: the bounds hold for all targets, so for y + f₀ too.
-Descent stops at the first recorded step with a mean square error below ``accuracy``, after at most ``patience`` times
-the steps of the linear model.
+Descent stops at an error below ``accuracy``, or after ``patience`` times the steps of the linear model.
 """
 
 from __future__ import annotations
@@ -61,7 +60,6 @@ MISSED = kit.family("exponent", "remainder", template=_MISSED, meanings=PARTS)
 MISSED["total"] = kit.Quantity("exponent", "remainder", meaning=_MISSED.format(PARTS["total"]))
 WITHIN = kit.Quantity("motion_within_from", meaning="Width at which motion_over_valid falls through 1.")
 F0_SHARE, REACHED = kit.records.F0_SHARE, kit.Quantity("reached", meaning="Share of runs that reached the accuracy.")
-
 COLORS = {"gaussian": "#009E73", "gd": "#0072B2", "adversarial": "#D55E00", "planted": "#CC79A7"}
 BAND = {
     "ratio_max": (r"highest, any target: $2\lambda_{\max}(K)/m$", "#D55E00"),
@@ -74,6 +72,13 @@ LINES = (("#000000", "-", 4.5), ("#D55E00", (0, (3, 1)), 2.2), ("#0072B2", "-", 
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
 SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$, cut off at 1.6"
 RADIUS = r"$\rho=\sqrt{m}\,\|W-W_0\|_2$"
+CAPTIONS = {
+    "radius": f"How far from W₀ the bound holds, and where descent ends, against the width. {kit.marks.LAWS}",
+    "spheres": f"Smallest kernel eigenvalue against the distance; dashed, a quarter of the first. {kit.marks.SEEDS}",
+    "band": f"Theorem 3's ratio along descent, against the width: constants are level lines. {kit.marks.LAWS}",
+    "flips": f"Gates that differ, against the width; what the linearization misses, against ρ. {kit.marks.LAWS}",
+    "rate": f"Error over steps, beside the predicted rate; and the measured rate over it. {kit.marks.BARS}",
+}
 SMALL = 1.0  # ρ up to which the slopes of the remainder are fitted
 
 
@@ -124,9 +129,8 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Descend once and look at the kernel along the path, then at the spheres around the start."""
     task, network, path = kit.paths.descend(cell)
-    around = lab.measures.surroundings.look_around(
-        network, task.train_inputs, path, cell.radii, cell.flip_radius, seed=cell.seed, iterations=cell.searches
-    )
+    look, search = lab.measures.surroundings.look_around, {"seed": cell.seed, "iterations": cell.searches}
+    around = look(network, task.train_inputs, path, cell.radii, cell.flip_radius, **search)
     linear, along = path.linear, path.summary(cell.accuracy, cell.width)
     row = {
         **kit.pick(cell, "readout", "width", "seed"),
@@ -149,9 +153,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 def _numbers(rows: kit.Table) -> kit.Numbers:
     """Numbers of one readout. A run that diverged enters only those of the spheres."""
     found = kit.paths.at_widths(rows, AT_WIDTH)
-    found |= kit.paths.radii_at_widths(
-        rows, {(f"radius_{name}", f"censored_{name}"): key for name, key in RADII.items()}
-    )
+    radii = {(f"radius_{name}", f"censored_{name}"): key for name, key in RADII.items()}
+    found |= kit.paths.radii_at_widths(rows, radii)
     found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
     known = rows.dropna(subset=["radius_of_validity"])
     found[DEGREE()] = kit.threshold_degree(known, "radius_of_validity", "censored_of_validity")
@@ -198,8 +201,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     spheres = "The smallest kernel eigenvalue at a distance from an initialization, in four directions"
     radius, band = (kit.finding(conclusion.verdict, words, otherwise=question) for words in ("At width", "Along"))
     return {
-        "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
         "radius": panels(kit.figures.power_laws(ENDS, kit.power_law), title=radius, ylabel=RADIUS),
+        "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
         "band": panels(kit.figures.power_laws(BAND, kit.power_law), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
         "flips": _draw_flips(results, arms[0]),
         "rate": _draw_rates(results, conclusion, arms),
@@ -221,8 +224,7 @@ def _draw_spheres(results: kit.Results, conclusion: kit.Conclusion, ax: kit.Axes
 
 def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
     style, found = lab.figures.style, kit.records.arrays_of(results, kit.widest(arm.rows))
-    figure, axes = style.panels(2, size=(5.2, 4.6))
-    flips, missed = axes[0]
+    figure, ((flips, missed),) = style.panels(2, size=(5.2, 4.6))
     drawn = {f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS}
     kit.figures.power_laws(drawn, kit.power_law)(flips, arm)
     flips.set(ylabel="share of gates that differ", title=f"at ρ = {results.cells[0]['flip_radius']:g}, against width")
@@ -244,8 +246,7 @@ def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit
     widths, last = sorted(results.table["width"].unique().tolist()), axes[0, -1]
     for ax, arm, color in zip(axes[0], arms, style.QUANTITIES, strict=False):
         rows = kit.widest(arm.rows)
-        rates = 2 * rows["learning_rate"] * rows["lambda_min"]
-        found = zip(kit.records.arrays_of(results, rows), rates, strict=True)
+        found = zip(kit.records.arrays_of(results, rows), 2 * rows["learning_rate"] * rows["lambda_min"], strict=True)
         runs = [(arrays["steps"], arrays["mse"], rate) for arrays, rate in found]
         curves.errors(ax, runs, color=COLORS["gd"], bound=r"$\exp(-2\eta\lambda_{\min}(K_0)\,t)$")
         ax.set(title=f"readout: {arm.label}, width {widths[-1]}", ylabel="mean square error on the training set")
@@ -255,6 +256,5 @@ def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit
     curves.width_axis(last, np.array(widths, dtype=float)).axhline(1, color=style.GREY, linestyle="--")
     last.set(yscale="linear", ylim=(0, None), title="rate in the last decade", ylabel="rate, measured over predicted")
     style.legends_below(figure)
-    rate = "Rate of linear convergence, measured and predicted"
-    style.headline(figure, kit.finding(conclusion.verdict, "linear rate", otherwise=rate))
+    style.headline(figure, kit.finding(conclusion.verdict, "linear rate", otherwise="Rate of linear convergence"))
     return figure

@@ -234,7 +234,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
         size=(5.4, 4.8),
         named="{}",
     )
-    return {"kernel": _draw_kernel(results.table, conclusion), "outputs": outputs}
+    return {"outputs": outputs, "kernel": _draw_kernel(results.table, conclusion)}
 
 
 def _draw_outputs(ax: kit.Axes, arm: kit.Arm) -> None:

@@ -53,10 +53,15 @@ _ENDS = {
 }
 EXITS = kit.family(template="Share of narrow networks that {}.", meanings=_ENDS)
 WIDTH_90 = kit.Quantity("width_for_90_percent", meaning="Width at which the success share is 0.9: logistic in log m.")
-
 COLORS = ("#009E73", "#C08400", "#D55E00", "#6b6b6b")  # of the exits
 NEEDED = {"needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"), "valid": (r"valid radius, $\|\cdot\|_2$", "#D55E00")}
 DISTANCES = {"planted_distance": ("planted minimum", "#D55E00"), "descent_distance": ("after training", "#0072B2")}
+CAPTIONS = {
+    "distance": f"How far from W₀ the planted minimum is, and the trained weights, against width. {kit.marks.LAWS}",
+    "intuition": f"Motion needed to fit, and radius in which the kernel stays good, against width. {kit.marks.LAWS}",
+    "lines": f"Loss along three straight lines; a rise between the ends is a barrier. {kit.marks.SEEDS}",
+    "success": "How training ends at each narrow width: where green passes the dashed line, nine of ten succeed.",
+}
 NARROW = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
 
 
@@ -142,9 +147,8 @@ def _plant(cell: PlantedCell) -> kit.Measured:
     """Where one descent ends, a planted point, and whether the linear model fits where the kernel is good."""
     task, network, path = kit.paths.descend(cell)
     planted = lab.measures.planted.plant(network, task.train_inputs, task.train_targets.flatten(1), path, cell.points)
-    room = lab.measures.room.room_to_fit(
-        network, task.train_inputs, path.linear, planted.direction, cell.radii, iterations=cell.searches
-    )
+    look, where = lab.measures.room.room_to_fit, (path.linear, planted.direction, cell.radii)
+    room = look(network, task.train_inputs, *where, iterations=cell.searches)
     return {"exit": path.exit, **planted.summary(), **room.summary()}, planted.arrays()
 
 
@@ -216,16 +220,15 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The motion needed against the valid radius, the distances, the lines, and how narrow networks end."""
     planted, narrow = (results.table[results.table["part"] == part] for part in ("planted", "success"))
     panels, figures, finding = kit.figures.panel_per_arm, {}, partial(kit.finding, conclusion.verdict)
+    if len(planted):
+        far = partial(panels, kit.by_readout(planted), ylabel="distance from W₀")
+        needed, distances = (kit.figures.power_laws(names, kit.power_law) for names in (NEEDED, DISTANCES))
+        figures["distance"] = far(distances, title=finding("worse minimum", otherwise=question))
+        figures["intuition"] = far(needed, title=finding("needed to fit", otherwise=question))
+        figures["lines"] = _draw_lines(results, planted)
     if len(narrow):
         title, draw_arm = finding("networks succeed", otherwise="How training ends"), partial(_draw_ends, conclusion)
-        arms, label = kit.by_readout(narrow), "share of initializations"
-        figures["success"] = panels(arms, draw_arm, title=title, ylabel=label, columns=5)
-    if len(planted):
-        panels = partial(panels, kit.by_readout(planted), ylabel="distance from W₀")
-        needed, distances = (kit.figures.power_laws(names, kit.power_law) for names in (NEEDED, DISTANCES))
-        figures["intuition"] = panels(needed, title=finding("needed to fit", otherwise=question))
-        figures["distance"] = panels(distances, title=finding("worse minimum", otherwise=question))
-        figures["lines"] = _draw_lines(results, planted)
+        figures["success"] = panels(kit.by_readout(narrow), draw_arm, title=title, ylabel="share of seeds", columns=5)
     return figures
 
 

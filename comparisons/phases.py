@@ -27,31 +27,27 @@ asked_by = "R1, R3"
 version = 1
 
 F0_SHARE = kit.records.F0_SHARE
-AFTER = kit.family(
-    meanings={
-        "gap_from_init": "Largest test gap of phase two, RMS(network − linear model with K₀).",
-        "gap_from_phase_one": "Largest test gap of phase two, RMS(network − linear model with K_k).",
-        "kernel_distance": "1 − ⟨K₀, K_k⟩/(‖K₀‖‖K_k‖) (Fort et al. 2020): blind to rescaling.",
-        "spectrum_kept": "Share of the singular values of W_k below 1.1 times the edge of a random matrix; 1 for W₀.",
-        "spectrum_top": "Largest singular value of W_k over the edge of a random matrix, 2√2 in the paper's setting.",
-        "capped": "Share of seeds in which phase two used up its budget.",
-        "lambda_min_phase_one": "λ_min(K_k)/m.",
-        "lambda_max_phase_one": "λ_max(K_k)/m.",
-        "gradient_ratio_phase_one": "‖∇f‖²/(m·f) at W_k, for the residual at W_k.",
-        "gap_ratio": "gap_from_phase_one over gap_from_init, paired by seed: below 1, relinearizing helps.",
-        "lambda_min_kept": "λ_min(K_k)/λ_min(K₀), paired by seed: the relative constant of Theorem 3's bound at W_k.",
-        "phase_one_length": "Steps of phase one (geometric mean).",
-        "gap_over_control": "gap_from_phase_one over that of the control, paired by seed.",
-    }
-)
-AT_INIT = kit.family(
-    template="{} at W₀.",
-    meanings={"lambda_min_init": "λ_min(K)/m", "lambda_max_init": "λ_max(K)/m", "gradient_ratio_init": "‖∇f‖²/(m·f)"},
-)
+_AFTER = {
+    "gap_from_init": "Largest test gap of phase two, RMS(network − linear model with K₀).",
+    "gap_from_phase_one": "Largest test gap of phase two, RMS(network − linear model with K_k).",
+    "kernel_distance": "1 − ⟨K₀, K_k⟩/(‖K₀‖‖K_k‖) (Fort et al. 2020): blind to rescaling.",
+    "spectrum_kept": "Share of the singular values of W_k below 1.1 times the edge of a random matrix; 1 for W₀.",
+    "spectrum_top": "Largest singular value of W_k over the edge of a random matrix, 2√2 in the paper's setting.",
+    "capped": "Share of seeds in which phase two used up its budget.",
+    "lambda_min_phase_one": "λ_min(K_k)/m.",
+    "lambda_max_phase_one": "λ_max(K_k)/m.",
+    "gradient_ratio_phase_one": "‖∇f‖²/(m·f) at W_k, for the residual at W_k.",
+    "gap_ratio": "gap_from_phase_one over gap_from_init, paired by seed: below 1, relinearizing helps.",
+    "lambda_min_kept": "λ_min(K_k)/λ_min(K₀), paired by seed: the relative constant of Theorem 3's bound at W_k.",
+    "phase_one_length": "Steps of phase one (geometric mean).",
+    "gap_over_control": "gap_from_phase_one over that of the control, paired by seed.",
+}
+AFTER = kit.family(meanings=_AFTER)
+_INIT = {"lambda_min_init": "λ_min(K)/m", "lambda_max_init": "λ_max(K)/m", "gradient_ratio_init": "‖∇f‖²/(m·f)"}
+AT_INIT = kit.family(template="{} at W₀.", meanings=_INIT)
 CONTROL = kit.Quantity("gap_small_step_control", meaning="gap_from_init or gap_from_phase_one after the control.")
 EXPONENT = kit.Quantity("exponent", "gap_from_phase_one", meaning="Slope on log(width) of the log of the gap.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models at W_k after the control.")
-
 MEASURED, SCALES, SHARES = tuple(AFTER)[:9], tuple(AFTER)[6:9], ("spectrum_kept", "capped")
 AT_OTHERS = ("gap_from_init", "gap_from_phase_one", "gap_ratio", "kernel_distance", "gap_over_control")  # at others
 WHICH = ("readout", "width", "seed", "first", "residual")
@@ -69,6 +65,11 @@ CONSTANTS = (  # how `SCALES` are drawn
     (r"constant of the upper bound, $2\lambda_{\max}(K)/m$", "#D55E00", "v"),
     (r"for this residual, $\|\nabla f\|^2/(m f)$", "#000000", "o"),
 )
+CAPTIONS = {
+    "gaps": f"Gap to both linear models against the step of phase one: lower describes better. {kit.marks.POINTS}",
+    "phases": "Left, the residual in phase one: large steps rise first. Right, the gap to both models in phase two.",
+    "theorem": f"What phase one leaves of the constants of Theorem 3; dashed, no change. {kit.marks.POINTS}",
+}
 FRACTIONS = (0.1, 0.5, 1.5, 3.0)
 
 
@@ -205,9 +206,8 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     constant = kit.compare(kept, 1.0, below="", above="", around=": no difference is visible", unknown="")
     bound = f"{kit.percent(kept)}{'' if kept.value is None else ' of that at initialization'}{constant}"
     return kit.sentences(
-        f"At width {table['width'].max()}, after a first phase at {large[-1]:g} times the critical step, the "
-        f"linearization there deviates by {renewed} of the remaining residual, that at initialization by {frozen};",
-        f"{helps}.",
+        f"At width {table['width'].max()}, after phase one at {large[-1]:g} times the critical step, the linearization "
+        f"there deviates by {renewed} of the remaining residual, that at initialization by {frozen}; {helps}.",
         "" if control.value is None else f"After small steps the former deviates by {kit.percent(control)}; {more}.",
         f"After large steps the constant of Theorem 3's lower bound is {bound}.",
     )

@@ -28,29 +28,23 @@ question = "At which weight variance do signals neither explode nor vanish, and 
 asked_by = "R1"
 version = 1
 
-RATES = kit.family(
-    template="Growth in nats per step at weight variance σ_w²/m, {}.",
-    meanings={
-        "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",
-        "forward_growth": "forwards: log ‖h_l‖ against l, where all inputs after the first step are zero",
-        "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 does not imply memory",
-    },
-)
-PASSES = "σ_w² at which {} passes 0, per seed."
-CROSSINGS = {
-    "growth_rate": kit.Quantity("critical_variance", meaning=f"{PASSES.format('growth_rate')} Theory: 2."),
-    "forward_growth": kit.Quantity("critical_variance_forward", meaning=PASSES.format("forward_growth")),
+_GROWTH = {
+    "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",
+    "forward_growth": "forwards: log ‖h_l‖ against l, where all inputs after the first step are zero",
+    "state_growth": "with new inputs: log ‖h_l‖ over the second half of the steps; 0 does not imply memory",
 }
+RATES = kit.family(template="Growth in nats per step at weight variance σ_w²/m, {}.", meanings=_GROWTH)
+_PASS = {"growth_rate": "critical_variance", "forward_growth": "critical_variance_forward"}
+_WHERE = "σ_w² at which {} passes 0, per seed. Theory: 2."
+CROSSINGS = {rate: kit.Quantity(name, meaning=_WHERE.format(rate)) for rate, name in _PASS.items()}
 WORST = "Slope of log ‖D_L W … D_{L−k+1} W‖₂, the worst direction, on log k at σ_w² = 2"
 PRODUCT = kit.Quantity("exponent", "product_norm", meaning=f"{WORST}. The theory bounds it by a polynomial.")
 LATE = kit.Quantity("late_exponent", "product_norm", meaning=f"{WORST}, from about L/2 to L − 1 factors.")
-SHARES = kit.family(
-    template="{} of a pair at the last step over that at the first, geometric mean over pairs and seeds.",
-    meanings={"separation_kept": "‖h_l/‖h_l‖ − h'_l/‖h'_l‖‖", "distance_kept": "‖h_l − h'_l‖"},
-)
+_KEPT = "{} of a pair at the last step over that at the first, geometric mean over pairs and seeds."
+_APART = {"separation_kept": "‖h_l/‖h_l‖ − h'_l/‖h'_l‖‖", "distance_kept": "‖h_l − h'_l‖"}
+SHARES = kit.family(template=_KEPT, meanings=_APART)
 RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value at σ_w² = 2, paired by seed.")
 LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width; none if lost in rounding.")
-
 CRITICAL = 2.0  # the theory's σ_w², which is the paper's
 SHOWN = 3e-3  # smaller shares of a separation are outside the picture
 PANELS = {
@@ -59,6 +53,12 @@ PANELS = {
     "state_growth": ("forwards, input at every step", r"$\|h_l\|\,/\,\|h_1\|$"),
     "separation_kept": ("directions (dashed: infinite width)", "distance over that at step 1"),
     "distance_kept": ("states", "distance over that at step 1"),
+}
+CAPTIONS = {
+    "rates": f"Growth of a signal per time step, against the variance of W; at 0 it keeps its size. {kit.marks.BARS}",
+    "norms": f"Size of a signal over time: below the critical variance it vanishes, above explodes. {kit.marks.BANDS}",
+    "worst_direction": f"Norm of the product of k steps; a line here is a polynomial in k. {kit.marks.LAWS}",
+    "separation": f"Distance of a pair over time: the higher, the better the first step is kept. {kit.marks.BANDS}",
 }
 VARIANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
 

@@ -12,6 +12,7 @@ import pytest
 import comparisons
 from comparisons import kit
 from comparisons.kit.cells import from_json, to_json
+from comparisons.kit.comparison import captions
 from comparisons.kit.keys import Quantity
 from comparisons.kit.settings import as_json, choosing, help_of, with_values
 from comparisons.kit.values import hints_of
@@ -97,6 +98,7 @@ def test_every_number_is_defined_and_every_definition_is_used(name, tmp_path):
     assert all(any(key.parts[: len(parts)] == parts for parts in begins) for key in keys)
     assert found.verdict.endswith(".")
     assert all(isinstance(figure, matplotlib.figure.Figure) for figure in found.figures.values())
+    assert list(captions(find(name))) == list(found.figures)
     assert [flaws_of(found, look) for look in STYLES] == [{}] * len(STYLES)
     json.loads((tmp_path / name / "summary.json").read_text())
 

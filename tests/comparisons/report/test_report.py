@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import html
 import json
 import re
 import shlex
@@ -229,6 +230,14 @@ def test_the_verdict_and_its_figure_come_first_and_the_table_is_folded(width, pa
     stated = re.findall(r"<code>([^<]*)</code>", table)
     assert stated[:3] == ["gap_test.4", "gap_test.8", "exponent.gap_test"]
     assert len(stated) < len(re.findall(r"<code>", folded.split("</details>")[0]))
+
+
+def test_every_figure_has_its_caption_and_an_alternative_text(width, page):
+    captions = load("width").CAPTIONS
+    for place, (name, picture) in enumerate(zip(captions, Outline(page).pictures, strict=True), 1):
+        caption = f"<figcaption><strong>Figure 1.{place}: {name}.</strong> {captions[name]}</figcaption>"
+        assert caption in html.unescape(page)
+        assert captions[name] in picture["alt"]
 
 
 def test_captions_are_optional_and_of_text(toy, monkeypatch):
