@@ -18,6 +18,7 @@
 # * put your own data or your own PyTorch module in their place, and draw for a large room.
 #
 # To run this yourself, in the repository's folder: `pip install -c constraints.txt '.[notebooks]'`, then `jupyter lab`.
+# Terms of this project, such as *gap*, *motion* and *lazy*, stand in the [glossary](../README.md#glossary).
 
 # %%
 import torch
@@ -25,35 +26,49 @@ import torch
 import lab
 from lab.figures import architecture, curves, notebook, style
 
-notebook.begin()
+notebook.begin()  # the lab's colours and type in every picture
+
+# %% tags=["parameters"]
+WIDTH, STEPS = 256, 300  # hidden units; steps of gradient descent
 
 # %% [markdown]
 # ## The first plot
 
 # %%
 task = lab.tasks.digits(classes=(3, 8))  # 8 rows of 8 pixels, read one after the other; targets −1 and +1
-network = lab.ElmanRNN.like(task, width=notebook.choose(256, fast=64), centred=True)  # outputs start at 0
-result = lab.side_by_side(network, task, lab.Descent(steps=notebook.choose(300, fast=50)))
-
-notebook.show(result.plot(), "losses, outputs and gap of the three learners")
+network = lab.ElmanRNN.like(task, WIDTH, centred=True)  # centred: outputs are f(θ) − f(θ₀), they start at 0
+result = lab.side_by_side(network, task, lab.Descent(STEPS))
+result.plot()
 
 # %% [markdown]
-# **What to see.** *Left:* the training losses of three learners fall together. *Middle:* their outputs on four test
-# samples; each bundle is one sample. The dotted kernel learner always lies on the dashed linearized network.
-# *Right:* how far the network is from its linearization, as a share of what there was to learn.
+# **What to see.** *Left:* the training losses of the network, its linearization and the kernel regressor fall together.
+# *Middle:* their outputs on four test samples; each bundle of curves is one sample. The dotted kernel regressor always
+# lies on the dashed linearized network. The blue network stays near them on some samples and leaves them on others.
+# *Right:* the *gap*, the root mean square of (network − linearized) over all samples, in units of the targets.
 
 # %%
-split = result.gap("test")
-notebook.say(f"""
-The {network.width}-unit network has {network.W.numel():,} trained weights. Training moved them by
-**{100 * result.motion.relative_weight_motion:.1f} %** of their size and divided the loss by
-**{result.network.loss[0] / result.network.final_loss:.0f}**. All that time its outputs on new digits stayed within
-**{100 * split.max():.0f} %** (root mean square, in units of the targets) of a model that is *linear* in the
-weights. The closer a network stays to that model, the *lazier* its training; wider networks stay closer (notebook 04).
-""")
+print(f"The network of width {network.width} has {network.W.numel():,} trained weights.")
+print(f"Training moved them by {100 * result.motion.relative_weight_motion:.1f} % of their size")
+print(f"and divided the loss by {result.network.loss[0] / result.network.final_loss:.0f}.")
+print(
+    f"On new digits its outputs came to differ from a model that is linear in the weights by {result.gap('test').max():.0%}."
+)
 
 # %% [markdown]
-# ## Who are the three?
+# The smaller the gap, the *lazier* the training: a lazy network learns as a linear model would. A gap of 0.1 means that a
+# tenth of what there was to learn was learnt differently. Wider networks have smaller gaps (notebook 04).
+#
+# A result shows its most important numbers by itself:
+
+# %%
+result
+
+# %% [markdown]
+# *Initial* gaps are in units of the first residual $y-f_0$; here they are the same up to the mean of the targets, because
+# $f_0=0$. The last rows say how far training went: the weights in absolute and relative terms, the spectral norm of the
+# change of $W$, the change of the tangent kernel, and the share of ReLU gates that flipped.
+#
+# ## The three learners
 #
 # The network reads a sequence $x_1,\dots,x_L$ and keeps a state of $m$ numbers, $h_t=\varphi(Wh_{t-1}+Ax_t)$ with
 # $h_0=0$ and $\varphi$ = ReLU. Its output is $f=Bh_L$. All three matrices are random; only $W$ is trained, as in
@@ -61,8 +76,7 @@ weights. The closer a network stays to that model, the *lazier* its training; wi
 
 # %%
 length, features = task.train_inputs.shape[1:]
-figure = architecture.architecture_figure(features, network.width, 1, length)
-notebook.show(figure, "the recurrent network, unrolled in time")
+architecture.architecture_figure(features, network.width, 1, length)
 
 # %% [markdown]
 # Call the trained weights $\theta$, their initial values $\theta_0$, and $J_0=\partial f/\partial\theta$ at $\theta_0$.
@@ -73,11 +87,17 @@ notebook.show(figure, "the recurrent network, unrolled in time")
 # | **linearized** | $f(\theta_0)+J_0\,(\theta-\theta_0)$ | the same descent on the same loss |
 # | **kernel** | $f(\theta_0)$ plus a combination of columns of $K_0=J_0J_0^\top$ | a formula: no weights, no steps |
 #
-# The last two are the same function, computed in two ways: with weights, and from the matrix $K_0$, one number for each
-# pair of samples. So they must agree, and the lab checks it in every run:
+# The last two are the same function, computed in two ways: from the weights, and from the matrix $K_0$ with one number
+# for each pair of samples. They must agree up to rounding errors, and the lab checks this in every run:
 
 # %%
-notebook.say(f"Largest difference between linearized and kernel, in the gap's units: **{result.disagreement():.0e}**.")
+print(f"largest difference between linearized and kernel, in units of the gap: {result.disagreement():.0e}")
+
+# %% [markdown]
+# The outputs of each learner are arrays, `result.network.test` for instance, and also a tidy table:
+
+# %%
+result.network.to_frame().query("split == 'test' and sample == 0").tail(3)
 
 # %% [markdown]
 # ## Your own data, your own network
@@ -89,33 +109,31 @@ notebook.say(f"Largest difference between linearized and kernel, in the gap's un
 torch.manual_seed(0)
 X = torch.randn(30, 5)
 y = torch.sin(2 * X[:, :1])  # what to learn: a wave in the first coordinate
-hidden = notebook.choose(512, fast=64)
-module = torch.nn.Sequential(torch.nn.Linear(5, hidden), torch.nn.Tanh(), torch.nn.Linear(hidden, 1))
+module = torch.nn.Sequential(torch.nn.Linear(5, 2 * WIDTH), torch.nn.Tanh(), torch.nn.Linear(2 * WIDTH, 1))
 
-own = lab.side_by_side(module.double(), (X.double(), y.double()), lab.Descent(steps=notebook.choose(1000, fast=100)))
-notebook.show(own.plot(), "the three learners on a wave, with a module of our own")
+own = lab.side_by_side(module.double(), (X.double(), y.double()), lab.Descent(3 * STEPS))
+own.plot()
 
 # %%
-notebook.say(f"""
-A tanh network in PyTorch's own initialization ends at a training loss of {own.network.final_loss:.2g}, its
-linearization at {own.linearized.final_loss:.2g}; the largest gap is {100 * own.gap("train").max():.0f} % of what
-there was to learn. Whether a network is lazy is a property of *this* network on *this* task: measure it.
-""")
+print(f"final training loss: network {own.network.final_loss:.2g}, linearized {own.linearized.final_loss:.2g}")
+print(f"largest gap on the training set: {own.gap('train').max():.0%}")
 
 # %% [markdown]
+# **What to see.** A tanh network in PyTorch's own initialization follows its linearization for about a hundred steps. Then
+# it learns faster. Whether a network is lazy is a property of *this* network on *this* task: measure it.
+#
 # ## A picture for tomorrow's lecture
 #
 # The curves are functions that take an axes object and numbers. In the style "lecture" type and lines are larger, and
-# the panels grow with them.
+# the panels grow with them. `figure.savefig("gap.svg")` writes a picture to a file.
 
 # %%
-notebook.begin("lecture")
-figure, axes = style.panels(2)
-curves.losses(axes[0, 0], result.network.steps, {name: learner.loss for name, learner in result.learners.items()})
-curves.gaps(axes[0, 1], result.network.steps, {"test": result.gap("test")})
-style.headline(figure, f"{network.width} units on handwritten digits: lazy training")
-notebook.show(figure, "losses and gap in large type")  # figure.savefig("lazy.svg") keeps it
-notebook.begin()
+with style.use("lecture"):
+    figure, axes = style.panels(2)
+    curves.losses(axes[0, 0], result.network.steps, {name: learner.loss for name, learner in result.learners.items()})
+    curves.gaps(axes[0, 1], result.network.steps, {"test": result.gap("test")})
+    style.headline(figure, f"A network of width {network.width} and its linear model on handwritten digits")
+figure
 
 # %% [markdown]
 # ## Exercises
@@ -145,9 +163,9 @@ notebook.begin()
 #     print(name, "diverged at step", learner.diverged_at)
 # ```
 #
-# The linearized network and the kernel do, at the same step. The network need not: where its loss grows it moves to a
-# place with a smaller kernel and comes down again, which a linear model cannot do. This is the "catapult" of
-# [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218). `lazylab run step_size` maps it out.
+# The linearized network and the kernel regressor do, at the same step. The network need not: where its loss grows, it
+# moves to weights with a smaller kernel, and its loss falls again. A linear model cannot do that. This is the "catapult"
+# of [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218). `lazylab run step_size` measures it.
 #
 # </details>
 #
@@ -161,7 +179,7 @@ notebook.begin()
 #     print(each.network.final_loss, each.gap("train").max(), each.motion.relative_weight_motion)
 # ```
 #
-# The loss falls far more slowly: random labels are spread over the directions in which the kernel is small. With more
-# steps they are fitted too, and the weights have to move further for it.
+# The loss falls far more slowly: random labels are spread over the directions in which the kernel is small. The weights
+# move further, and the gap is larger. With more steps the random labels are fitted too.
 #
 # </details>

@@ -16,6 +16,8 @@
 # * compute the neural tangent kernel of a recurrent network from its definition, and see why that is slow;
 # * compute it from two small Gram matrices, the way of this lab, and check that the two agree;
 # * name the classic mistake, and say how wrong it is.
+#
+# Terms of this project stand in the [glossary](../README.md#glossary).
 
 # %%
 import time
@@ -28,6 +30,9 @@ from lab.figures import notebook, style
 
 notebook.begin()
 
+# %% tags=["parameters"]
+WIDTH = 512
+
 # %% [markdown]
 # ## The slow way: from the definition
 #
@@ -38,7 +43,7 @@ notebook.begin()
 # %%
 task = lab.tasks.separable(samples=16, length=8)
 X = task.train_inputs
-network = lab.ElmanRNN.like(task, width=notebook.choose(512, fast=128), readout="mean")  # f = B (h₁ + … + h_L)/L
+network = lab.ElmanRNN.like(task, WIDTH, readout="mean")  # f = B (h₁ + … + h_L)/L
 
 
 def slow_kernel(network, X):
@@ -53,7 +58,7 @@ def slow_kernel(network, X):
 
 
 slow = slow_kernel(network, X)
-notebook.say(f"J has {len(X)} × {network.W.numel():,} entries: {8 * len(X) * network.W.numel() / 1e6:.0f} MB.")
+print(f"J has {len(X)} × {network.W.numel():,} entries: {8 * len(X) * network.W.numel() / 1e6:.0f} MB.")
 
 # %% [markdown]
 # ## The factored way
@@ -65,7 +70,7 @@ notebook.say(f"J has {len(X)} × {network.W.numel():,} entries: {8 * len(X) * ne
 # K(x,x')=\sum_{t,s}\langle\delta_t,\delta'_s\rangle\,\langle h_{t-1},h'_{s-1}\rangle .$$
 #
 # Each of the two inner products is a small Gram matrix over all samples and time steps. No array with $m^2$ columns is
-# ever formed.
+# formed.
 
 # %%
 
@@ -78,7 +83,7 @@ def states_and_deltas(network, X):
     deltas[-1] = gains[-1] * read
     for t in range(len(states) - 2, -1, -1):
         deltas[t] = gains[t] * (deltas[t + 1] @ W + read)
-    return states[:-1], deltas[1:]  # h_0 … h_(L−1) beside δ_1 … δ_L: W meets h = 0 in the first step
+    return states[:-1], deltas[1:]  # h_1 … h_(L−1) and δ_2 … δ_L; the first step adds nothing, because h_0 = 0
 
 
 states, deltas = states_and_deltas(network, X)
@@ -88,12 +93,13 @@ factored = torch.einsum("tisj,tisj->ij", gram_of_states, gram_of_deltas)
 torch.testing.assert_close(factored, slow, rtol=1e-10, atol=1e-10)
 
 # %% [markdown]
-# The same numbers, to ten digits. In the lab it is one call, which chooses between two routes by their cost:
+# The two kernels agree to ten digits. In the lab this is one call; it takes the cheaper of two ways to add up the products.
 
-# %%
+# %% tags=["varies"]
 
 
 def seconds(work, repeats=5):
+    """Median time of a call."""
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -105,22 +111,20 @@ def seconds(work, repeats=5):
 ours = network.jacobian(X).gram()[:, 0, :, 0]
 torch.testing.assert_close(ours, slow, rtol=1e-10, atol=1e-10)
 ratio = seconds(lambda: slow_kernel(network, X)) / seconds(lambda: network.jacobian(X).gram())
-notebook.say(f"At width {network.width} the slow way takes **{ratio:.0f} times** as long here.")
+print(f"At width {network.width} the slow way takes {ratio:.0f} times as long on this machine.")
 
 # %% [markdown]
 # ## The classic mistake
 #
 # $W$ is the same matrix at every time step, so its gradient is a *sum* over time, and the square of a sum has cross
-# terms. It is tempting to keep only $t=s$, as if every step had a matrix of its own:
+# terms. A common mistake is to keep only $t=s$, as if every step had a matrix of its own:
 
 # %%
 wrong = torch.einsum("titj,titj->ij", gram_of_states, gram_of_deltas)
 error = float(torch.linalg.norm(wrong - slow) / torch.linalg.norm(slow))
 share = float(wrong.diagonal().sum() / slow.diagonal().sum())
-notebook.say(
-    f"Without the terms t ≠ s the kernel is **{100 * error:.0f} %** off (Frobenius norm), and {100 * (1 - share):.0f} % "
-    "of its trace is missing."
-)
+print(f"Without the terms t ≠ s the kernel is wrong by {100 * error:.0f} % (relative, Frobenius norm),")
+print(f"and {100 * (1 - share):.0f} % of its trace is missing.")
 
 # %%
 figure, axes = style.panels(3, size=(3.4, 3.4))
@@ -132,37 +136,44 @@ for ax, (name, kernel) in zip(
     ax.set(title=name, xlabel="sample", ylabel="sample" if name == "right" else "")
     ax.grid(visible=False)
 figure.colorbar(image, ax=axes[0], shrink=0.8, label="K(x, x')")
-notebook.show(figure, "the kernel, the kernel without cross terms, and the difference")
+figure
 
 # %% [markdown]
-# **What to see.** The mistake is not a small one, and nothing crashes: the wrong kernel is symmetric, positive, and
-# looks like the right one. Only a comparison with the definition tells.
+# **What to see.** Most of the entries away from the diagonal are lost, and yet no error is raised: the wrong kernel is
+# symmetric and positive definite, as the right one is. Only a comparison with the definition reveals the mistake.
 #
-# Why do the cross terms count so much? For a term to survive, both factors must be correlated in time: the states and
-# the deltas. Here are the average correlations:
+# Why are the cross terms so large? A term with $t\neq s$ is large if both factors are correlated in time: the states and
+# the deltas. Here are their correlations between time steps, averaged over samples:
 
 # %%
-coherence = torch.einsum("tim,sim->ts", states, states) / torch.einsum("tim,tim->t", states, states).sqrt().outer(
-    torch.einsum("tim,tim->t", states, states).sqrt()
-)
-sharing = torch.einsum("tim,sim->ts", deltas, deltas) / torch.einsum("tim,tim->t", deltas, deltas).sqrt().outer(
-    torch.einsum("tim,tim->t", deltas, deltas).sqrt()
-)
+
+
+def correlation(values):
+    """Of the vectors (T, n, m) between time steps, averaged over samples: (T, T)."""
+    size = torch.einsum("tim,tim->t", values, values).sqrt()
+    return torch.einsum("tim,sim->ts", values, values) / size.outer(size)
+
+
+correlations = {"states ⟨h_t, h_s⟩": correlation(states), "deltas ⟨δ_t, δ_s⟩": correlation(deltas)}
 figure, axes = style.panels(2, size=(3.6, 3.4))
-for ax, matrix, title in zip(axes[0], (coherence, sharing), ("states ⟨h_t, h_s⟩", "deltas ⟨δ_t, δ_s⟩"), strict=True):
-    image = ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+for first, ax, (title, matrix) in zip((1, 2), axes[0], correlations.items(), strict=True):
+    ends = first - 0.5, first + len(matrix) - 0.5
+    image = ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, extent=(*ends, *ends[::-1]))
     ax.set(title=title, xlabel="time step s", ylabel="time step t")
     ax.grid(visible=False)
 figure.colorbar(image, ax=axes[0], shrink=0.8, label="correlation")
-notebook.show(figure, "correlations of states and of deltas between time steps")
-off = sharing[~torch.eye(len(sharing), dtype=torch.bool)].abs().mean()
-notebook.say(f"Off the diagonal, deltas correlate by {float(off):.2f} on average at this width.")
+figure
+
+# %%
+for name, matrix in correlations.items():
+    off_diagonal = matrix[~torch.eye(len(matrix), dtype=torch.bool)]
+    print(f"{name}: {float(off_diagonal.mean()):.2f} on average off the diagonal")
 
 # %% [markdown]
-# A state contains what the earlier inputs left behind, so states of different times are alike. And since every state is
-# read through the same $B$, so are the deltas: each collects what all later outputs send back. The correlations do not
-# go away in wide networks. If only the *last* state is read, deltas of different times are nearly orthogonal there, and
-# the mistake is smaller; exercise 2 looks at that.
+# **What to see.** A state depends on all earlier inputs, so states of neighbouring time steps are similar. Deltas are
+# similar as well, because every state is read through the same $B$. These correlations remain in wide networks. If only
+# the *last* state is read, deltas of different times are nearly orthogonal in wide networks, and the mistake is smaller;
+# exercise 2 measures it.
 
 # %% [markdown]
 # ## Exercises
@@ -179,7 +190,7 @@ notebook.say(f"Off the diagonal, deltas correlate by {float(off):.2f} on average
 #     print(factor, result.linearized.diverged_at, result.linearized.loss[-1])
 # ```
 #
-# Below it the linearized network converges, above it diverges.
+# Below it the linearized network converges, above it its loss grows without bound.
 #
 # </details>
 #
@@ -196,9 +207,9 @@ notebook.say(f"Off the diagonal, deltas correlate by {float(off):.2f} on average
 #     print(width, float(torch.linalg.norm(right - diagonal) / torch.linalg.norm(right)))
 # ```
 #
-# It stays where it is. For the last step, put `deltas[-1] = gains[-1] * network.B.detach()` and leave `+ read` away in
-# `states_and_deltas`, and use `lab.ElmanRNN.like(task, width)`: there the error falls about as $m^{-1/2}$. Such a
-# mistake hides well: it looks like one of the many things that get better with width.
+# It does not depend on the width. For the last step, write `deltas[-1] = gains[-1] * network.B.detach()`, remove `+ read`
+# in `states_and_deltas`, and use `lab.ElmanRNN.like(task, width)`: there the error falls about as $m^{-1/2}$. Such a
+# mistake is easily overlooked, because many other errors fall with the width, too.
 #
 # </details>
 #
