@@ -19,7 +19,7 @@ from lab.learners.kernel import KernelRegressor
 from lab.learners.network import Snapshot
 from lab.learners.trajectory import Trajectory
 from lab.measures.curvature import relative_curvature
-from lab.measures.gap import gap_units, tracking_gap
+from lab.measures.gap import tracking_gap, unit_of
 from lab.measures.hitting import hitting_step, linear_motion
 from lab.measures.motion import Motion, Origin, measure_motion
 from lab.measures.scale import least_mse, rounding_noise
@@ -94,7 +94,7 @@ class EqualError(Facts):
     @property
     def unit(self) -> float:
         """RMS of the training targets about their mean: the unit of the gap."""
-        return gap_units(self.linear.targets.numpy(), self.linear.outputs.numpy())["targets"]
+        return unit_of(self.linear)
 
     @property
     def network(self) -> Trajectory:

@@ -22,7 +22,7 @@ from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.trajectory import Trajectory
 from lab.measures.conditions import Passage
-from lab.measures.gap import gap_units, taylor_disagreement, tracking_gap, with_divergences
+from lab.measures.gap import taylor_disagreement, tracking_gap, unit_of, with_divergences
 from lab.measures.hitting import hitting_step, linear_mse, steps_for
 from lab.measures.interpolation import ratio_in_logs, value_at_last_fall
 from lab.measures.motion import open_gates
@@ -75,8 +75,7 @@ class RateRun:
 
     def linear_noise(self) -> float:
         """`lab.measures.gap.taylor_disagreement` of the linear model over the window, in units of the gap."""
-        unit = _unit(self.task, self.regressor)
-        return taylor_disagreement(self.network, self.task, self.linear, self.learning_rate, unit)
+        return taylor_disagreement(self.network, self.task, self.linear, self.learning_rate, unit_of(self.regressor))
 
     def f0_share(self) -> float:
         """‖f₀‖²/‖y − f₀‖² on the training set."""
@@ -144,7 +143,7 @@ def train_at(
     ticks = _linear_steps(regressor, goal, reference) or kernel_time / reference
     budget = max(math.ceil(patience * ticks * max(reference / fraction, 1.0)), earliest)
     found = arrive(network, task, Descent(budget, learning_rate=rate, record="all"), watch)
-    mse, gap = found.mse / first, tracking_gap(watch.test, linear.test_outputs, _unit(task, regressor))
+    mse, gap = found.mse / first, tracking_gap(watch.test, linear.test_outputs, unit_of(regressor))
     gap = with_divergences(gap, linear.steps, found.diverged_at, linear.diverged_at)
     motion = value_at_last_fall(mse, watch.motion, goal) if found.exit == "reached" else None
     return RateRun(network, task, regressor, linear, rate, found, mse, gap, motion)
@@ -211,8 +210,3 @@ class RateLimits:
             trains_again=bool(trained[c > network.value].any()),
             motion_ratio=ratio_in_logs(c[near], moved[near], _NEAR * network.value, _REFERENCE) if inside else None,
         )
-
-
-def _unit(task: Task, regressor: KernelRegressor) -> float:
-    """The unit of the gap."""
-    return gap_units(task.train_targets.flatten(1).numpy(), regressor.outputs.numpy())["targets"]

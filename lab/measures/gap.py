@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.learners.descent import Descent
+from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import taylor_trajectory
 from lab.learners.trajectory import Trajectory
 from lab.networks.network import Network
@@ -42,6 +43,11 @@ def gap_units(targets: Array, outputs: Array) -> dict[str, float]:
     """
     initial = float(rms(np.asarray(targets, dtype=np.float64) - outputs))
     return {"targets": target_unit(targets) or initial, "initial": initial}
+
+
+def unit_of(linear: KernelRegressor) -> float:
+    """The unit of the gap from a linear model: "targets" of `gap_units`."""
+    return gap_units(linear.targets.numpy(), linear.outputs.numpy())["targets"]
 
 
 def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
