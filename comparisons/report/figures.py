@@ -61,10 +61,7 @@ def _ended(text: str) -> str:
 
 
 def _source(figure: Figure, style: str) -> tuple[str, int]:
-    """Data URI of the svg, or of the png if the svg is large, and the width that the svg takes in pixels.
-
-    Text in the svg is drawn as shapes, which are the same where the fonts are not installed.
-    """
+    """Data URI of the svg, or of the png if the svg is large, and the width that the svg takes in pixels."""
     outlined = render(figure, "svg", style, outlines=True)
     kind, content = "image/svg+xml", outlined
     if len(outlined) > LARGE:

@@ -217,15 +217,11 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def pictures(run: Run, style: str = "default", *, outlines: bool = False) -> dict[str, dict[str, bytes]]:
-    """The figures as files: bytes by suffix (png, svg), by name; none without cells.
-
-    ``outlines`` draws the text in the svg as shapes: larger, but the same where the fonts are not installed.
-    """
+def pictures(run: Run, style: str = "default") -> dict[str, dict[str, bytes]]:
+    """The figures as files: bytes by suffix (png, svg), by name; none without cells."""
     figures = run.figures if style == "default" else draw(run, style)
     return {
-        name: {suffix: render(figure, suffix, style, outlines=outlines) for suffix in ("png", "svg")}
-        for name, figure in figures.items()
+        name: {suffix: render(figure, suffix, style) for suffix in ("png", "svg")} for name, figure in figures.items()
     }
 
 
@@ -247,7 +243,10 @@ def draw(run: Run, style: str = "default") -> dict[str, Figure]:
 
 
 def render(figure: Figure, suffix: str, style: str = "default", *, outlines: bool = False) -> bytes:
-    """Bytes of a picture; equal figures give equal files, without dates or random names inside."""
+    """Bytes of a picture; equal figures give equal files, without dates or random names inside.
+
+    ``outlines`` draws the text of an svg as shapes: larger, but the same where the fonts are not installed.
+    """
     import matplotlib as mpl
 
     from lab.figures import style as styles
