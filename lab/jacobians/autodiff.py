@@ -57,6 +57,8 @@ class AutodiffJacobian:
         The parameters to differentiate in, by the module's own names; complex ones as they are or as real views.
     inputs
         Samples first; already in the module's dtype and on its device.
+    held
+        What `tensors_of` finds in the module, where it has just been called.
     graph
         Run the module with a graph, by torch's own fused layers, and let `pull` go back through it: for a training
         step, which takes one gradient. What that pass holds is held as long as the Jacobian is.
@@ -68,10 +70,16 @@ class AutodiffJacobian:
     """
 
     def __init__(
-        self, module: torch.nn.Module, trained: Mapping[str, Tensor], inputs: Tensor, *, graph: bool = False
+        self,
+        module: torch.nn.Module,
+        trained: Mapping[str, Tensor],
+        inputs: Tensor,
+        *,
+        held: Mapping[str, Tensor] | None = None,
+        graph: bool = False,
     ) -> None:
         self._module, self._inputs = module, inputs
-        held = tensors_of(module)
+        held = tensors_of(module) if held is None else held
         self._watch: WeightWatch | None = WeightWatch(held)
         self._point = {name: real_view(value) for name, value in trained.items()}
         self._complex = {name for name, value in held.items() if value.is_complex()}

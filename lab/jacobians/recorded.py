@@ -68,7 +68,7 @@ class RecordedJacobian(AutodiffJacobian):
 
     Parameters
     ----------
-    module, trained, inputs, graph
+    module, trained, inputs, held, graph
         As for `AutodiffJacobian`.
     findings
         What is known of this module; shared between its Jacobians.
@@ -86,9 +86,10 @@ class RecordedJacobian(AutodiffJacobian):
         inputs: Tensor,
         findings: Findings | None = None,
         *,
+        held: Mapping[str, Tensor] | None = None,
         graph: bool = False,
     ) -> None:
-        super().__init__(module, trained, inputs, graph=graph)
+        super().__init__(module, trained, inputs, held=held, graph=graph)
         self._findings = Findings() if findings is None else findings
         self._factors: Factors | None = None
         self._rest: AutodiffJacobian | None = None

@@ -13,7 +13,7 @@ from lab.errors import LabWarning
 from lab.jacobians.autodiff import real_view
 from lab.jacobians.jacobian import Jacobian
 from lab.jacobians.recorded import Findings, RecordedJacobian
-from lab.jacobians.substitution import call, copied
+from lab.jacobians.substitution import call, copied, tensors_of
 from lab.networks.network import Evaluator, Network, chosen
 from lab.networks.scaled import Scaled
 from lab.networks.screening import check_module, check_samples, explained, look
@@ -94,13 +94,17 @@ class ModuleNetwork:
 
     def evaluator(self, inputs: Tensor) -> Evaluator:
         """The network on inputs that stay the same, for training: the pass that evaluates it is the one to go back."""
-        inputs = self._cast(inputs)
-        return lambda batch=None: self._jacobian(chosen(inputs, batch), graph=True)
+        inputs, trained, held = self._cast(inputs), self.trained, tensors_of(self.module)
+        return lambda batch=None: self._jacobian(chosen(inputs, batch), trained, held)
 
-    def _jacobian(self, inputs: Tensor, *, graph: bool = False) -> RecordedJacobian:
+    def _jacobian(
+        self, inputs: Tensor, trained: dict[str, Tensor] | None = None, held: dict[str, Tensor] | None = None
+    ) -> RecordedJacobian:
+        """The Jacobian; for training with the parameters and tensors of the module, which are found once."""
         with explained(inputs):
             self._look(inputs)
-            jacobian = RecordedJacobian(self.module, self.trained, inputs, self._findings, graph=graph)
+            places = (self.module, self.trained if trained is None else trained, inputs, self._findings)
+            jacobian = RecordedJacobian(*places, held=held, graph=held is not None)
         if not self._is_checked:
             check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
