@@ -263,7 +263,7 @@ pd.Series({name: str(number) for name, number in list(runs["width"].numbers.item
 # <details><summary>Solution</summary>
 #
 # ```python
-# options = {"widths": (16, 32, 64), "variants": ("centred",), "executor": "serial", "progress": False}
+# options = {"widths": (16, 32), "variants": ("centred",), "executor": "serial", "progress": False}
 # gru = comparisons.run("width", "fast", FOLDER / "gru", network="gru", **options)
 # print(gru.verdict)
 # ```

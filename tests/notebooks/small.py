@@ -6,7 +6,7 @@ REVIEWERS = {
         "accuracies": (0.3, 0.1), "seeds": 2, "lazy_seeds": 2, "widest": 32, "lazy_widest": 32,
     },
     "data_model": {"models": ("random", "neuron"), "samples": 8, "seeds": 2, "widest": 32, "width": 32},
-    "step_size": {"widths": (16,), "per_octave": 1, "kernel_time": 5.0, "patience": 2.0, "seeds": 2},
+    "step_size": {"widths": (16,), "per_octave": 1, "kernel_time": 2.0, "patience": 2.0, "seeds": 2},
     "phases": {"widths": (16,), "phase_one": (0.1, 3.0), "phase_two_steps": 50},
     "width": {"widths": (16, 32), "readouts": ("last",), "variants": ("centred",), "steps": 50},
     "stability": {"widths": (32,), "length": 20},
