@@ -124,16 +124,19 @@
     chooseCells(Number.isFinite(time) && asked.has("time") ? time : null);
   }
 
-  // The widest network, which should follow its linearization, beside the narrowest; or the first cell and the last.
+  // The widest network, which should follow its linearization, beside the narrowest. Without widths, another field: the
+  // cell with its last value, beside that with its first and everything else alike.
   function favourites(run) {
-    const width = run.fields.findIndex((field) => field.name === "width");
-    if (width < 0) return { left: run.cells[0].at, right: run.cells[run.cells.length - 1].at };
-    const places = run.cells.map((cell) => cell.at[width]);
-    const [low, high] = [Math.min(...places), Math.max(...places)];
-    const left = run.cells.find((cell) => cell.at[width] === high).at;
-    const same = (cell) => cell.at.every((place, field) => field === width || place === left[field]);
-    const right = run.cells.find((cell) => cell.at[width] === low && same(cell)) ?? run.cells.find((cell) => cell.at[width] === low);
-    return { left, right: low === high ? run.cells[run.cells.length - 1].at : right.at };
+    const names = run.fields.map((field) => field.name);
+    if (!names.length) return { left: run.cells[0].at };
+    const ranked = ["width", ...names.filter((name) => name !== "seed"), "seed"].filter((name) => names.includes(name));
+    const field = names.indexOf(ranked[0]);
+    const places = run.cells.map((cell) => cell.at[field]);
+    const end = (place) => run.cells.filter((cell) => cell.at[field] === place);
+    const [left] = end(Math.max(...places));
+    const others = end(Math.min(...places));
+    const alike = (cell) => cell.at.every((place, other) => other === field || place === left.at[other]);
+    return { left: left.at, right: (others.find(alike) ?? others[0]).at };
   }
 
   function choice(name, text, values, shown, changed) {

@@ -35,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Three small runs: one lacks a cell, one kept no loss, one kept no outputs."""
+    """Four small runs: one lacks a cell, one has a single cell, one kept no loss, one kept no outputs."""
     home = tmp_path_factory.mktemp("runs")
     asked = [
         "--variants",
@@ -51,9 +51,11 @@ def runs(tmp_path_factory):
         "serial",
     ]
     assert main(["run", "width", *asked, "--seeds", "2", "--steps", "60", "--out", str(home / "width")]) == 0
+    alone = ["--seeds", "1", "--steps", "20", "--out", str(home / "alone")]
+    assert main(["run", "width", *asked, *alone, "--widths", "8"]) == 0
     limit = home / "infinite_width"
     assert main(["run", "infinite_width", *asked, "--seeds", "1", "--kernel-time", "5", "--out", str(limit)]) == 0
-    small = ["--samples", "8", "--widths", "8", "16", "--seeds", "3", "--per-octave", "1", "--kernel-time", "10"]
+    small = ["--samples", "8", "--widths", "8", "--seeds", "3", "--per-octave", "1", "--kernel-time", "10"]
     assert main(["run", "step_size", "--executor", "serial", *small, "--out", str(home / "step_size")]) == 0
     store = Store(home / "width")
     store.path(store.manifest["cells"][-1], "json").unlink()
@@ -65,7 +67,7 @@ def file(runs):
     """The page about them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(runs)
-        assert main(["report", "infinite_width", "width", "step_size"]) == 0
+        assert main(["report", "infinite_width", "width", "alone", "step_size"]) == 0
     return runs / "page.html"
 
 
@@ -216,7 +218,7 @@ def test_learners_are_told_apart_as_in_the_figures(visit):
 
 def test_another_run_and_what_it_did_not_keep(visit):
     tab = visit()
-    tab.locator("a[data-run=run-2]").click()
+    tab.locator("a[data-run=run-3]").click()
     assert chosen(tab, "run").startswith("infinite")
     assert "no training loss" in tab.inner_text("#error-left-title")
     choose(tab, "run", "width (width)")
@@ -229,9 +231,20 @@ def test_a_run_without_outputs_has_its_curves(visit):
     assert tab.locator("#outputs-left").count() == 0
     assert set(curves(tab, "error-left")) == {"network", "linearized"}
     assert set(curves(tab, "gap-right")) == {"gap, test set"}
-    assert chosen(tab, "fraction", "left") == chosen(tab, "fraction", "right")
+    assert float(chosen(tab, "fraction", "left")) > float(chosen(tab, "fraction", "right"))
+    assert chosen(tab, "seed", "left") == chosen(tab, "seed", "right")
     slide(tab, 3)
     assert "Training error: linearized" in tab.inner_text("#now")
+
+
+def test_a_single_cell_stands_alone(visit):
+    tab = visit()
+    choose(tab, "run", "width (alone)")
+    assert tab.locator("#controls select").count() == 1
+    assert tab.locator(".chart").count() == 3
+    assert tab.inner_text("#outputs-left-title") == "Test outputs"
+    slide(tab, 0)
+    assert tab.locator("#now tr").first.locator("td").count() == 1
 
 
 def test_a_combination_that_is_missing_is_told(visit):
@@ -272,7 +285,7 @@ def test_a_link_restores_what_is_shown(visit, file):
     assert there["time"] == "step 14 of 60"
     other = visit(address=tab.url)
     assert other.evaluate(SHOWN) == there
-    assert 0 <= other.locator("#explorer").bounding_box()["y"] < DESK["height"]
+    assert abs(other.locator("#explorer").bounding_box()["y"]) < 40
     other.evaluate("location.hash = '#explorer?run=infinite_width&left.width=8&time=0'")
     other.locator("#step-shown", has_text="step 0 of").wait_for()
     assert (chosen(other, "run"), chosen(other, "width")) == ("infinite_width (infinite_width)", "8")
@@ -283,9 +296,9 @@ def test_an_address_of_something_else_does_no_harm(visit, file):
     assert chosen(tab, "run") == "width (width)"
     assert chosen(tab, "width") == "16"
     assert tab.locator("#outputs-left").is_visible()
-    tab = visit(address=f"{file.as_uri()}#run-2")
+    tab = visit(address=f"{file.as_uri()}#run-3")
     tab.wait_for_timeout(200)
-    assert abs(tab.locator("#run-2").bounding_box()["y"]) < 40
+    assert abs(tab.locator("#run-3").bounding_box()["y"]) < 40
 
 
 def test_every_choice_is_one_address_and_no_history(visit):
@@ -408,7 +421,7 @@ def test_no_text_lies_on_another_or_outside(visit, viewport):
     tab = visit(viewport)
     folded = tab.evaluate(OVERLAPS)["count"]
     tab.evaluate(UNFOLD)
-    for run in ("infinite_width (infinite_width)", "step_size (step_size)", "width (width)"):
+    for run in ("infinite_width (infinite_width)", "step_size (step_size)", "width (alone)", "width (width)"):
         choose(tab, "run", run)
         tab.wait_for_timeout(100)
         found = tab.evaluate(OVERLAPS)
@@ -481,12 +494,13 @@ SWATCH = """(color) => {
 }"""
 
 
-@pytest.mark.parametrize("color", [*QUANTITIES, *(line.color for line in LEARNERS.values()), GREY])
-def test_lines_are_seen_in_the_dark(visit, color):
+def test_lines_are_seen_in_the_dark(visit):
     tab = visit(color_scheme="dark")
-    tab.evaluate(SWATCH, color)
-    seen = pixels(tab.locator("#swatch"))[6, 22]
-    assert contrast(seen, numbers_of(DARK)) >= 3
+    for color in (*QUANTITIES, *(line.color for line in LEARNERS.values()), GREY):
+        tab.evaluate(SWATCH, color)
+        seen = pixels(tab.locator("#swatch"))[6, 22]
+        assert contrast(seen, numbers_of(DARK)) >= 3, color
+        tab.evaluate("document.getElementById('swatch').remove()")
 
 
 def test_figures_turn_dark_with_the_page(visit):
@@ -533,7 +547,7 @@ def test_without_scripts_everything_but_the_explorer_is_there(browser, file):
     tab = context.new_page()
     tab.goto(file.as_uri())
     assert "The explorer needs JavaScript" in tab.inner_text("#explorer")
-    assert tab.locator(".verdict").count() == 3
+    assert tab.locator(".verdict").count() == 4
     assert tab.locator(".drawn img").count() >= 6
     context.close()
 
