@@ -154,7 +154,8 @@ class Stops(nn.Module):
         counts = COUNTS
         counts["calls"] += 1
         if counts["calls"] == counts["stop"]:
-            raise self.error
+            # a new one each time: with the traceback of all raises before it could not be copied where dask is at work
+            raise self.error if isinstance(self.error, type) else type(self.error)(*self.error.args)
         return outputs
 
 
