@@ -7,10 +7,10 @@ output, all parameters trained.
 Columns: milliseconds of a tangent kernel in factors, and how many times as long others take: torch.func's Jacobian
 contraction as in its tutorial, eight samples at a time, all rows held at once; and the two routes of
 `lab.jacobians.autodiff`, contraction and NTK-vector products, in bounded memory. All differentiate loops in the place
-of fused layers, which vmap refuses. Then the same for one step of the linearized network, Jv and Jᵀr, in reduced coordinates or
-not, against jvp and vjp, with the matrix products' flops beside it, those of jvp and vjp over ours; how long forming
-the factors for that takes; a training step against ``loss.backward()`` and ``torch.optim.SGD`` on the same module; and
-the largest relative difference of the kernels. A dash: a single call exceeds the limit of seconds.
+of fused layers, which vmap refuses. Then the same for one step of the linearized network, Jv and Jᵀr, in reduced
+coordinates or not, against jvp and vjp, with the matrix products' flops beside it, those of jvp and vjp over ours; how
+long forming the factors for that takes; a training step against ``loss.backward()`` and ``torch.optim.SGD`` on the same
+module; and the largest relative difference of the kernels. A dash: a single call exceeds the limit of seconds.
 
 Then ``side_by_side`` of a GRU of width 256 and 300 steps against a script after torch.func's tutorials, in parts.
 """
@@ -128,7 +128,7 @@ def kernels(network, inputs, options):
 
 
 def linearized(network, inputs, options):
-    """Milliseconds of a step in factors, jvp and vjp over it, the flops of products over it, and forming the factors."""
+    """Milliseconds of a step in factors, jvp and vjp over it, also in flops of products, and forming the factors."""
     live = network.jacobian(inputs)
     kept = network.jacobian(inputs).keep()
     forming = timed(lambda: network.jacobian(inputs).keep().reduced(None))
@@ -245,8 +245,8 @@ def whole(options):
 
 
 HEADINGS = (
-    "module", "kernel, ms", "torch.func's tutorial", "contraction", "vector products", "difference", "step, ms", "jvp + vjp", "flops",
-    "factors, ms", "training step",
+    "module", "kernel, ms", "torch.func's tutorial", "contraction", "vector products", "difference", "step, ms",
+    "jvp + vjp", "flops", "factors, ms", "training step",
 )  # fmt: skip
 
 
