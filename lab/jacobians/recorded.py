@@ -24,6 +24,7 @@ from lab.jacobians.autodiff import AutodiffJacobian, are_close
 from lab.jacobians.factors import Factors, joined, reduce
 from lab.jacobians.gram import MEMORY, mirror
 from lab.jacobians.jacobian import Tangent, check_cotangent, check_tangent
+from lab.jacobians.parts import Products
 from lab.jacobians.recorder import Recorder
 from lab.progress import bar
 
@@ -32,6 +33,7 @@ ROUTES = (FACTORS, *autodiff.ROUTES)
 KEPT = 2**30  # bytes of factors that are kept; above, a copy of the module is, and each product is a pass through it
 _ALIVE = 2  # results of a pass and what the graph keeps of them; deltas and their parts
 _PASSES = 10.0  # passes forward that a derivative each way takes, as slow per flop as they are
+_PATCHES = 8.0  # numbers of features for each one of a row from which convolutions' own gradients are faster (measured)
 _MOST = 6  # times the results of a pass that factors are taken to have before they are measured
 
 _Result = TypeVar("_Result")
@@ -51,12 +53,15 @@ class Findings:
         Whether factors were compared with plain backward passes.
     is_refused
         Whether the module cannot be recorded at all.
+    is_patchy
+        Whether features, such as the patches of large images, have far more numbers than rows of J.
     """
 
     others: set[str] = field(default_factory=set)
     work: dict[torch.Size, tuple[int, int]] = field(default_factory=dict)
     is_compared: bool = False
     is_refused: bool = False
+    is_patchy: bool = False
 
 
 class RecordedJacobian(AutodiffJacobian):
@@ -128,6 +133,8 @@ class RecordedJacobian(AutodiffJacobian):
     def gram(self, other: Self | None = None, *, route: str | None = None, memory: int = MEMORY) -> Tensor:
         """J J'ᵀ in factors, ``route="factors"``, or by one of the two routes of `AutodiffJacobian.gram`.
 
+        By default in factors, but for live modules whose features are far larger than their rows (large images).
+
         With T places of a matrix (m, d) in a sample, factors take one pass forward and o backward for all samples at
         once, and then per matrix the cheaper of (n·o·T)²·m + (n·T)²·d and n·o·T·m·d + (n·o)²·m·d multiply-adds (see
         `lab.jacobians.gram`). Samples are taken in blocks, so that temporaries take about ``memory`` bytes, but never
@@ -140,7 +147,9 @@ class RecordedJacobian(AutodiffJacobian):
         right._check()
         if route in autodiff.ROUTES and any(each._factors is not None for each in (self, right)):
             refuse("route", route, repr(FACTORS), "a kept Jacobian holds factors alone; ask before you keep it")
-        if route in autodiff.ROUTES or not (self._is_recorded() and right._is_recorded()):
+        live = self._factors is None and right._factors is None
+        recorded = self._is_recorded() and right._is_recorded()
+        if route in autodiff.ROUTES or not recorded or (route is None and live and self._findings.is_patchy):
             return super().gram(other, route=None if route == FACTORS else route, memory=memory)
         kernel = self._unless_refused(lambda: self._gram_of_factors(right, memory))
         if kernel is None:
@@ -206,6 +215,7 @@ class RecordedJacobian(AutodiffJacobian):
         factors = self._unless_refused(lambda: self._form(self._inputs[[0, n - 1]]))
         if factors is None:
             return
+        self._findings.is_patchy = _features_over_rows(factors) > _PATCHES
         for place, sample, output in ((0, 0, o - 1), (1, n - 1, 0)):
             wrong = self._differing(factors, place, sample, output)
             if wrong:
@@ -320,6 +330,13 @@ class RecordedJacobian(AutodiffJacobian):
     def _only(self, names: Collection[str]) -> AutodiffJacobian:
         """The plain Jacobian in some of the parameters."""
         return AutodiffJacobian(self._module, {name: self._point[name] for name in sorted(names)}, self._inputs)
+
+
+def _features_over_rows(factors: Factors) -> float:
+    """Numbers of all features over those of the rows of J that they make."""
+    products = [part for part in factors.parts.values() if isinstance(part, Products)]
+    rows = sum(part.deltas[:, :, 0].numel() * part.features.shape[2] for part in products)
+    return sum(part.features.numel() for part in products) / max(rows, 1)
 
 
 def _bytes(factors: Factors) -> int:
