@@ -8,8 +8,9 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
-from lab.jacobians.factors import Factors
+from lab.jacobians.factors import Factors, rows_of
 from lab.jacobians.parts import Explicit, Lookup, Part, Place, Products
 from lab.jacobians.recorder import LARGEST_ROW, Use, leaves_of
 
@@ -39,22 +40,20 @@ def assemble(uses: Iterable[Use], outputs: Tensor, trained: Mapping[str, Tensor]
     """
     names = {id(leaf): name for name, leaf in trained.items()}
     unseen = {names[id(leaf)] for leaf in leaves_of(outputs) if id(leaf) in names}
-    collected = _Collected(names, trained, {*known, *unseen})
+    sizes = {name: leaf.shape for name, leaf in trained.items()}
+    collected = _Collected(names, sizes, outputs.detach(), {*known, *unseen})
     wanted = [use for use in uses if collected.wants(use)]
     for use, deltas in zip(wanted, _deltas(wanted, outputs), strict=True):
         collected.add(use, deltas)
-    sizes = {name: leaf.shape for name, leaf in trained.items()}
     return Assembled(Factors(collected.parts(), outputs.detach(), sizes), frozenset(collected.others))
 
 
-def compact(factors: Factors, trained: Mapping[str, Tensor]) -> Factors:
+def compact(factors: Factors) -> Factors:
     """The same with explicit rows in the place of products that take more memory than these."""
     large = {key: part for key, part in factors.parts.items() if isinstance(part, Products) and _is_large(part)}
     if not large:
         return factors
-    rows: dict[str, Tensor] = {}
-    for part in large.values():
-        _add(rows, part, trained)
+    rows = factors.rows_of(list(large.values()))
     kept = {key: part for key, part in factors.parts.items() if key not in large}
     return replace(factors, parts=kept | {"rows of products": _explicit(rows)})
 
@@ -79,8 +78,10 @@ def locate(weight: Tensor, leaf: Tensor, name: str) -> Place | None:
 class _Collected:
     """Uses by the parameter that they belong to."""
 
-    def __init__(self, names: Mapping[int, str], trained: Mapping[str, Tensor], others: set[str]) -> None:
-        self._names, self._trained, self.others = names, trained, others
+    def __init__(
+        self, names: Mapping[int, str], sizes: Mapping[str, torch.Size], outputs: Tensor, others: set[str]
+    ) -> None:
+        self._names, self._sizes, self._outputs, self.others = names, sizes, outputs, others
         self._products: dict[str, tuple[Place, list[tuple[Tensor, Tensor]]]] = {}
         self._lookups: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._rows: dict[str, Tensor] = {}
@@ -111,14 +112,14 @@ class _Collected:
         looked_up = {f"rows of {name}": self._lookup(name, uses) for name, uses in self._lookups.items()}
         found: dict[str, _Own] = {**every, **looked_up}
         for name in self._contested(found.values()):
-            if self._trained[name].numel() > LARGEST_ROW:
+            own = [part for part in found.values() if name in part.shapes]
+            if self._sizes[name].numel() > LARGEST_ROW:
                 self.others.add(name)
-            for part in found.values() if name not in self.others else ():
-                if name in part.names:
-                    _add(self._rows, part, self._trained)
-            found = {key: part for key, part in found.items() if name not in part.names}
+            elif own:
+                self._accumulate(name, rows_of(own, self._sizes, self._outputs)[name])
+            found = {key: part for key, part in found.items() if name not in part.shapes}
         rows = {name: value for name, value in self._rows.items() if name not in self.others}
-        parts: dict[str, Part] = {key: part for key, part in found.items() if self.others.isdisjoint(part.names)}
+        parts: dict[str, Part] = {key: part for key, part in found.items() if self.others.isdisjoint(part.shapes)}
         return parts | {"explicit": _explicit(rows)} if rows else parts
 
     def _behind(self, weight: Tensor) -> list[Tensor]:
@@ -136,37 +137,41 @@ class _Collected:
             self.others |= {self._names[id(leaf)] for leaf in leaves}
             return
         for leaf, rows in zip(leaves, chained, strict=True):
-            name = self._names[id(leaf)]
-            self._rows[name] = self._rows[name] + rows if name in self._rows else rows
+            self._accumulate(self._names[id(leaf)], rows)
+
+    def _accumulate(self, name: str, rows: Tensor) -> None:
+        self._rows[name] = self._rows[name] + rows if name in self._rows else rows
 
     def _lookup(self, name: str, uses: Sequence[tuple[Tensor, Tensor]]) -> Lookup:
         deltas, indices = zip(*uses, strict=True)
-        return Lookup(name, torch.cat(indices, 1), torch.cat(deltas, 2), len(self._trained[name]))
+        return Lookup(name, torch.cat(indices, 1), torch.cat(deltas, 2), self._sizes[name][0])
 
     def _contested(self, parts: Iterable[_Own]) -> list[str]:
         """Parameters of which several parts write the same numbers."""
         claims: dict[str, list[Place | None]] = {name: [None] for name in self._rows}
         for part in parts:
-            claims.setdefault(next(iter(part.names)), []).append(part.places[0] if isinstance(part, Products) else None)
+            claims.setdefault(next(iter(part.shapes)), []).append(
+                part.places[0] if isinstance(part, Products) else None
+            )
         return [name for name, places in claims.items() if any(_overlap(*pair) for pair in combinations(places, 2))]
 
 
 def _deltas(uses: Sequence[Use], outputs: Tensor) -> Iterator[Tensor]:
     """∂f_a/∂(result) of every use and output a, as the use arranges it: (n, o, …). One backward pass per output."""
-    edges = list({_node(use): use.edge for use in uses}.values())
+    edges = list({_node(use.edge): use.edge for use in uses}.values())
     found: list[dict[tuple[object, int], Tensor]] = []
     for output in range(outputs.shape[1]) if edges else ():
         gradients = torch.autograd.grad(outputs[:, output].sum(), edges, retain_graph=True, allow_unused=True)
         pairs = zip(edges, gradients, strict=True)
-        found.append({(edge.node, edge.output_nr): gradient for edge, gradient in pairs if gradient is not None})
+        found.append({_node(edge): gradient for edge, gradient in pairs if gradient is not None})
     for use in uses:
-        each = (gradients.get(_node(use)) for gradients in found)
+        each = (gradients.get(_node(use.edge)) for gradients in found)
         filled = (outputs.new_zeros(use.shape) if gradient is None else gradient for gradient in each)
         yield torch.stack([use.arrange(gradient.movedim(use.axis, 0)) for gradient in filled], 1)
 
 
-def _node(use: Use) -> tuple[object, int]:
-    return use.edge.node, use.edge.output_nr
+def _node(edge: GradientEdge) -> tuple[object, int]:
+    return edge.node, edge.output_nr
 
 
 def _chained(weight: Tensor, leaves: list[Tensor], deltas: Tensor) -> list[Tensor]:
@@ -186,14 +191,6 @@ def _products(place: Place, uses: Sequence[tuple[Tensor, Tensor]]) -> Products:
         return Products(*uses[0], (place,))
     deltas, features = zip(*uses, strict=True)
     return Products(torch.cat(deltas, 2), torch.cat(features, 1), (place,))
-
-
-def _add(rows: dict[str, Tensor], part: _Own, trained: Mapping[str, Tensor]) -> None:
-    """Add the rows of a part to those of its parameter."""
-    (name,) = part.names
-    if name not in rows:
-        rows[name] = part.deltas.new_zeros(*part.deltas.shape[:2], *trained[name].shape)
-    part.add_rows(rows)
 
 
 def _explicit(rows: Mapping[str, Tensor]) -> Explicit:

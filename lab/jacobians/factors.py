@@ -70,10 +70,14 @@ class Factors:
             else:
                 alone.append(part)
         if other is not None and alone and theirs:
-            left, right = _rows(self, alone), _rows(other, list(theirs.values()))
+            left, right = self.rows_of(alone), other.rows_of(list(theirs.values()))
             for name in left.keys() & right.keys():
                 kernel += torch.tensordot(left[name].flatten(2), right[name].flatten(2), ([2], [2]))
         return kernel
+
+    def rows_of(self, parts: Sequence[Part]) -> dict[str, Tensor]:
+        """The rows of J that some parts make, (n, o, *shape) by the name of the parameter."""
+        return rows_of(parts, self.sizes, self.outputs)
 
     def stored(self) -> Factors:
         """The same factors in memory of their own, sample by sample, as `push` and `add_pull` read them."""
@@ -83,6 +87,18 @@ class Factors:
         """The factors of some samples, by integer index."""
         parts = {key: part.select(samples) for key, part in self.parts.items()}
         return replace(self, parts=parts, outputs=self.outputs[samples])
+
+
+def rows_of(parts: Sequence[Part], sizes: Mapping[str, torch.Size], outputs: Tensor) -> dict[str, Tensor]:
+    """The rows that parts make, (n, o, *shape) by the name of the parameter.
+
+    ``sizes`` are the shapes of the parameters; ``outputs`` (n, o) give numbers and type.
+    """
+    names = {name: None for part in parts for name in part.shapes}
+    rows = {name: outputs.new_zeros(*outputs.shape, *sizes[name]) for name in names}
+    for part in parts:
+        part.add_rows(rows)
+    return rows
 
 
 def joined(pieces: Sequence[Factors]) -> Factors:
@@ -106,15 +122,6 @@ def reduce(factors: Factors, others: Factors | None) -> tuple[Factors, Factors |
         if other is not None:
             theirs[key] = other
     return replace(factors, parts=mine), None if others is None else replace(others, parts=theirs)
-
-
-def _rows(factors: Factors, parts: Sequence[Part]) -> dict[str, Tensor]:
-    """The rows of J that parts make, (n, o, *shape) by the name of the parameter: for parts without a partner."""
-    names = {name for part in parts for name in part.names}
-    rows = {name: factors.outputs.new_zeros(*factors.outputs.shape, *factors.sizes[name]) for name in names}
-    for part in parts:
-        part.add_rows(rows)
-    return rows
 
 
 def _joined(parts: Sequence[Part]) -> Part:

@@ -11,7 +11,7 @@ A part of J = ∂f/∂θ, with n samples and o outputs each, is one of
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
 
@@ -28,7 +28,7 @@ class Part(Protocol):
 
     @property
     def shapes(self) -> Sizes:
-        """Shapes of its tangents, by name; of a part that is not `reduced`, parts of those of the parameters."""
+        """Shapes of its tangents by the names of its parameters; before `reduced`, of the blocks that it writes."""
         ...
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
@@ -41,11 +41,6 @@ class Part(Protocol):
 
     def gram(self, other: Self | None, route: str | None, memory: int) -> Tensor:
         """Its share of J J'ᵀ, shape (n, o, n', o')."""
-        ...
-
-    @property
-    def names(self) -> Collection[str]:
-        """The parameters."""
         ...
 
     @property
@@ -97,10 +92,6 @@ class Place(NamedTuple):
         )
         return f"{self.name}{block}{'ᵀ' if self.transposed else ''}"
 
-    def block(self, tangent: Mapping[str, Tensor]) -> Tensor:
-        """The matrix (m, d) in a tangent, as a view of it where there is one."""
-        return self.cut(tangent[self.name])
-
     def cut(self, value: Tensor, lead: int = 0) -> Tensor:
         """The matrix (…, m, d) in a value of the parameter's shape, which may have ``lead`` axes before it."""
         matrix = value.reshape(*value.shape[:lead], self.height or value.shape[lead], -1)
@@ -140,7 +131,7 @@ class Products:
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
         """v -> V z_t -> ⟨δ_t, V z_t⟩ summed over places. One product per weight."""
         n, o, length, width = self.deltas.shape
-        each = (torch.matmul(self._of(place), place.block(tangent).T) for place in self.places)
+        each = (torch.matmul(self._of(place), place.cut(tangent[place.name]).T) for place in self.places)
         moved = next(each)
         for further in each:
             moved += further
@@ -159,10 +150,6 @@ class Products:
         """Σ_{t,s} ⟨δ_t, δ'_s⟩⟨z_t, z'_s⟩ by one of two routes."""
         pair = None if other is None else (other.deltas, other.features)
         return contract(self.deltas, self.features, pair, route=route, memory=memory)
-
-    @property
-    def names(self) -> Collection[str]:
-        return [place.name for place in self.places]
 
     @property
     def step_flops(self) -> float:
@@ -240,10 +227,6 @@ class Lookup:
         rows[self.name].scatter_add_(2, places, self.deltas)
 
     @property
-    def names(self) -> Collection[str]:
-        return [self.name]
-
-    @property
     def step_flops(self) -> float:
         return 4.0 * self.deltas.numel()
 
@@ -300,10 +283,6 @@ class OutputMatrix:
     def step_flops(self) -> float:
         return 4.0 * self.pooled.numel() * self.outputs
 
-    @property
-    def names(self) -> Collection[str]:
-        return [self.name]
-
     def add_rows(self, rows: Mapping[str, Tensor]) -> None:
         n, steps, width = self.pooled.shape
         each = rows[self.name].view(n, steps, self.outputs, self.outputs, width)
@@ -359,10 +338,6 @@ class Explicit:
         else:
             kernel.addmm_(left, right.T)
         return kernel.view(*self.rows.shape[:2], *(other or self).rows.shape[:2])
-
-    @property
-    def names(self) -> Collection[str]:
-        return self.sizes
 
     @property
     def step_flops(self) -> float:

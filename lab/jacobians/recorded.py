@@ -146,7 +146,7 @@ class RecordedJacobian(AutodiffJacobian):
         self._check()
         right._check()
         if route in autodiff.ROUTES and any(each._factors is not None for each in (self, right)):
-            refuse("route", route, repr(FACTORS), "a kept Jacobian holds factors alone; ask before you keep it")
+            refuse("route", route, repr(FACTORS), "a kept Jacobian holds factors alone; call gram() before keep()")
         live = self._factors is None and right._factors is None
         recorded = self._is_recorded() and right._is_recorded()
         if route in autodiff.ROUTES or not recorded or (route is None and live and self._findings.is_patchy):
@@ -274,10 +274,10 @@ class RecordedJacobian(AutodiffJacobian):
     def _to_keep(self) -> Factors | None:
         """Factors on all samples, or None if they are too large to be kept or slower than passes through the module."""
         n = len(self._inputs)
-        first = compact(self._form(self._inputs[:1]), self._point)
+        first = compact(self._form(self._inputs[:1]))
         if n * _bytes(first) > KEPT or first.step_flops > _PASSES * max(self._work()[0], 1):
             return None
-        blocks = [compact(self._form(self._inputs[block]), self._point) for block in self._sample_blocks(MEMORY)]
+        blocks = [compact(self._form(self._inputs[block])) for block in self._sample_blocks(MEMORY)]
         return blocks[0] if len(blocks) == 1 else joined(blocks)
 
     def _sample_blocks(self, memory: int) -> list[slice]:

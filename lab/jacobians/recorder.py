@@ -28,6 +28,8 @@ from torch.nn.functional import conv1d, conv2d, conv3d, embedding, linear, pad, 
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from lab.jacobians.substitution import leaves_behind
+
 #: Numbers of a weight from which on no copies of it are made.
 LARGEST_ROW = 2**20
 
@@ -94,7 +96,7 @@ class Recorder(TorchFunctionMode):
     def product(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None, *, turned: bool = False) -> Any:
         """``inputs @ weightᵀ + bias``, recorded; ``turned`` says that the weight is given transposed.
 
-        None if the weight is not a matrix of parameters or nothing varies between samples and no parameter is hidden.
+        None if the weight is not a matrix that shares the memory of one parameter.
         """
         acting = weight.mT if turned else weight
         if not is_weight(weight) or weight.ndim != 2 or not is_memory_of_a_leaf(weight):
@@ -205,20 +207,9 @@ def is_memory_of_a_leaf(weight: Tensor) -> bool:
     return len(leaves) == 1 and _shares_memory(weight, leaves[0])
 
 
-def leaves_of(value: Tensor, beyond: Callable[[Any], bool] = lambda node: False) -> list[Tensor]:
-    """The leaves that a tensor depends on through autograd's graph; nodes ``beyond`` are not looked into."""
-    if value.is_leaf:
-        return [value]
-    left, seen, leaves = [value.grad_fn], set(), []
-    while left:
-        node = left.pop()
-        if node is None or node in seen or beyond(node):
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            leaves.append(node.variable)
-        left += [following for following, _ in node.next_functions]
-    return leaves
+def leaves_of(weight: Tensor) -> list[Tensor]:
+    """The parameters that a weight is computed from: itself, or the leaves behind it."""
+    return [weight] if weight.is_leaf else leaves_behind(weight)
 
 
 def _shares_memory(value: Tensor, leaf: Tensor) -> bool:
@@ -293,12 +284,12 @@ def _margins(padding: Any, kernel: Sequence[int], dilations: Sequence[int]) -> l
     return [(size, size) for size in _per_axis(padding, len(kernel))]
 
 
-def _matmul(recorder: Recorder, left: Tensor, right: Tensor) -> Any:
-    if is_weight(right) and right.ndim == 2 and left.ndim > 1:
-        return recorder.product(left, right, turned=True)
-    if is_weight(left) and left.ndim == 2 and right.ndim > 1:
-        turned = recorder.product(right.mT, left)
-        return None if turned is None else turned.mT
+def _matmul(recorder: Recorder, input: Tensor, other: Tensor) -> Any:
+    if is_weight(other) and other.ndim == 2 and input.ndim > 1:
+        return recorder.product(input, other, turned=True)
+    if is_weight(input) and input.ndim == 2 and other.ndim > 1:
+        result = recorder.product(other.mT, input)
+        return None if result is None else result.mT
     return None
 
 
@@ -366,10 +357,7 @@ def _convolution(func: Callable[..., Any]) -> Callable[..., Any]:
 #: How operations are recorded: a rule returns the result, or None where it does not apply.
 _RULES: dict[Callable[..., Any], Callable[..., Any]] = {
     linear: lambda recorder, input, weight, bias=None: recorder.product(input, weight, bias),
-    **dict.fromkeys(
-        (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__),
-        lambda recorder, input, other: _matmul(recorder, input, other),
-    ),
+    **dict.fromkeys((torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__), _matmul),
     **dict.fromkeys((torch.mm, torch.Tensor.mm), lambda recorder, input, mat2: _matmul(recorder, input, mat2)),
     torch.Tensor.__rmatmul__: lambda recorder, input, other: _matmul(recorder, other, input),
     **dict.fromkeys((torch.addmm, torch.Tensor.addmm), _addmm),

@@ -108,8 +108,13 @@ class Untouched:
 
 def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
     """Tensors whose gradients the graph of these outputs would accumulate, and which are not among ``own``."""
-    known, left = {id(tensor) for tensor in own}, [outputs.grad_fn]
-    leaves: list[Tensor] = []
+    known = {id(tensor) for tensor in own}
+    return [leaf for leaf in leaves_behind(outputs) if id(leaf) not in known]
+
+
+def leaves_behind(value: Tensor) -> list[Tensor]:
+    """The leaves that a tensor was computed from, through autograd's graph; none for a leaf itself."""
+    left, leaves = [value.grad_fn], []
     seen: set[Any] = set()
     while left:
         node = left.pop()
@@ -117,7 +122,7 @@ def foreign_leaves(outputs: Tensor, own: Iterable[Tensor]) -> list[Tensor]:
             continue
         seen.add(node)
         leaf = getattr(node, "variable", None) if type(node).__name__ == "AccumulateGrad" else None
-        if isinstance(leaf, Tensor) and id(leaf) not in known:
+        if isinstance(leaf, Tensor):
             leaves.append(leaf)
         left += [following for following, _ in node.next_functions]
     return leaves
