@@ -33,7 +33,7 @@ ROUTES = (FACTORS, *autodiff.ROUTES)
 KEPT = 2**30  # bytes of factors that are kept; above, a copy of the module is, and each product is a pass through it
 _ALIVE = 2  # results of a pass and what the graph keeps of them; deltas and their parts
 _PASSES = 10.0  # passes forward that a derivative each way takes, as slow per flop as they are
-_PATCHES = 8.0  # numbers of features for each one of a row from which convolutions' own gradients are faster (measured)
+_LARGE_FEATURES = 8.0  # times the numbers of a row: from there on convolutions' own gradients are faster (measured)
 _MOST = 6  # times the results of a pass that factors are taken to have before they are measured
 
 _Result = TypeVar("_Result")
@@ -53,7 +53,7 @@ class Findings:
         Whether factors were compared with plain backward passes.
     is_refused
         Whether the module cannot be recorded at all.
-    is_patchy
+    has_large_features
         Whether features, such as the patches of large images, have far more numbers than rows of J.
     """
 
@@ -61,7 +61,7 @@ class Findings:
     work: dict[torch.Size, tuple[int, int]] = field(default_factory=dict)
     is_compared: bool = False
     is_refused: bool = False
-    is_patchy: bool = False
+    has_large_features: bool = False
 
 
 class RecordedJacobian(AutodiffJacobian):
@@ -149,7 +149,7 @@ class RecordedJacobian(AutodiffJacobian):
             refuse("route", route, repr(FACTORS), "a kept Jacobian holds factors alone; call gram() before keep()")
         live = self._factors is None and right._factors is None
         recorded = self._is_recorded() and right._is_recorded()
-        if route in autodiff.ROUTES or not recorded or (route is None and live and self._findings.is_patchy):
+        if route in autodiff.ROUTES or not recorded or (route is None and live and self._findings.has_large_features):
             return super().gram(other, route=None if route == FACTORS else route, memory=memory)
         kernel = self._unless_refused(lambda: self._gram_of_factors(right, memory))
         if kernel is None:
@@ -215,7 +215,7 @@ class RecordedJacobian(AutodiffJacobian):
         factors = self._unless_refused(lambda: self._form(self._inputs[[0, n - 1]]))
         if factors is None:
             return
-        self._findings.is_patchy = _features_over_rows(factors) > _PATCHES
+        self._findings.has_large_features = _features_over_rows(factors) > _LARGE_FEATURES
         for place, sample, output in ((0, 0, o - 1), (1, n - 1, 0)):
             wrong = self._differing(factors, place, sample, output)
             if wrong:

@@ -320,12 +320,12 @@ def test_what_is_refused_later_takes_the_other_route():
     assert network.jacobian(inputs).keep()._factors is None
 
 
-@pytest.mark.parametrize(("size", "patchy"), [(4, False), (24, True)])
-def test_large_images_take_the_gradients_of_convolutions(size, patchy):
+@pytest.mark.parametrize(("size", "large"), [(4, False), (24, True)])
+def test_large_images_take_the_gradients_of_convolutions(size, large):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
     network, inputs = lab.as_network(module.double()), draw(3, 1, size, size)
     kernel = network.jacobian(inputs).gram()
-    assert network._findings.is_patchy == patchy
+    assert network._findings.has_large_features == large
     assert relative(network.jacobian(inputs).gram(route="factors"), kernel) <= EXACT
     assert relative(network.jacobian(inputs).keep().gram(), kernel) <= EXACT
