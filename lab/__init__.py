@@ -10,7 +10,20 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lab import costs, data, estimators, figures, jacobians, kernels, learners, measures, networks, sweeps, tasks
+    from lab import (
+        costs,
+        data,
+        estimators,
+        figures,
+        jacobians,
+        kernels,
+        learners,
+        losses,
+        measures,
+        networks,
+        sweeps,
+        tasks,
+    )
     from lab.equal_error import EqualError, at_equal_error
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
@@ -66,6 +79,7 @@ _ROOMS = (
     "jacobians",
     "kernels",
     "learners",
+    "losses",
     "measures",
     "networks",
     "sweeps",
@@ -106,6 +120,7 @@ __all__ = [
     "jacobians",
     "kernels",
     "learners",
+    "losses",
     "measures",
     "networks",
     "side_by_side",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,18 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import LabWarning, check_choice, refuse
+from lab.errors import LabError, LabWarning, check_choice, refuse
 from lab.html import Facts
 from lab.jacobians.jacobian import Jacobian
+from lab.kernels.sharpness import sharpness
 from lab.kernels.spectrum import Spectrum
 from lab.learners.advice import warn_of_adaptive_steps, warn_of_scale
 from lab.learners.descent import Descent, check_descent, check_optimizer, plain
-from lab.learners.kernel import KernelRegressor
+from lab.learners.kernel import KernelRegressor, recursion
 from lab.learners.linearized import linearize, train_linearized
-from lab.learners.network import check_fits, flat_targets, train_network
-from lab.learners.trajectory import Trajectory
+from lab.learners.network import labels, objective, train_network
+from lab.learners.trajectory import Labels, Trajectory
+from lab.losses import Objective, Squared
 from lab.measures.derivative import DerivativeCheck, check_derivative
-from lab.measures.gap import UNITS, disagreement, gap_units, tracking_gap, with_divergences
+from lab.measures.gap import UNITS, change_unit, disagreement, gap_units, largest, rms, tracking_gap, with_divergences
 from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
@@ -39,6 +41,8 @@ Array = NDArray[np.float64]
 
 _STEPS = 300  # of the descent that is taken where none is given
 _NO_CLOSED_FORM = "torch.optim's optimizers have no closed form on a kernel"
+_ONE_COMPUTATION = "in place both linear learners are one recursion on the coefficients of the kernel"
+_NO_UNIT = "the linear learner's outputs never changed by 100 times the noise floor"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,11 +57,17 @@ class SideBySide(Facts):
         The network at the last step.
     learning_rate
         η, None under an optimizer.
-    lambda_max, lambda_min
-        Extreme eigenvalues of the training kernel K₀ at initialization, in output units.
+    lambda_max
+        Largest eigenvalue of H₀^½ K₀ H₀^½: of the training kernel K₀ itself, in output units, for the squared loss (see
+        `Descent`). NaN where the loss is not convex at the initial outputs and the descent does not depend on it.
+    lambda_min
+        Smallest eigenvalue of K₀.
     units
-        Units of the gap by name: "targets", the RMS of the training targets about their mean, and "initial", the RMS of
-        (targets − initial outputs) there (see `lab.measures.gap.gap_units`).
+        Units of the gap by name, for losses whose targets are in output units: "targets", the RMS of the training
+        targets about their mean, and "initial", the RMS of (targets − initial outputs) there (see
+        `lab.measures.gap.gap_units`). Others have the unit "change" alone, see `gap`.
+    objective
+        The loss on the training set.
     motion
         How far weights, gates and kernel went.
     reasons
@@ -65,9 +75,10 @@ class SideBySide(Facts):
     task, descent
         What was asked.
     linearized_in
-        "weights", or "coefficients" c with v = J₀ᵀc, where no second copy of the weights is held.
+        "weights", or "coefficients" a with v = J₀ᵀa, where no second copy of the weights is held.
     f0_share
-        ‖f₀‖²/‖y − f₀‖² on the training split: how much of the first residual is the network's own initial output.
+        ‖f₀‖²/‖y − f₀‖² on the training split: how much of the first residual is the network's own initial output. None
+        for losses whose targets are not in output units.
     derivative_check
         Relative difference between J₀v and a difference quotient of the network along a random direction v (see
         `lab.measures.derivative.check_derivative`); None with a reason where it has no value.
@@ -81,21 +92,23 @@ class SideBySide(Facts):
     lambda_max: float
     lambda_min: float
     units: Mapping[str, float]
+    objective: Objective
     motion: Motion
     task: Task
     descent: Descent
     linearized_in: str = "weights"
-    f0_share: float = 0.0
+    f0_share: float | None = None
     derivative_check: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        gap = self.gap(self._splits[-1]).max()
-        return f"SideBySide({self._title()}, {self.descent.steps} steps, largest gap {gap:.3g})"
+        gap = largest(self.gap(self._splits[-1]))
+        unit = "" if isinstance(self.objective.loss, Squared) else " in units of the linear learner's change"
+        return f"SideBySide({self._title()}, {self.descent.steps} steps, largest gap {gap:.3g}{unit})"
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:
         found = self.summary()
-        names = (*(name for name in found if name.startswith(("gap_", "final_loss_"))), *self.motion)
+        names = (*(name for name in found if name.startswith(("gap_", "final_"))), *self.motion)
         return f"{self._title()}, {self.descent.steps} steps", {name: found[name] for name in names}
 
     @property
@@ -104,20 +117,24 @@ class SideBySide(Facts):
         every = {"network": self.network, "linearized": self.linearized, "kernel": self.kernel}
         return {name: trajectory for name, trajectory in every.items() if trajectory is not None}
 
-    def gap(self, split: str = "test", unit: str = "targets") -> Array:
+    def gap(self, split: str = "test", unit: str | None = None) -> Array:
         """Tracking gap at the recorded steps, shape (T,): RMS of (network − linearized) over samples and outputs.
 
-        It is inf from a divergence on.
+        It is inf from a divergence on. Logits of a cross-entropy are centred over classes first.
 
         Parameters
         ----------
         split
             "train" or "test"; raises `LabError` for anything else, or for "test" without a test split.
         unit
-            "targets": in units of the RMS of the training targets about their mean, what there is to learn. "initial":
-            in units of the RMS of (targets − initial outputs). They agree for centred networks if targets average to 0.
+            "targets", the default for the squared loss: the RMS of the training targets about their mean, what there is
+            to learn. "initial": the RMS of (targets − initial outputs); the two agree for centred networks if targets
+            average to 0. "change", the default and, for classes, the only one for other losses: the RMS change of the
+            linear learner's own training outputs at that step, for both splits; NaN at step 0, and while it is below
+            100 times the noise floor (see `lab.measures.gap.change_unit`).
         """
         check_choice("split", split, ("train", "test"))
+        unit = self.gap_unit if unit is None else unit
         check_choice("unit", unit, UNITS)
         if split == "test" and not self.task.has_test:
             refuse(
@@ -126,8 +143,25 @@ class SideBySide(Facts):
                 "'train'",
                 "give the task test_inputs and test_targets",
             )
-        gap = tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.units[unit])
+        if unit != "change" and unit not in self.units:
+            came = f"{unit!r} for loss={self.objective.loss.name!r}, whose targets are not values of the outputs"
+            refuse("unit", came, "'change'", "leave it out")
+        scale = self._change() if unit == "change" else self.units[unit]
+        gap = tracking_gap(self._centred(self.network, split), self._centred(self.linearized, split), scale)
         return with_divergences(gap, self.network.steps, self.network.diverged_at, self.linearized.diverged_at)
+
+    @property
+    def gap_unit(self) -> str:
+        """The unit of `gap` where none is named: "targets" for the squared loss, "change" for others."""
+        return "targets" if isinstance(self.objective.loss, Squared) else "change"
+
+    def _centred(self, learner: Trajectory, split: str) -> Array:
+        return plain(self.objective.centred(torch.from_numpy(getattr(learner, split))))
+
+    def _change(self) -> Array:
+        kernel = None if self.kernel is None else self._centred(self.kernel, "train")
+        precision = torch.finfo(next(iter(self.trained_network.trained.values())).dtype).eps
+        return change_unit(self._centred(self.linearized, "train"), kernel, precision)
 
     @property
     def kernel_time(self) -> Array:
@@ -143,17 +177,24 @@ class SideBySide(Facts):
         return np.asarray(kernel_time(1, self.learning_rate, self.lambda_max, **clock) * self.network.steps)
 
     def disagreement(self) -> float | None:
-        """Largest |linearized − kernel| over steps, samples and splits, in units of the gap; None without a kernel."""
-        if self.kernel is None:
+        """Largest |linearized − kernel| over steps, samples and splits; None without two computations.
+
+        In units of the targets as the gap is, for other losses than the squared one in units of the largest RMS change
+        of the linear learner's training outputs.
+        """
+        if self.kernel is None or "linearized_kernel_disagreement" in self.reasons:
             return None
         splits = ("train", "test") if self.task.has_test else ("train",)
+        start = self.linearized.train
+        scale = self.units["targets"] if self.gap_unit == "targets" else largest(rms(start - start[0], axis=(1, 2)))
         pairs = ((getattr(self.linearized, split), getattr(self.kernel, split)) for split in splits)
-        return max(disagreement(linearized, kernel, self.units["targets"]) for linearized, kernel in pairs)
+        return max(disagreement(linearized, kernel, scale) for linearized, kernel in pairs)
 
     def summary(self) -> dict[str, Any]:
         """One flat row of JSON values: rates, largest gaps, final losses, motion, divergences, and reasons for None."""
-        named = {"gap": "targets", "gap_initial": "initial"}
-        gaps = {f"{name}_{s}": float(self.gap(s, unit).max()) for name, unit in named.items() for s in self._splits}
+        gaps: dict[str, float | None] = {f"gap_{split}": largest(self.gap(split)) for split in self._splits}
+        for split in self._splits if "initial" in self.units else ():
+            gaps[f"gap_initial_{split}"] = largest(self.gap(split, "initial"))
         losses = {f"final_loss_{name}": trajectory.final_loss for name, trajectory in self.learners.items()}
         ends = {f"diverged_at_{name}": trajectory.diverged_at for name, trajectory in self.learners.items()}
         numbers = {
@@ -170,8 +211,10 @@ class SideBySide(Facts):
         reasons = {**self.reasons, **self.motion.reasons}
         for name, value in numbers.items():
             if value is not None and not np.isfinite(value):
-                numbers[name], reasons[name] = None, self._divergence()
-        return {**numbers, **ends, "linearized_in": self.linearized_in, "reasons": reasons}
+                no_unit = name.startswith("gap_") and np.isnan(value)
+                numbers[name], reasons[name] = None, reasons.get(name, _NO_UNIT if no_unit else self._divergence())
+        words = {"linearized_in": self.linearized_in, "loss": self.objective.loss.name, "gap_unit": self.gap_unit}
+        return {**numbers, **ends, **words, "reasons": reasons}
 
     def plot(self) -> Figure:
         """One figure: losses of the learners, their outputs on a few test samples, the gap over steps."""
@@ -179,10 +222,11 @@ class SideBySide(Facts):
 
         with style.use():
             figure, axes = style.panels(3)
-            curves.losses(axes[0, 0], self.network.steps, {name: t.loss for name, t in self.learners.items()})
+            losses = {name: t.loss for name, t in self.learners.items()}
+            curves.losses(axes[0, 0], self.network.steps, losses, self.objective.loss.name)
             self._draw_outputs(axes[0, 1])
             gaps = {split: self.gap(split) for split in self._splits}
-            curves.gaps(axes[0, 2], self.network.steps, gaps)
+            curves.gaps(axes[0, 2], self.network.steps, gaps, self.gap_unit)
             style.headline(figure, self._title())
         return figure
 
@@ -194,7 +238,7 @@ class SideBySide(Facts):
         from lab.figures import curves
 
         split = self._splits[-1]
-        outputs = {name: getattr(t, split)[:, :, -1] for name, t in self.learners.items()}
+        outputs = {name: self._centred(t, split)[:, :, -1] for name, t in self.learners.items()}
         gap = np.nan_to_num(np.abs(outputs["network"] - outputs["linearized"])).max(0)
         by_gap = np.argsort(gap)
         samples = [int(by_gap[int(share * (len(by_gap) - 1))]) for share in (0.0, 0.5, 0.75, 1.0)]
@@ -231,10 +275,11 @@ def side_by_side(
     task
         A `Task`, or a pair (X, y) without a test split.
     descent
-        Steps, rates, batches; see `Descent`. ``Descent(steps=300)`` if not given: full batches, half the critical rate.
+        Steps, rates, batches, loss; see `Descent`. ``Descent(steps=300)`` if not given: full batches, half the critical
+        rate, the squared loss.
     in_place
         Train the given network itself, so that the largest width is set by one copy of W: the linearized network runs
-        on coefficients c with v = J₀ᵀc, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
+        on coefficients a with v = J₀ᵀa, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
         then formed in its own weights from initial rows drawn again, and they are restored afterwards. Other networks
         keep a copy of their start. The derivative check, which needs a second copy of the weights, is left out.
     progress
@@ -249,8 +294,9 @@ def side_by_side(
     Raises
     ------
     LabError
-        A network that does not fit the task, a module that cannot be differentiated per sample, outputs that do not
-        depend on the trained weights (zero kernel).
+        A network that does not fit the task, targets that the loss does not take, a module that cannot be
+        differentiated per sample, outputs that do not depend on the trained weights (zero kernel), a critical fraction
+        with a loss that is not convex at the initial outputs.
 
     Examples
     --------
@@ -263,42 +309,65 @@ def side_by_side(
     network, task = as_network(network), as_task(task)
     descent = Descent(_STEPS) if descent is None else descent
     check_descent(descent)
-    check_fits(network, task)
+    aim = objective(network, task, descent.loss)
+    known = labels(aim, task)
     check_optimizer(descent, network.trained)
     warn_of_adaptive_steps(network, descent)
     with torch.no_grad(), shown(progress):
-        return _train(network, task, descent, in_place)
+        return _train(network, task, descent, aim, known, in_place)
 
 
-def _train(network: Network, task: Task, descent: Descent, in_place: bool) -> SideBySide:
-    start = _Start.of(network, task, cached=not in_place or descent.optimizer is not None)
-    warn_of_scale(network, task.train_inputs, start.outputs, start.targets)
-    learning_rate = descent.rate(start.spectrum.lambda_max)
-    kernel = None if learning_rate is None else start.regressor().trajectory(descent, learning_rate)
+def _train(
+    network: Network, task: Task, descent: Descent, aim: Objective, known: Labels | None, in_place: bool
+) -> SideBySide:
+    start = _Start.of(network, task, aim, cached=not in_place or descent.optimizer is not None)
+    warn_of_scale(network, task.train_inputs, start.outputs, aim)
+    lambda_max, reasons = _sharpness(start, descent)
+    learning_rate = descent.rate(lambda_max)
+    kernel = None if learning_rate is None else start.kernel_trajectory(descent, learning_rate)
     linearized = _train_linearized(start, network, descent, learning_rate)
     origin = Origin.of(network, task.train_inputs, start.kernel, moves=in_place)
     after = network if in_place else network.copy()
     check = _check(after, start, task.train_inputs, in_place)
     start.release()
     trajectory = train_network(after, task, descent, learning_rate)
-    reasons = {"derivative_check": check.reason, "kernel": None if kernel else _NO_CLOSED_FORM}
+    if kernel is None:
+        reasons["kernel"] = _NO_CLOSED_FORM
+    elif not start.cached and not start.has_closed_form(descent):
+        reasons["linearized_kernel_disagreement"] = _ONE_COMPUTATION
+    if check.reason:
+        reasons["derivative_check"] = check.reason
     return SideBySide(
-        network=trajectory,
-        linearized=linearized,
-        kernel=kernel,
+        network=replace(trajectory, labels=known),
+        linearized=replace(linearized, labels=known),
+        kernel=None if kernel is None else replace(kernel, labels=known),
         trained_network=after,
         learning_rate=learning_rate,
-        lambda_max=start.spectrum.lambda_max,
+        lambda_max=lambda_max,
         lambda_min=start.spectrum.lambda_min,
-        units=gap_units(plain(start.targets), plain(start.outputs)),
+        units=start.units,
+        objective=aim,
         motion=_motion(origin, after, task.train_inputs, trajectory),
         task=task,
         descent=descent,
         linearized_in="weights" if start.cached else "coefficients",
         f0_share=start.f0_share,
         derivative_check=check.error,
-        reasons={name: reason for name, reason in reasons.items() if reason},
+        reasons=reasons,
     )
+
+
+def _sharpness(start: _Start, descent: Descent) -> tuple[float, dict[str, str]]:
+    """λ_max of H₀^½ K₀ H₀^½, and why there is none; refused only where the descent's rate depends on it."""
+    curvature = start.aim.curvature(start.outputs)
+    if curvature is None:
+        return start.spectrum.lambda_max, {}
+    try:
+        return sharpness(start.kernel, curvature), {}
+    except LabError as error:
+        if descent.critical_fraction is not None:
+            raise
+        return math.nan, {"lambda_max": error.came}
 
 
 def _check(after: Network, start: _Start, inputs: Tensor, in_place: bool) -> DerivativeCheck:
@@ -321,7 +390,7 @@ def _check(after: Network, start: _Start, inputs: Tensor, in_place: bool) -> Der
 class _Start:
     """The network at initialization, as the two linear learners need it: small kernels, and maybe kept Jacobians."""
 
-    targets: Tensor
+    aim: Objective
     outputs: Tensor
     kernel: Tensor
     spectrum: Spectrum
@@ -331,7 +400,7 @@ class _Start:
     jacobians: tuple[Jacobian, Jacobian | None] | None
 
     @classmethod
-    def of(cls, network: Network, task: Task, *, cached: bool) -> _Start:
+    def of(cls, network: Network, task: Task, aim: Objective, *, cached: bool) -> _Start:
         """Differentiate once; ``cached`` keeps the Jacobians for the linearized network in weight space."""
         jacobian = network.jacobian(task.train_inputs)
         test = None if task.test_inputs is None else network.jacobian(task.test_inputs)
@@ -341,7 +410,7 @@ class _Start:
                 test.keep()
         kernel = jacobian.gram()
         return cls(
-            targets=flat_targets(network, task),
+            aim=aim,
             outputs=jacobian.outputs,
             kernel=kernel,
             spectrum=Spectrum(kernel),
@@ -352,20 +421,41 @@ class _Start:
         )
 
     @property
-    def residual(self) -> Tensor:
-        """y − f₀ (n, o), float64."""
-        return self.targets.double() - self.outputs.double()
+    def units(self) -> dict[str, float]:
+        """Units of the gap that come from the targets; none where these are not in output units."""
+        if not self.aim.loss.in_output_units:
+            return {}
+        return gap_units(plain(self.aim.targets.flatten(1)), plain(self.outputs))
 
     @property
-    def f0_share(self) -> float:
-        """‖f₀‖²/‖y − f₀‖²; infinite where there is nothing to learn, 0 where f₀ is 0."""
-        start, residual = (float(values.double().square().sum()) for values in (self.outputs, self.residual))
-        return start / residual if residual else math.inf if start else 0.0
+    def f0_share(self) -> float | None:
+        """‖f₀‖²/‖y − f₀‖²; infinite where there is nothing to learn, 0 where f₀ is 0, None without such targets."""
+        if not self.aim.loss.in_output_units:
+            return None
+        outputs = self.outputs.double()
+        residual = self.aim.targets.flatten(1).double() - outputs
+        start, size = (float(values.square().sum()) for values in (outputs, residual))
+        return start / size if size else math.inf if start else 0.0
 
-    def regressor(self) -> KernelRegressor:
-        """The kernel regressor from f₀."""
-        test = (self.test_kernel, self.test_outputs)
-        return KernelRegressor(self.kernel, self.outputs, self.targets, *test, spectrum=self.spectrum)
+    def has_closed_form(self, descent: Descent) -> bool:
+        """Whether the kernel regressor needs no recursion."""
+        whole = descent.batch_size is None or descent.batch_size >= len(self.outputs)
+        return whole and isinstance(self.aim.loss, Squared)
+
+    def kernel_trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
+        """The kernel regressor from f₀: in closed form, or by recursion."""
+        if not self.has_closed_form(descent):
+            return self.recursion(descent, learning_rate)
+        test, targets = (self.test_kernel, self.test_outputs), self.aim.targets.flatten(1)
+        regressor = KernelRegressor(self.kernel, self.outputs, targets, *test, spectrum=self.spectrum)
+        return regressor.trajectory(descent, learning_rate)
+
+    def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
+        """The linear model on coefficients a."""
+        test = None
+        if self.test_kernel is not None and self.test_outputs is not None:
+            test = self.test_kernel, self.test_outputs
+        return recursion((self.kernel, self.outputs), test, self.aim, descent, learning_rate)
 
     def release(self) -> None:
         """Drop the kept Jacobians: the network's training needs the memory."""
@@ -376,10 +466,10 @@ def _train_linearized(start: _Start, network: Network, descent: Descent, learnin
     """In weight space on the kept Jacobians; without them on coefficients."""
     if start.jacobians is None:
         assert learning_rate is not None
-        return start.regressor().recursion(descent, learning_rate)
+        return start.recursion(descent, learning_rate)
     jacobian, test = start.jacobians
     model, test = linearize(jacobian, test, network.trained, descent)
-    return train_linearized(model, test, start.targets, descent, learning_rate)
+    return train_linearized(model, test, start.aim, descent, learning_rate)
 
 
 def _motion(origin: Origin, after: Network, inputs: Tensor, trajectory: Trajectory) -> Motion:

@@ -13,3 +13,8 @@ def sign_columns(places: NDArray[np.integer], classes: int) -> NDArray[np.float6
     """
     signs = 2.0 * (np.asarray(places)[:, None] == np.arange(classes)) - 1.0
     return np.asarray(signs[:, 1:] if classes == 2 else signs)
+
+
+def places_of(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Class indices (…) that outputs or targets (…, q) mean: whether one output is above 0; of several, the largest."""
+    return np.asarray(values[..., 0] > 0 if values.shape[-1] == 1 else values.argmax(-1), dtype=np.int64)

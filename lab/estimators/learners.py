@@ -31,6 +31,7 @@ from lab.kernels.spectrum import Spectrum, solve_definite
 from lab.learners.descent import Descent, follow
 from lab.learners.linearized import LinearizedNetwork
 from lab.learners.network import descend
+from lab.losses import Objective
 from lab.networks.elman import ElmanRNN
 from lab.networks.parametrization import Parametrization, parametrization
 from lab.networks.scaled import Scaled
@@ -231,7 +232,7 @@ class _Linearized(_Descending):
         jacobian = network.jacobian(series)
         rate = descent.rate(largest_eigenvalue(jacobian))
         model = LinearizedNetwork(jacobian.keep(), network.trained)
-        visits = follow(model, targets, descent, rate)
+        visits = follow(model, Objective.squared(targets), descent, rate)
         for visit in visits:
             self.loss_ = visit.loss
         self._check_reached(visits.diverged_at)

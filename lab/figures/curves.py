@@ -30,12 +30,14 @@ def step_axis(ax: Axes, steps: NDArray[np.int64]) -> Axes:
     return ax
 
 
-def losses(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axes:
-    """Training loss (T,) of each learner over steps."""
-    for learner, loss in curves.items():
-        ax.plot(steps, loss, label=learner, **LEARNERS[learner].curve())
+def losses(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array], loss: str = "squared") -> Axes:
+    """Training loss (T,) of each learner over steps; ``loss`` is its name."""
+    for learner, values in curves.items():
+        ax.plot(steps, values, label=learner, **LEARNERS[learner].curve())
     log_axis(ax.yaxis)
-    ax.set_ylabel("training loss  ½ Σ (f − y)²")
+    ax.set_ylabel(
+        "training loss  ½ Σ (f − y)²" if loss == "squared" else f"training loss ({loss.replace('_', '-')}, summed)"
+    )
     legend_below(ax, columns=3)
     return step_axis(ax, steps)
 
@@ -64,14 +66,17 @@ def outputs_by_sample(ax: Axes, curves: Mapping[str, Array], targets: Array | No
     return ax
 
 
-def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array]) -> Axes:
-    """Tracking gap (T,) on each split over steps."""
+GAP_UNITS = {"targets": "the targets", "initial": "the initial residual", "change": "the linear learner's change"}
+
+
+def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array], unit: str = "targets") -> Axes:
+    """Tracking gap (T,) on each split over steps, in a unit of `lab.SideBySide.gap`."""
     for split, gap in curves.items():
         color, dash = _SPLITS[split]
         finite = np.where(np.isfinite(gap), gap, np.nan)
         ax.plot(steps, finite, label=f"{split} set", linewidth=2.2, color=color, linestyle=dash)
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("gap |network − linearized|,\nRMS in units of the targets")
+    ax.set_ylabel(f"gap |network − linearized|,\nRMS in units of {GAP_UNITS[unit]}")
     legend_below(ax, columns=2)
     return step_axis(ax, steps)
 

@@ -1,4 +1,4 @@
-"""The Jacobian of a linear model in dual coordinates: v = J₀ᵀc is moved by moving c, one number per output."""
+"""The Jacobian of a linear model in dual coordinates: v = J₀ᵀa is moved by moving a, one number per output."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lab.jacobians.jacobian import Tangent
 
 
 class DualJacobian:
-    """∂f/∂c for f = f₀ + K c with the metric of the weights: a gradient step on θ is c −= η r.
+    """∂f/∂a for f = f₀ + K a with the metric of the weights: a gradient step on θ is a −= η g.
 
-    Descending on c with any of the lab's updates is descending on v = J₀ᵀc, without an array of the weights' size. The
-    only parameter is called ``c`` and has shape (n, o) of the training set.
+    Descending on a with any of the lab's updates is descending on v = J₀ᵀa, without an array of the weights' size. The
+    only parameter is called ``a`` and has shape (n, o) of the training set.
 
     Parameters
     ----------
@@ -37,19 +37,19 @@ class DualJacobian:
         return self._outputs
 
     def pull(self, cotangent: Tensor) -> Tangent:
-        """The motion of c that a unit step along r makes, shape (n, o)."""
-        tangent = {"c": cotangent.new_zeros(self._kernel.shape[2:])}
+        """The motion of a that a unit step along r makes, shape (n, o)."""
+        tangent = {"a": cotangent.new_zeros(self._kernel.shape[2:])}
         self.add_pull(tangent, cotangent, 1.0)
         return tangent
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
-        """C += scale · r on the rows of these samples, in place."""
+        """A += scale · r on the rows of these samples, in place."""
         rows = torch.arange(len(cotangent), device=cotangent.device) if self._samples is None else self._samples
-        tangent["c"].index_add_(0, rows, cotangent, alpha=scale)
+        tangent["a"].index_add_(0, rows, cotangent, alpha=scale)
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
-        """K c, shape (n', o)."""
-        return torch.mv(self._kernel.flatten(2).flatten(0, 1), tangent["c"].flatten()).view_as(self._outputs)
+        """K a, shape (n', o)."""
+        return torch.mv(self._kernel.flatten(2).flatten(0, 1), tangent["a"].flatten()).view_as(self._outputs)
 
     def gram(self, other: Self | None = None) -> Tensor:
         """K between the samples of two such Jacobians, where the other's are training samples; (n', o, n'', o)."""

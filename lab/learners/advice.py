@@ -11,6 +11,7 @@ from torch import Tensor
 from lab.arrays import is_integral
 from lab.errors import LabWarning, ScaleWarning
 from lab.learners.descent import Descent
+from lab.losses import Objective
 from lab.networks.modules import ModuleNetwork
 from lab.networks.network import Network
 from lab.networks.scaled import Scaled
@@ -20,16 +21,17 @@ _LARGE_INPUTS, _SMALL_INPUTS = 5.0, 0.02  # RMS of entries; norm of a row of fea
 _STRONGER = 100.0  # gradients, by which it shows whether an optimizer's step grows with them
 
 
-def warn_of_scale(network: Network, inputs: Tensor, outputs: Tensor, targets: Tensor) -> None:
-    """Warn if initial outputs are far larger than targets, (n, o) both, or if inputs (n, …) are far from unit scale.
+def warn_of_scale(network: Network, inputs: Tensor, outputs: Tensor, aim: Objective) -> None:
+    """Warn if initial outputs (n, o) are far larger than targets, or if inputs (n, …) are far from unit scale.
 
-    Integers that the network takes as such, token ids, have no scale.
+    Logits are compared with 1. Integers that the network takes as such, token ids, have no scale.
     """
-    start, unit = (float(values.double().square().mean().sqrt()) for values in (outputs, targets))
+    start = float(outputs.double().square().mean().sqrt())
+    unit, what = _size(aim)
     found = []
     if start > _LARGE_START * unit:
         found.append(
-            f"the initial outputs (RMS {start:.2g}) are far larger than the targets (RMS {unit:.2g}): training mostly "
+            f"the initial outputs (RMS {start:.2g}) are far larger than the {what} (RMS {unit:.2g}): training mostly "
             "removes them, and weights move far for that reason alone; centre the network, by "
             "lab.as_network(module, centred=True) or ElmanRNN(..., centred=True)"
         )
@@ -51,6 +53,13 @@ def warn_of_adaptive_steps(network: Network, descent: Descent) -> None:
             LabWarning,
             stacklevel=4,
         )
+
+
+def _size(aim: Objective) -> tuple[float, str]:
+    """The size that outputs should have, and what has it."""
+    if aim.loss.in_output_units or not aim.loss.are_classes(aim.targets):
+        return float(aim.targets.double().square().mean().sqrt()), "targets"
+    return 1.0, "logits that decide between classes"
 
 
 def _are_tokens(network: Network, inputs: Tensor) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 from lab.errors import check_choice, check_integer, check_number, check_seed, first_line, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.jacobians.work import Work
+from lab.losses import Loss, LossFunction, Objective, as_loss
 from lab.progress import bar
 from lab.threads import limited
 
@@ -33,15 +34,16 @@ _DIVERGENCE = 1e6  # times the larger of the first loss and ½Σy²
 
 @dataclass(frozen=True)
 class Descent:
-    """How to descend on ½ Σ (f − y)², summed over samples and outputs.
+    """How to descend on a loss, ½ Σ (f − y)² over samples and outputs if no other is named.
 
     Parameters
     ----------
     steps
         Number of steps; a step is one batch, its gradient a plain sum.
     critical_fraction
-        c in η = c · 2(1 + momentum)/λ_max(K₀), K₀ being the tangent kernel of the whole training set at initialization;
-        1 is the edge of stability of the linear model under full batches. ½ if neither rate is given.
+        c in η = c · 2(1 + momentum)/λ_max, λ_max being the largest eigenvalue of H₀^½ K₀ H₀^½: K₀ is the tangent kernel
+        of the whole training set at initialization, H₀ the loss's curvature in the outputs there, the identity for the
+        squared loss. 1 is the edge of stability of the linear model under full batches. ½ if neither rate is given.
     learning_rate
         η itself, instead of ``critical_fraction``.
     momentum
@@ -55,12 +57,22 @@ class Descent:
     optimizer
         A factory ``parameters -> torch.optim.Optimizer`` for the network and the linearized model; it carries its own
         rates. The kernel learner has no closed form then and is left out.
+    loss
+        "squared"; "logistic" for targets ±1; "cross_entropy" for classes, with an output for each; "huber"; a
+        `lab.losses.Loss`; or a function of outputs (n, …) and targets (n, …) that returns one loss for each sample,
+        (n,), and is twice differentiable in the outputs. It is summed over samples, never averaged.
+
+    Notes
+    -----
+    With another loss than the squared one the edge at c = 1 is a local one, at the start of descent. For cross-entropy
+    at q equal logits H₀ = (1/q)(I − 11ᵀ/q). The curvature may first rise, for cross-entropy up to q/2-fold, and falls
+    as the loss does. Beyond the edge the linear model need not diverge, since these losses have bounded gradients.
 
     Raises
     ------
     LabError
         Both rates, a rate that is not positive, steps below 1, momentum outside [0, 1), an optimizer beside rates or
-        momentum, recorded steps outside 0…steps.
+        momentum, recorded steps outside 0…steps, an unknown loss.
     """
 
     steps: int
@@ -71,6 +83,7 @@ class Descent:
     seed: int = 0
     record: str | tuple[int, ...] = "log"
     optimizer: OptimizerFactory | None = None
+    loss: str | Loss | LossFunction = "squared"
 
     def __init__(
         self,
@@ -83,6 +96,7 @@ class Descent:
         seed: int = 0,
         record: str | tuple[int, ...] = "log",
         optimizer: OptimizerFactory | None = None,
+        loss: str | Loss | LossFunction = "squared",
     ) -> None:
         if critical_fraction is None and learning_rate is None and optimizer is None:
             critical_fraction = 0.5
@@ -97,6 +111,7 @@ class Descent:
             "seed": seed,
             "record": record,
             "optimizer": optimizer,
+            "loss": loss,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -113,8 +128,13 @@ class Descent:
         late = np.geomspace(min(_EVERY_STEP_UNTIL, self.steps), self.steps, _GEOMETRIC_POINTS).round().astype(int)
         return np.union1d(early, late)
 
+    @property
+    def criterion(self) -> Loss:
+        """The loss as an object."""
+        return as_loss(self.loss)
+
     def rate(self, lambda_max: float) -> float | None:
-        """η for a kernel with this largest eigenvalue; None under an optimizer of torch.optim."""
+        """η for this largest eigenvalue of H₀^½ K₀ H₀^½; None under an optimizer of torch.optim."""
         if self.critical_fraction is None:
             return self.learning_rate
         return self.critical_fraction * 2 * (1 + self.momentum) / lambda_max
@@ -130,6 +150,7 @@ class Descent:
             yield from (order[start : start + size] for start in range(0, samples, size))
 
     def _check(self) -> None:
+        as_loss(self.loss)
         check_integer("steps", self.steps, 1)
         check_seed("seed", self.seed)
         check_number("momentum", self.momentum, above=0, below=1, closed=True)
@@ -196,9 +217,9 @@ class Divergence:
     limit: float
 
     @classmethod
-    def from_start(cls, first_loss: float, targets: Tensor | np.ndarray) -> Divergence:
-        """Limit 1e6 · max(first loss, ½Σy²)."""
-        return cls(_DIVERGENCE * max(first_loss, 0.5 * float((targets**2).sum())))
+    def from_start(cls, first_loss: float, floor: float) -> Divergence:
+        """Limit 1e6 · max(first loss, floor), the floor being ½Σy² for the squared loss and 0 for others."""
+        return cls(_DIVERGENCE * max(first_loss, floor))
 
     def reached(self, loss: float) -> bool:
         """Whether this training loss counts as diverged."""
@@ -246,15 +267,15 @@ class Visits(Iterator[Visit]):
 
 
 def follow(
-    model: Model, targets: Tensor, descent: Descent, learning_rate: float | None, what: str = "descent"
+    model: Model, objective: Objective, descent: Descent, learning_rate: float | None, what: str = "descent"
 ) -> Visits:
     """Descend and visit the recorded steps, under a progress bar with the name ``what`` where it takes long.
 
     The loss of the whole set is looked at in every step of full-batch descent; with smaller batches, the batch loss in
-    every step and the whole loss at recorded ones. ``targets`` is (n, o). Steps run on as many threads as their
-    products are worth, never on more than torch is set to (`lab.threads`).
+    every step and the whole loss at recorded ones. The objective is in the outputs' precision. Steps run on as many
+    threads as their products are worth, never on more than torch is set to (`lab.threads`).
     """
-    steps = _follow(model, targets, descent, _update(model.parameters, descent, learning_rate), what)
+    steps = _follow(model, objective, descent, _update(model.parameters, descent, learning_rate), what)
     return Visits(steps, _product_flops(model))
 
 
@@ -270,17 +291,16 @@ def _product_flops(model: Model) -> float:
 
 @torch.no_grad()
 def _follow(
-    model: Model, targets: Tensor, descent: Descent, update: Update, what: str
+    model: Model, objective: Objective, descent: Descent, update: Update, what: str
 ) -> Generator[Visit, None, int | None]:
     steps, rule = set(descent.recorded().tolist()), None
     last = max(steps)
     with bar(last, what, "step") as counter:
-        for step, batch in enumerate(descent.batches(len(targets))):
+        for step, batch in enumerate(descent.batches(len(objective))):
             if rule is None or batch is None or step in steps:
                 outputs, jacobian = model.evaluate(None)
-                residual = outputs - targets
-                loss = half_square(residual)
-                rule = rule or Divergence.from_start(loss, targets)
+                loss, gradient = objective(outputs)
+                rule = rule or Divergence.from_start(loss, objective.floor)
                 if step in steps:
                     yield Visit(step, outputs, jacobian, loss)
                 if rule.reached(loss):
@@ -288,38 +308,33 @@ def _follow(
             if step == last:
                 return None
             if batch is not None:
-                chosen = torch.from_numpy(batch).to(targets.device)
+                chosen = torch.from_numpy(batch).to(outputs.device)
                 outputs, jacobian = model.evaluate(chosen)
-                residual = outputs - targets[chosen]
-                if rule.reached(half_square(residual)):
+                loss, gradient = objective(outputs, chosen)
+                if rule.reached(loss):
                     return step
-            update(jacobian, residual)
+            update(jacobian, gradient)
             counter.update()
     return None
 
 
-def half_square(residual: Tensor) -> float:
-    """½ Σ r²."""
-    return 0.5 * float(torch.dot(residual.flatten(), residual.flatten()))
-
-
 def _update(parameters: Mapping[str, Tensor], descent: Descent, learning_rate: float | None) -> Update:
-    """How one step moves the parameters, given the Jacobian and the residual."""
+    """How one step moves the parameters, given the Jacobian and the gradient in the outputs."""
     if descent.optimizer is not None:
         return _torch_update(parameters, _optimizer(parameters, descent.optimizer))
     assert learning_rate is not None
     if descent.momentum:
         return _heavy_ball(parameters, learning_rate, descent.momentum)
-    return lambda jacobian, residual: jacobian.add_pull(parameters, residual, -learning_rate)
+    return lambda jacobian, gradient: jacobian.add_pull(parameters, gradient, -learning_rate)
 
 
 def _heavy_ball(parameters: Mapping[str, Tensor], learning_rate: float, momentum: float) -> Update:
     buffers: Tangent = {name: torch.zeros_like(value) for name, value in parameters.items()}
 
-    def update(jacobian: Jacobian, residual: Tensor) -> None:
+    def update(jacobian: Jacobian, gradient: Tensor) -> None:
         for buffer in buffers.values():
             buffer.mul_(momentum)
-        jacobian.add_pull(buffers, residual, 1.0)
+        jacobian.add_pull(buffers, gradient, 1.0)
         for name, value in parameters.items():
             value.add_(buffers[name], alpha=-learning_rate)
 
@@ -349,9 +364,9 @@ def _wants_a_closure(optimizer: torch.optim.Optimizer) -> bool:
 
 def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
 
-    def update(jacobian: Jacobian, residual: Tensor) -> None:
-        for name, gradient in jacobian.pull(residual).items():
-            parameters[name].grad = gradient
+    def update(jacobian: Jacobian, gradient: Tensor) -> None:
+        for name, pulled in jacobian.pull(gradient).items():
+            parameters[name].grad = pulled
         optimizer.step()
 
     return update

@@ -20,8 +20,9 @@ from lab.kernels.infinite import repeat
 from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, Divergence
 from lab.learners.linearized import LinearizedNetwork, train_linearized
-from lab.learners.network import flat_targets
-from lab.learners.trajectory import Trajectory
+from lab.learners.network import objective
+from lab.learners.trajectory import Labels, Trajectory
+from lab.losses import LOSSES, Loss, LossFunction, Objective, Squared
 from lab.networks.network import Network
 from lab.progress import bar
 from lab.tasks.task import Task
@@ -34,9 +35,10 @@ _SCAN = 1024  # steps whose loss is computed at once in search of a divergence
 class KernelRegressor(Facts):
     """Kernel regression from f₀, in closed form for every step of descent, for gradient flow, ridge and t → ∞.
 
-    Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, f_t(x) = f₀(x) + K(x, X) c_t elsewhere, where
-    c_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum: a two-term recursion for each eigenvalue.
-    Mini-batches: the recursion of c itself, on the same batches as the other learners. All of it in float64.
+    Gradient descent: f_t = y + (I − ηK)^t (f₀ − y) on the training set, f_t(x) = f₀(x) + K(x, X) a_t elsewhere, where
+    a_t = K⁻¹ (I − (I − ηK)^t)(y − f₀), exact in discrete steps. Momentum: a two-term recursion for each eigenvalue.
+    Mini-batches and other losses than the squared one: the recursion a ← a − η g(f₀ + K a) itself, g being the loss's
+    gradient in the outputs, on the same batches as the other learners. All of it in float64.
 
     A kernel that outputs share is taken once: with (n, n) in place of (n, o, n, o), memory falls by o² and the time of
     the eigen-decomposition by o³.
@@ -47,7 +49,7 @@ class KernelRegressor(Facts):
         Training kernel, shape (n, o, n, o). Or one that outputs share, as ``lab.infinite_ntk(..., shared=True)`` gives
         it: (n, n) for all o outputs, or (n, s, n, s) for o/s outputs at each of s time steps (time first).
     outputs, targets
-        f₀ and y on the training set, shape (n, o).
+        f₀ and y on the training set, shape (n, o). For cross-entropy y has probabilities, such as one-hot rows.
     test_kernel, test_outputs
         Kernel (n', o, n, o) between test and training samples, or a shared one (n', n) or (n', s, n, s), and f₀
         (n', o); both or neither.
@@ -132,9 +134,12 @@ class KernelRegressor(Facts):
         return np.asarray((self.outputs - self.targets).numpy())
 
     @classmethod
-    def at(cls, network: Network, task: Task) -> Self:
-        """The linear model around a network's present weights: its tangent kernels on both splits, and its outputs."""
-        jacobian, targets = network.jacobian(task.train_inputs), flat_targets(network, task)
+    def at(cls, network: Network, task: Task, loss: str | Loss | LossFunction = "squared") -> Self:
+        """The linear model around a network's present weights: its tangent kernels on both splits, and its outputs.
+
+        Targets are taken as the loss understands them, class indices as one-hot rows for "cross_entropy".
+        """
+        jacobian, targets = network.jacobian(task.train_inputs), objective(network, task, loss).targets.flatten(1)
         if task.test_inputs is None:
             return cls(jacobian.gram(), jacobian.outputs, targets)
         test = network.jacobian(task.test_inputs)
@@ -148,26 +153,27 @@ class KernelRegressor(Facts):
     def trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
         """Outputs and loss at the recorded steps.
 
-        Full batches: each eigenvalue on its own, by powers or, with momentum, by its two-term recursion. Mini-batches:
-        the recursion of c.
+        The squared loss and full batches: each eigenvalue on its own, by powers or, with momentum, by its two-term
+        recursion. Otherwise the recursion of the coefficients a.
         """
-        if descent.batch_size is None or descent.batch_size >= len(self.targets):
+        whole = descent.batch_size is None or descent.batch_size >= len(self.targets)
+        if whole and isinstance(descent.criterion, Squared):
             follow = self._with_momentum if descent.momentum else self._closed_form
             return follow(descent, learning_rate)
         return self.recursion(descent, learning_rate)
 
-    def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
-        """The linear model iterated on coefficients c, with v = J₀ᵀc: any descent, no array of the weights' size."""
-        model = LinearizedNetwork(self._dual(self.kernel, self.outputs), {"c": torch.zeros_like(self.targets)})
+    def recursion(self, descent: Descent, learning_rate: float, aim: Objective | None = None) -> Trajectory:
+        """The linear model iterated on coefficients a, with v = J₀ᵀa: any descent, no array of the weights' size.
+
+        ``aim`` is the loss on the training set; by default the descent's, on the targets of this regressor.
+        """
+        if aim is None:
+            shape = tuple(self.targets.shape[1:])
+            aim = Objective(descent.criterion, descent.criterion.encode(self.targets, shape), shape)
         test = None
         if self.test_kernel is not None and self.test_outputs is not None:
-            test = self._dual(self.test_kernel, self.test_outputs)
-        return train_linearized(model, test, self.targets, descent, learning_rate)
-
-    def _dual(self, kernel: Tensor, outputs: Tensor) -> DualJacobian:
-        shared, (n, o) = len(self._residual), self.targets.shape
-        table = kernel.reshape(len(outputs), outputs.shape[1] // shared, n, o // shared)
-        return DualJacobian(table, outputs) if shared == 1 else _SharedJacobian(table, outputs)
+            test = self.test_kernel, self.test_outputs
+        return recursion((self.kernel, self.outputs), test, aim, descent, learning_rate)
 
     def flow(self, times: Array) -> tuple[Array, Array | None]:
         """Gradient flow df/dt = −K (f − y) at times t (learning rate × steps): outputs (T, n, o) and (T, n', o)."""
@@ -213,7 +219,7 @@ class KernelRegressor(Facts):
         return Trajectory(steps, _pad(train, missing), held_out, _pad(losses, missing), diverged_at)
 
     def _rule(self) -> Divergence:
-        return Divergence.from_start(0.5 * float(self._sizes @ self._sizes), self.targets)
+        return Divergence.from_start(0.5 * float(self._sizes @ self._sizes), LOSSES["squared"].floor(self.targets))
 
     def _divergence(self, learning_rate: float, last: int) -> int | None:
         """First step at which the loss of plain descent is above the limit: only possible beyond the edge."""
@@ -250,19 +256,55 @@ class KernelRegressor(Facts):
         return columns.reshape(*lead, *like.shape)
 
 
+def recursion(
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor] | None,
+    aim: Objective,
+    descent: Descent,
+    learning_rate: float,
+    known: Labels | None = None,
+) -> Trajectory:
+    """The linear model on coefficients a: a ← a − η g(f₀ + K a), with the descent's batches and momentum, in float64.
+
+    Parameters
+    ----------
+    train, test
+        Kernel and f₀ of each split, shaped as for `KernelRegressor`.
+    aim
+        The loss on the training set, g being its gradient in the outputs.
+    known
+        The classes that the targets mean.
+    """
+    kernel, outputs = (values.detach().to("cpu", torch.float64) for values in train)
+    rows, samples = math.prod(kernel.shape[: kernel.ndim // 2]), len(outputs)
+    duals = [_dual(kernel, outputs, samples, rows // samples)]
+    if test is not None:
+        cross, held_out = (values.detach().to("cpu", torch.float64) for values in test)
+        duals.append(_dual(cross, held_out, samples, rows // samples))
+    model = LinearizedNetwork(duals[0], {"a": torch.zeros_like(outputs)})
+    return train_linearized(model, duals[1] if test else None, aim.to(outputs), descent, learning_rate, known)
+
+
+def _dual(kernel: Tensor, outputs: Tensor, samples: int, columns: int) -> DualJacobian:
+    """The Jacobian of these outputs (n', o) in coefficients of n training samples, whose kernel has n·s rows."""
+    shared = outputs.shape[1] // columns
+    table = kernel.reshape(len(outputs), columns, samples, columns)
+    return DualJacobian(table, outputs) if shared == 1 else _SharedJacobian(table, outputs)
+
+
 class _SharedJacobian(DualJacobian):
-    """`DualJacobian` of a kernel (n', s, n, s) that outputs share; c is (n, o), and nothing of n·o rows is formed."""
+    """`DualJacobian` of a kernel (n', s, n, s) that outputs share; a is (n, o), and nothing of n·o rows is formed."""
 
     def pull(self, cotangent: Tensor) -> Tangent:
-        """The motion of c that a unit step along r makes, shape (n, o)."""
-        tangent = {"c": cotangent.new_zeros(self._kernel.shape[2], cotangent.shape[1])}
+        """The motion of a that a unit step along r makes, shape (n, o)."""
+        tangent = {"a": cotangent.new_zeros(self._kernel.shape[2], cotangent.shape[1])}
         self.add_pull(tangent, cotangent, 1.0)
         return tangent
 
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
-        """K c, shape (n', o)."""
+        """K a, shape (n', o)."""
         matrix = self._kernel.flatten(2).flatten(0, 1)
-        return (matrix @ tangent["c"].reshape(matrix.shape[1], -1)).view_as(self._outputs)
+        return (matrix @ tangent["a"].reshape(matrix.shape[1], -1)).view_as(self._outputs)
 
     def gram(self, other: Self | None = None) -> Tensor:
         """The whole kernel (n', o, n'', o), with zeros between different outputs."""

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lab.jacobians.jacobian import Jacobian, Reducible, Tangent
 from lab.learners.descent import Descent, follow, plain
-from lab.learners.network import flat_targets
-from lab.learners.trajectory import Recorder, Trajectory
+from lab.learners.network import labels, objective
+from lab.learners.trajectory import Labels, Recorder, Trajectory
+from lab.losses import Objective
 from lab.networks.network import Network
 from lab.tasks.task import Task
 
@@ -81,17 +82,18 @@ def linearize(
 def train_linearized(
     model: LinearizedNetwork,
     test_jacobian: Jacobian | None,
-    targets: Tensor,
+    aim: Objective,
     descent: Descent,
     learning_rate: float | None,
+    known: Labels | None = None,
 ) -> Trajectory:
     """Train a linearized network in place and record its outputs on both splits.
 
-    ``targets`` is (n, o) in the dtype and on the device of the Jacobian; ``test_jacobian`` is kept.
+    ``aim`` is in the dtype and on the device of the Jacobian; ``test_jacobian`` is kept; ``known`` are the classes.
     """
     test = None if test_jacobian is None else tuple(test_jacobian.outputs.shape)
-    recorder = Recorder(descent.recorded(), tuple(targets.shape), test)
-    visits = follow(model, targets, descent, learning_rate, "linearized network")
+    recorder = Recorder(descent.recorded(), tuple(model.jacobian.outputs.shape), test, known)
+    visits = follow(model, aim, descent, learning_rate, "linearized network")
     for visit in visits:
         held_out = None if test_jacobian is None else plain(model.on(test_jacobian))
         recorder.record(visit.step, plain(visit.outputs), held_out, visit.loss)
@@ -106,4 +108,5 @@ def taylor_trajectory(network: Network, task: Task, descent: Descent, learning_r
     jacobian = network.jacobian(task.train_inputs).keep()
     test = None if task.test_inputs is None else network.jacobian(task.test_inputs).keep()
     model, test = linearize(jacobian, test, network.trained, descent)
-    return train_linearized(model, test, flat_targets(network, task), descent, learning_rate)
+    aim = objective(network, task, descent.loss)
+    return train_linearized(model, test, aim, descent, learning_rate, labels(aim, task))

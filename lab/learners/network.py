@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lab.data.signs import places_of
 from lab.errors import refuse
 from lab.jacobians.jacobian import Jacobian
-from lab.kernels.spectrum import Spectrum
+from lab.kernels.sharpness import sharpness
 from lab.learners.descent import Descent, Visits, check_descent, follow, plain
-from lab.learners.trajectory import Recorder, Trajectory
+from lab.learners.trajectory import Labels, Recorder, Trajectory
+from lab.losses import Custom, Loss, LossFunction, Objective, as_loss
 from lab.networks.modules import as_network
 from lab.networks.network import Evaluator, Network, evaluator
 from lab.progress import shown
@@ -33,7 +36,7 @@ class Snapshot:
     jacobian
         Its Jacobian on the training inputs, unkept: good until the next step.
     loss
-        ½ Σ (f − y)² over the training set.
+        The descent's loss summed over the training set, ½ Σ (f − y)² unless it has another.
     """
 
     step: int
@@ -96,7 +99,8 @@ def descend(
     task
         A task, or a pair (X, y).
     descent
-        With a critical fraction, the tangent kernel of the training set is computed first, for its λ_max.
+        With a critical fraction, the tangent kernel of the training set is computed first, for its λ_max (see
+        `Descent`).
     progress
         Whether a progress bar appears when it takes longer than about two seconds.
 
@@ -108,7 +112,8 @@ def descend(
     Raises
     ------
     LabError
-        A network that does not fit the task, or a module that `lab.as_network` refuses.
+        A network that does not fit the task, targets that the loss does not take, or a module that `lab.as_network`
+        refuses.
 
     Examples
     --------
@@ -120,12 +125,13 @@ def descend(
     """
     network, task = as_network(network), as_task(task)
     check_descent(descent)
-    check_fits(network, task)
+    aim = objective(network, task, descent.loss)
     learning_rate = descent.learning_rate
     if descent.critical_fraction is not None:
         with shown(progress):
-            kernel = network.jacobian(task.train_inputs).gram()
-        learning_rate = descent.rate(Spectrum(kernel).lambda_max)
+            jacobian = network.jacobian(task.train_inputs)
+            kernel = jacobian.gram()
+        learning_rate = descent.rate(sharpness(kernel, aim.curvature(jacobian.outputs)))
     return descend_at(network if in_place else network.copy(), task, descent, learning_rate, progress=progress)
 
 
@@ -134,15 +140,16 @@ def descend_at(
 ) -> Path:
     """Descend in place at a learning rate that is already known."""
     model = NetworkModel(network, evaluator(network, task.train_inputs))
-    visits = follow(model, flat_targets(network, task), descent, learning_rate, "network")
+    visits = follow(model, objective(network, task, descent.loss), descent, learning_rate, "network")
     return Path(network, visits, progress)
 
 
 def train_network(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Trajectory:
     """Train a network in place and record its outputs on both splits."""
-    o = task.train_targets[0].numel()
+    aim = objective(network, task, descent.loss)
+    o = math.prod(aim.shape)
     test = None if task.test_inputs is None else (len(task.test_inputs), o)
-    recorder = Recorder(descent.recorded(), (len(task.train_inputs), o), test)
+    recorder = Recorder(descent.recorded(), (len(task.train_inputs), o), test, labels(aim, task))
     path = descend_at(network, task, descent, learning_rate)
     for snapshot in path:
         with torch.no_grad():
@@ -151,24 +158,53 @@ def train_network(network: Network, task: Task, descent: Descent, learning_rate:
     return recorder.trajectory(path.diverged_at)
 
 
-def flat_targets(network: Network, task: Task) -> Tensor:
-    """Training targets (n, o) in the dtype and on the device of the network."""
-    return task.train_targets.flatten(1).to(next(iter(network.trained.values())))
+@torch.no_grad()
+def objective(network: Network, task: Task, loss: str | Loss | LossFunction = "squared") -> Objective:
+    """A loss on the training set, in the dtype and on the device of the network.
 
-
-def check_fits(network: Network, task: Task) -> None:
-    """Refuse a network without numbers, or whose outputs are not shaped like the task's targets."""
+    Raises
+    ------
+    LabError
+        A network without numbers, outputs that do not fit the targets, targets that the loss does not take, or a loss
+        function that is none of single samples.
+    """
+    criterion, weight = as_loss(loss), next(iter(network.trained.values()))
     if any(value.is_meta for value in network.trained.values()):
         refuse("network", "weights on the device 'meta'", "weights with values", "build it on the cpu or on cuda")
-    with torch.no_grad():
-        outputs = network(task.train_inputs[:1])
+    outputs = network(task.train_inputs[:1])
     if not isinstance(outputs, Tensor):
         fix = "wrap it in a module that returns the part you mean"
         refuse("network", f"outputs of type {type(outputs).__name__}", "one tensor, samples first", fix)
-    came = tuple(outputs.shape[1:])
-    allowed = tuple(task.train_targets.shape[1:])
+    shape = tuple(outputs.shape[1:])
+    if criterion.shaped_as_outputs:
+        _check_shapes(shape, task.train_targets)
+    targets = criterion.encode(task.train_targets, shape).to(weight)
+    if isinstance(criterion, Custom):
+        criterion.check(network(task.train_inputs[:2]).detach(), targets[:2])
+    return Objective(criterion, targets, shape)
+
+
+def labels(aim: Objective, task: Task) -> Labels | None:
+    """The classes that the targets of both splits mean to a loss; None unless they are classes.
+
+    Raises
+    ------
+    LabError
+        Test targets that the loss does not take.
+    """
+    test = None if task.test_targets is None else aim.loss.encode(task.test_targets, aim.shape, "test_targets")
+    if not aim.loss.are_classes(aim.targets):
+        return None
+    places = (None if split is None else places_of(plain(split)) for split in (aim.targets, test))
+    train, held_out = places
+    assert train is not None
+    return Labels(train, held_out, aim.shape[-1])
+
+
+def _check_shapes(came: tuple[int, ...], targets: Tensor) -> None:
+    allowed = tuple(targets.shape[1:])
     if came != allowed:
-        _refuse_class_indices(came, task.train_targets)
+        _refuse_class_indices(came, targets)
         fix = "build it with ElmanRNN.like(task, width), or use task.at_every_step() for readout='all'"
         refuse("network", f"outputs of shape {came} per sample", f"{allowed}, as the targets", fix)
 
@@ -180,4 +216,5 @@ def _refuse_class_indices(outputs: tuple[int, ...], targets: Tensor) -> None:
     if len(outputs) == 1 and outputs[0] > 1 and is_class and float(labels[0]) >= 0 and float(labels[-1]) < outputs[0]:
         came = f"class indices up to {int(labels[-1])} in one column, for a network of {outputs[0]} outputs"
         allowed = "a column of ±1 for each class, or one column and one output for two classes"
-        refuse("train_targets", came, allowed, "make them by lab.tasks.class_targets(labels)")
+        fix = "make them by lab.tasks.class_targets(labels), or train with loss='cross_entropy'"
+        refuse("train_targets", came, allowed, fix)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.data.signs import places_of
 from lab.errors import refuse
 from lab.html import Facts
 
@@ -16,6 +17,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes that targets mean.
+
+    Attributes
+    ----------
+    train, test
+        Class indices (n, …) and (n', …), one for each sample and time step; ``test`` is None without a test split.
+    columns
+        Outputs of a sample and step: 1 for two classes that a sign tells apart, else one for each class.
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64] | None
+    columns: int
+
+    def accuracy(self, outputs: Array, split: str) -> Array:
+        """Share (T,) of outputs (T, n, o) whose class is right; NaN where an output is not finite."""
+        known = getattr(self, split)
+        found = places_of(outputs.reshape(len(outputs), *known.shape, self.columns))
+        right = (found == known).reshape(len(outputs), -1).mean(1)
+        return np.where(np.isfinite(outputs).all((1, 2)), right, np.nan)
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,10 +54,12 @@ class Trajectory(Facts):
     train, test
         Outputs (T, n, o) and (T, n', o), time first within a sample; ``test`` is None without a test split.
     loss
-        ½ Σ (f − y)² over the training set, shape (T,).
+        The loss summed over the training set, shape (T,): ½ Σ (f − y)² unless the descent has another.
     diverged_at
-        First step at which the loss was not finite or above 1e6 · max(first loss, ½Σy²); None if there was none.
-        Descent stops there, later rows are NaN.
+        First step at which the loss was not finite or above 1e6 · max(first loss, ½Σy²), for other losses than the
+        squared one above 1e6 · first loss; None if there was none. Descent stops there, later rows are NaN.
+    labels
+        The classes that the targets mean; None where they are no classes.
     """
 
     steps: NDArray[np.int64]
@@ -40,6 +67,19 @@ class Trajectory(Facts):
     test: Array | None
     loss: Array
     diverged_at: int | None
+    labels: Labels | None = None
+
+    @property
+    def accuracy(self) -> Array | None:
+        """Share of training samples (and time steps) classified rightly, (T,); None unless targets are classes."""
+        return None if self.labels is None else self.labels.accuracy(self.train, "train")
+
+    @property
+    def test_accuracy(self) -> Array | None:
+        """The same on the test split, (T,); None without one."""
+        if self.labels is None or self.labels.test is None or self.test is None:
+            return None
+        return self.labels.accuracy(self.test, "test")
 
     @property
     def test_outputs(self) -> Array:
@@ -68,6 +108,8 @@ class Trajectory(Facts):
             "test outputs (n', o)": None if self.test is None else self.test.shape[1:],
             "first loss": self.loss[0],
             "last loss": None if np.isnan(self.final_loss) else self.final_loss,
+            "last accuracy": _last(self.accuracy),
+            "last test accuracy": _last(self.test_accuracy),
             "diverged at step": self.diverged_at,
         }
 
@@ -92,6 +134,11 @@ class Trajectory(Facts):
         return table.assign(loss=table["step"].map(losses))
 
 
+def _last(values: Array | None) -> float | None:
+    """The last of some numbers; None where there is none, or it is NaN."""
+    return None if values is None or np.isnan(values[-1]) else float(values[-1])
+
+
 class Recorder:
     """Collects a trajectory row by row; rows that never come stay NaN.
 
@@ -101,9 +148,18 @@ class Recorder:
         Recorded steps (T,).
     train, test
         Shapes (n, o) and (n', o), or None.
+    labels
+        The classes that the targets mean, or None.
     """
 
-    def __init__(self, steps: NDArray[np.int64], train: tuple[int, ...], test: tuple[int, ...] | None) -> None:
+    def __init__(
+        self,
+        steps: NDArray[np.int64],
+        train: tuple[int, ...],
+        test: tuple[int, ...] | None,
+        labels: Labels | None = None,
+    ) -> None:
+        self._labels = labels
         self._steps, self._row = steps, {int(step): row for row, step in enumerate(steps)}
         self._train = np.full((len(steps), *train), np.nan)
         self._test = None if test is None else np.full((len(steps), *test), np.nan)
@@ -118,4 +174,4 @@ class Recorder:
 
     def trajectory(self, diverged_at: int | None) -> Trajectory:
         """The trajectory collected so far."""
-        return Trajectory(self._steps, self._train, self._test, self._loss, diverged_at)
+        return Trajectory(self._steps, self._train, self._test, self._loss, diverged_at, self._labels)

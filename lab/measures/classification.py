@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lab.data.signs import places_of
 from lab.errors import refuse
 
 
@@ -32,9 +33,5 @@ def mistakes(outputs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64]:
     f, y = np.asarray(outputs, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     if f.shape[-2:] != y.shape or y.ndim != 2:
         refuse("outputs", f"shapes {f.shape} and {y.shape}", "(…, n, q) and (n, q)", "put samples before outputs")
-    wrong = _classes(f) != _classes(y)
+    wrong = places_of(f) != places_of(y)
     return np.asarray((wrong | ~np.isfinite(f).all(-1)).sum(-1))
-
-
-def _classes(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.asarray(values[..., 0] > 0 if values.shape[-1] == 1 else values.argmax(-1), dtype=np.int64)

@@ -14,7 +14,8 @@ from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
 
-UNITS = ("targets", "initial")
+UNITS = ("targets", "initial", "change")
+_ABOVE_NOISE = 100.0  # times the noise floor: a smaller change of outputs is no unit
 _CONSTANT = 1e-12  # spread of targets over their size that is rounding
 
 
@@ -50,7 +51,36 @@ def unit_of(linear: KernelRegressor) -> float:
     return gap_units(linear.targets.numpy(), linear.outputs.numpy())["targets"]
 
 
-def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
+def change_unit(linearized: Array, kernel: Array | None, precision: float) -> Array:
+    """RMS change of the linear learner's training outputs since step 0, the unit of the gap for losses without one.
+
+    Parameters
+    ----------
+    linearized, kernel
+        Training outputs (T, n, o) of the linearized network and, where there is one, of the kernel regressor, both
+        centred over classes where the loss does not see their mean.
+    precision
+        ε of the network's floating type.
+
+    Returns
+    -------
+    Array
+        Shape (T,). NaN at step 0, and where the change is below 100 times the noise floor: the RMS difference of the
+        two computations, or ε times the RMS of the outputs if that is more.
+    """
+    change, floor = rms(linearized - linearized[0], axis=(1, 2)), precision * rms(linearized, axis=(1, 2))
+    if kernel is not None:
+        floor = np.fmax(floor, rms(linearized - kernel, axis=(1, 2)))
+    return np.where(change > _ABOVE_NOISE * floor, change, np.nan)
+
+
+def largest(gap: Array) -> float:
+    """The largest entry of a gap (T,), those without a unit left out; NaN if none has one."""
+    known = gap[~np.isnan(gap)]
+    return float(known.max()) if known.size else float("nan")
+
+
+def tracking_gap(network: Array, linearized: Array, scale: float | Array) -> Array:
     """RMS over samples and outputs of (network − linearized) at each recorded step, in units of ``scale``.
 
     Parameters
@@ -58,17 +88,18 @@ def tracking_gap(network: Array, linearized: Array, scale: float) -> Array:
     network, linearized
         Outputs (T, n, o).
     scale
-        Unit of the gap, such as `target_unit` of the training split.
+        Unit of the gap, such as `target_unit` of the training split; or one for each step, (T,), such as `change_unit`.
 
     Returns
     -------
     Array
-        Shape (T,); inf wherever either has diverged (its row is not finite).
+        Shape (T,); inf wherever either has diverged (its row is not finite), NaN where there is no unit.
     """
     distance = rms(network - linearized, axis=(1, 2))
     with np.errstate(divide="ignore"):
         gap = np.divide(distance, scale, out=np.zeros_like(distance), where=distance != 0)  # 0/0: nothing to learn
-    return np.where(np.isfinite(gap), gap, np.inf)
+    gap = np.where(np.isnan(scale) & np.isfinite(distance), np.nan, np.where(np.isfinite(gap), gap, np.inf))
+    return np.asarray(gap)
 
 
 def with_divergences(gap: Array, steps: NDArray[np.int64], *diverged_at: int | None) -> Array:

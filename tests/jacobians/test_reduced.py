@@ -7,6 +7,7 @@ import lab
 from lab.jacobians.jacobian import Reducible
 from lab.learners.descent import follow
 from lab.learners.linearized import LinearizedNetwork, linearize
+from lab.losses import Objective
 from lab.networks.parametrization import Parametrization
 from tests.references import draw
 from tests.tolerances import EXACT, relative
@@ -62,7 +63,7 @@ def test_descent_goes_the_same_way(settings):
     paths = []
     for steps in (30, 1):  # so few steps that no basis is made
         model, test = linearize(net.jacobian(X).keep(), net.jacobian(TEST).keep(), net.trained, lab.Descent(steps))
-        visits = follow(model, targets, descent, descent.learning_rate)
+        visits = follow(model, Objective.squared(targets), descent, descent.learning_rate)
         paths.append(torch.stack([torch.cat([visit.outputs, model.on(test)]) for visit in visits]))
     assert relative(*paths) <= EXACT
 

@@ -73,7 +73,7 @@ def test_bad_settings_name_themselves(arguments, name):
 
 
 def test_the_divergence_limit_looks_at_targets_too():
-    rule = Divergence.from_start(1e-3, torch.tensor([2.0]))
+    rule = Divergence.from_start(1e-3, 2.0)
     assert rule.limit == 2e6
     assert not rule.reached(2e6)
     assert rule.reached(2.1e6)

@@ -8,6 +8,7 @@ import lab
 from lab.errors import LabError
 from lab.jacobians.dual import DualJacobian
 from lab.learners.linearized import LinearizedNetwork, taylor_trajectory, train_linearized
+from lab.losses import Objective
 from tests.references import Allocations, dense_jacobian
 from tests.tolerances import EXACT, relative
 
@@ -234,8 +235,8 @@ def test_coefficients_are_the_linearized_model_in_other_coordinates(rule):
         (task.train_inputs,), (task.test_inputs, task.train_inputs)))  # fmt: skip
     dual = DualJacobian(kernel, network(task.train_inputs).detach())
     test = DualJacobian(cross, network(task.test_inputs).detach())
-    model = LinearizedNetwork(dual, {"c": torch.zeros_like(task.train_targets)})
-    trajectory = train_linearized(model, test, task.train_targets, descent, result.learning_rate)
+    model = LinearizedNetwork(dual, {"a": torch.zeros_like(task.train_targets)})
+    trajectory = train_linearized(model, test, Objective.squared(task.train_targets), descent, result.learning_rate)
     assert relative(trajectory.train, result.linearized.train) < EXACT
     assert relative(trajectory.test, result.linearized.test) < EXACT
 

@@ -1,0 +1,55 @@
+"""The largest eigenvalue of the loss's curvature in the weights of a linear model: what sets the critical rate."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lab.arrays import check_data
+from lab.errors import refuse
+from lab.kernels.spectrum import Spectrum, largest_eigenvalue
+
+_INDEFINITE = 1e-9  # of the largest eigenvalue of H, by which a negative one may be rounding
+
+
+def sharpness(kernel: Tensor, curvature: Tensor | None) -> float:
+    """λ_max of H^½ K H^½, which is that of the Hessian Jᵀ H J of a linear model.
+
+    Parameters
+    ----------
+    kernel
+        K, shape (n, o, n, o).
+    curvature
+        H of the loss in the outputs of each sample, (n, o, o), such as `lab.losses.Objective.curvature` gives; None for
+        the identity.
+
+    Raises
+    ------
+    LabError
+        A kernel that `Spectrum` refuses, one that is zero where H is not, or a curvature that is zero or has negative
+        eigenvalues.
+    """
+    if curvature is None:
+        return Spectrum(kernel).lambda_max
+    found = largest_eigenvalue(check_data("kernel", curved(kernel, curvature)))
+    if not found > 0:
+        fix = "check that the outputs depend on a trained weight, and that inputs are neither zero nor tiny"
+        refuse("kernel", f"λ_max = {found:.3g} of H^½ K H^½", "a positive one", fix)
+    return found
+
+
+def curved(kernel: Tensor, curvature: Tensor) -> Tensor:
+    """H^½ K H^½ of shape (n, o, n, o), in float64 on the CPU.
+
+    Raises
+    ------
+    LabError
+        A curvature that is zero or has negative eigenvalues: there is no edge of stability then.
+    """
+    values, vectors = torch.linalg.eigh(curvature.detach().to("cpu", torch.float64))
+    low, high = float(values.min()), float(values.max())
+    if not high > 0 or low < -_INDEFINITE * high:
+        came = f"a loss with curvature from {low:.3g} to {high:.3g} at the initial outputs"
+        refuse("loss", came, "one that is convex there", "pass learning_rate instead of critical_fraction")
+    root = (vectors * values.clamp(min=0).sqrt()[:, None]) @ vectors.mT
+    return torch.einsum("aij,ajbk,bkl->aibl", root, kernel.detach().to("cpu", torch.float64), root)
