@@ -1,8 +1,8 @@
 """One contender in a process of its own, on cores of its own: prepares a problem, then computes when it is told to.
 
 Called as ``python _worker.py SPEC.json``. Talks in lines of JSON: says that it is ready, reads a name, calls what has
-this name, answers with seconds and peak memory. Needs nothing but the standard library and NumPy: it runs in the
-environments of the peers too.
+this name, answers with seconds, those of the processor, and peak memory. Needs nothing but the standard library and
+NumPy: it runs in the environments of the peers too.
 """
 
 import contextlib
@@ -60,9 +60,10 @@ def main():
     print(json.dumps({"ready": True}), file=say, flush=True)
     for line in sys.stdin:
         name, _, save = line.strip().partition(" ")
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         result = functions[name]()
-        answer = {"seconds": time.perf_counter() - start, "peak": peak() - before}
+        seconds = {"seconds": time.perf_counter() - start, "processor": time.process_time() - busy}
+        answer = {**seconds, "peak": peak() - before}
         if save:
             contender.save(save, result)
         print(json.dumps(answer), file=say, flush=True)

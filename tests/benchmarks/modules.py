@@ -1,16 +1,22 @@
-"""Jacobians of torch modules in factors beside torch.func's two ways, in one process on one core, in turns.
+"""Jacobians of torch modules in factors beside torch.func's two ways and neural-tangents, on one core, in turns.
 
-Run as ``python -m tests.benchmarks.modules [--only gru lstm] [--repeats 5] [--limit 20] [--no-whole]``. Rows are
-modules on 48 sequences of length 8 (transformers: 16) with 9 features, 48 vectors with 64, or 24 images, float32, one
-output, all parameters trained.
+    python -m tests.benchmarks.modules [--only gru lstm] [--repeats 5] [--limit 20] [--no-whole]
+                                       [--peers PEERS/python] [--memory 8] [--device cuda]
+
+Rows are modules on 48 sequences of length 8 (transformers: 16) with 9 features, 48 vectors with 64, or 24 images,
+float32, one output, all parameters trained. Seconds are processor time; on a GPU they are wall time, from idle to idle.
 
 Columns: milliseconds of a tangent kernel in factors, and how many times as long others take: torch.func's Jacobian
-contraction as in its tutorial, eight samples at a time, all rows held at once; and the two routes of
-`lab.jacobians.autodiff`, contraction and NTK-vector products, in bounded memory. All differentiate loops in the place
-of fused layers, which vmap refuses. Then the same for one step of the linearized network, Jv and Jᵀr, in reduced
-coordinates or not, against jvp and vjp, with the matrix products' flops beside it, those of jvp and vjp over ours; how
-long forming the factors for that takes; a training step against ``loss.backward()`` and ``torch.optim.SGD`` on the same
-module; and the largest relative difference of the kernels. A dash: a single call exceeds the limit of seconds.
+contraction as in its tutorial, eight samples at a time, all rows held at once; the two routes of
+`lab.jacobians.autodiff`, contraction and NTK-vector products, in bounded memory; and neural-tangents by the fastest of
+its methods, which is named. The first three differentiate loops in the place of fused layers, which vmap refuses.
+neural-tangents runs where ``--peers`` names the interpreter of an environment with the packages of
+`_turns.PACKAGES["neural_tangents"]`, in a process of its own on the same core and weights; compiling is not timed.
+Then the largest relative difference of these kernels from ours, and the same for one step of the linearized network, Jv
+and Jᵀr, in reduced coordinates or not, against jvp and vjp, with the matrix products' flops beside it, those of jvp and
+vjp over ours; how long forming the factors for that takes; and a training step against ``loss.backward()`` and
+``torch.optim.SGD`` on the same module. ≈: a single call that took longer than the limit of seconds. A dash: no answer;
+of the tutorial, its rows and their copy exceed ``--memory``.
 
 Then ``side_by_side`` of a GRU of width 256 and 300 steps against a script after torch.func's tutorials, in parts.
 """
@@ -18,7 +24,9 @@ Then ``side_by_side`` of a GRU of width 256 and 300 steps against a script after
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
+import functools
 import statistics
 import time
 import warnings
@@ -30,6 +38,7 @@ from torch.func import functional_call, jvp, vjp
 import lab
 from lab.jacobians.unfused import unfused
 from lab.networks.network import evaluator
+from tests.benchmarks._fastest import fastest
 from tests.references import Products
 
 WIDTHS, FEATURES, LENGTH, SAMPLES = (64, 256, 512, 1024), 9, 8, 48
@@ -86,22 +95,34 @@ CASES = {
 }
 
 
-def timed(work):
-    """Seconds of processor time of one call; one thread computes, and waiting for other processes does not count."""
-    start = time.process_time()
+def timed(work, device):
+    """Seconds of one call: of processor time, since one thread computes and waiting for others does not count.
+
+    Of wall time on a GPU, which is idle before and after.
+    """
+    clock, wait = (time.process_time, lambda: None) if device == "cpu" else (time.perf_counter, torch.cuda.synchronize)
+    wait()
+    start = clock()
     work()
-    return time.process_time() - start
+    wait()
+    return clock() - start
 
 
-def in_turns(works, repeats, limit):
-    """Median seconds of each, called one after the other; None for what takes longer than the limit at once."""
-    first = {name: timed(work) for name, work in works.items()}
-    alive = [name for name, seconds in first.items() if seconds <= limit]
-    found = {name: [] for name in works}
+def in_turns(stopwatches, repeats, limit):
+    """Median seconds of each, one after the other, and whether they are those of a single call, beyond the limit."""
+    first = {name: stopwatch() for name, stopwatch in stopwatches.items()}
+    found = {name: [] for name, seconds in first.items() if seconds <= limit}
     for _ in range(repeats):
-        for name in alive:
-            found[name].append(timed(works[name]))
-    return {name: statistics.median(seconds) if seconds else None for name, seconds in found.items()}
+        for name, seconds in found.items():
+            seconds.append(stopwatches[name]())
+    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    return first | medians, first.keys() - medians.keys()
+
+
+def works_in_turns(works, options, repeats=None):
+    """The same of functions that are timed here."""
+    stopwatches = {name: functools.partial(timed, work, options.device) for name, work in works.items()}
+    return in_turns(stopwatches, repeats or options.repeats, options.limit)
 
 
 def flops(work):
@@ -111,46 +132,63 @@ def flops(work):
 
 
 def ratio(found, name, reference):
-    return "—" if found[name] is None else f"{found[name] / found[reference]:.1f}"
+    seconds, single = found
+    if name not in seconds:
+        return "—"
+    return ("≈" if name in single else "") + f"{seconds[name] / seconds[reference]:.1f}"
 
 
-def kernels(network, inputs, options):
-    """Milliseconds of the kernel, the three ratios, and the largest relative difference from the tutorial's."""
-    script = Script(network.module, inputs, None, 0)
-    routes = ("factors", "contraction", "vector_products")
-    works = {route: lambda route=route: network.jacobian(inputs).gram(route=route) for route in routes}
-    works["tutorial"] = script.kernel
-    found = in_turns(works, options.repeats, options.limit)
-    ours, theirs = works["factors"]().flatten(0, 1).flatten(1), script.kernel()
-    error = f"{float((ours - theirs).abs().max() / theirs.abs().max()):.0e}"
-    ratios = [ratio(found, name, "factors") for name in ("tutorial", "contraction", "vector_products")]
-    return [f"{1e3 * found['factors']:.1f}", *ratios, error]
+def difference(kernel, reference):
+    return float((kernel - reference).abs().max() / reference.abs().max())
 
 
-def linearized(network, inputs, options):
+def kernels(name, network, inputs, options):
+    """Milliseconds of the kernel, the ratios, the peer's method, and the largest relative difference from others."""
+    script, device = Script(network.module, inputs, None, 0), options.device
+    works = {
+        route: lambda route=route: network.jacobian(inputs).gram(route=route)
+        for route in ("factors", "contraction", "vector_products")
+    }
+    if 2 * script.bytes_of_rows() <= 1e9 * options.memory:
+        works["tutorial"] = script.kernel
+    ours = works["factors"]().flatten(0, 1).flatten(1)
+    peer = contextlib.nullcontext((None, None, None))
+    if options.peers:
+        peer = fastest(options.peers, name.split()[0].strip(","), network.module, inputs, 1e9 * options.memory)
+    with peer as (stopwatch, method, theirs):
+        stopwatches = {route: functools.partial(timed, work, device) for route, work in works.items()}
+        found = in_turns(stopwatches | ({"peer": stopwatch} if method else {}), options.repeats, options.limit)
+    references = [works["tutorial"]()] if "tutorial" in works else []
+    references += [theirs.to(ours.device)] if method else []
+    error = f"{max(difference(ours, kernel) for kernel in references):.0e}" if references else "—"
+    ratios = [ratio(found, name, "factors") for name in ("tutorial", "contraction", "vector_products", "peer")]
+    return [f"{1e3 * found[0]['factors']:.1f}", *ratios, method or "—", error]
+
+
+def linearized(_, network, inputs, options):
     """Milliseconds of a step in factors, jvp and vjp over it, also in flops of products, and forming the factors."""
     live = network.jacobian(inputs)
     kept = network.jacobian(inputs).keep()
-    forming = timed(lambda: network.jacobian(inputs).keep().reduced(None))
+    forming = timed(lambda: network.jacobian(inputs).keep().reduced(None), options.device)
     ours, _ = kept.reduced(None)
     motion, theirs = ours.pull(ours.outputs), live.pull(live.outputs)
     works = {
         "factors": lambda: (ours.push(motion), ours.add_pull(motion, ours.outputs, 1e-9)),
         "passes": lambda: (live.push(theirs), live.pull(live.outputs)),
     }
-    found = in_turns(works, options.repeats, options.limit)
+    found = works_in_turns(works, options)
     products = flops(works["passes"]) / max(flops(works["factors"]), 1)
     return [
-        f"{1e3 * found['factors']:.2f}",
+        f"{1e3 * found[0]['factors']:.2f}",
         ratio(found, "passes", "factors"),
         f"{products:.1f}",
         f"{1e3 * forming:.0f}",
     ]
 
 
-def training(network, inputs, options):
+def training(_, network, inputs, options):
     """A training step over that of the user's own loop."""
-    own, targets = copy.deepcopy(network.module), torch.ones(len(inputs), 1)
+    own, targets = copy.deepcopy(network.module), inputs.new_ones(len(inputs), 1)
     optimizer = torch.optim.SGD(own.parameters(), lr=1e-9)
     evaluate = evaluator(network, inputs)
 
@@ -166,8 +204,8 @@ def training(network, inputs, options):
         float(residual.square().sum())
         jacobian.add_pull(network.trained, residual, -1e-9)
 
-    found = in_turns({"loop": loop, "ours": ours}, 3 * options.repeats, options.limit)
-    return [f"{found['ours'] / found['loop']:.2f}"]
+    seconds, _ = works_in_turns({"loop": loop, "ours": ours}, options, 3 * options.repeats)
+    return [f"{seconds['ours'] / seconds['loop']:.2f}"]
 
 
 class Script:
@@ -180,6 +218,9 @@ class Script:
     def outputs(self, point):
         with unfused():
             return functional_call(self.module, point, (self.inputs,))
+
+    def bytes_of_rows(self):
+        return 4 * len(self.inputs) * sum(value.numel() for value in self.point.values())
 
     def kernel(self):
         from torch.func import jacrev, vmap
@@ -220,23 +261,23 @@ class Script:
 def whole(options):
     """A GRU of width 256 side by side: the lab, and the script with its parts."""
     torch.manual_seed(0)
-    module, inputs = recurrent(nn.GRU, 256), torch.randn(SEQUENCES)
-    targets, steps = torch.sign(torch.randn(SAMPLES, 1)), 300
-    script = Script(module, inputs, targets, steps)
+    module, inputs = recurrent(nn.GRU, 256).to(options.device), torch.randn(SEQUENCES).to(options.device)
+    targets, steps = torch.sign(torch.randn(SAMPLES, 1)).to(options.device), 300
+    script, seconds = Script(module, inputs, targets, steps), functools.partial(timed, device=options.device)
     result = lab.side_by_side(module, (inputs, targets), lab.Descent(steps))
     ours = statistics.median(
-        timed(lambda: lab.side_by_side(module, (inputs, targets), lab.Descent(steps)))
+        seconds(lambda: lab.side_by_side(module, (inputs, targets), lab.Descent(steps)))
         for _ in range(max(options.repeats // 2, 1))
     )
-    network = timed(
+    network = seconds(
         lambda: list(lab.descend(module, (inputs, targets), lab.Descent(steps, learning_rate=result.learning_rate)))
     )
     kernel = script.kernel()
     parts = {
-        "kernel": timed(script.kernel),
-        "kernel regressor": timed(lambda: script.regress(kernel, result.learning_rate)),
-        "linearized network": timed(lambda: script.linearize(result.learning_rate)),
-        "network": timed(lambda: script.train(result.learning_rate)),
+        "kernel": seconds(script.kernel),
+        "kernel regressor": seconds(lambda: script.regress(kernel, result.learning_rate)),
+        "linearized network": seconds(lambda: script.linearize(result.learning_rate)),
+        "network": seconds(lambda: script.train(result.learning_rate)),
     }
     total = sum(parts.values())
     print(f"side_by_side of a GRU of width 256, {steps} steps: {ours:.2f} s, of which the network {network:.2f} s")
@@ -245,28 +286,37 @@ def whole(options):
 
 
 HEADINGS = (
-    "module", "kernel, ms", "torch.func's tutorial", "contraction", "vector products", "difference", "step, ms",
-    "jvp + vjp", "flops", "factors, ms", "training step",
+    "module", "kernel, ms", "torch.func's tutorial", "contraction", "vector products", "neural-tangents", "its method",
+    "difference", "step, ms", "jvp + vjp", "flops", "factors, ms", "training step",
 )  # fmt: skip
 
 
-def main():
+def parsed():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of names of modules")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--limit", type=float, default=20.0)
-    parser.add_argument("--no-whole", action="store_true")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds beyond which one call is enough")
+    parser.add_argument("--no-whole", action="store_true", help="leave side_by_side out")
+    parser.add_argument("--peers", help="the Python of an environment with neural-tangents")
+    parser.add_argument("--memory", type=float, default=8.0, help="GB that the tutorial's rows or the peer may take")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
+    if options.peers and options.device != "cpu":
+        parser.error("--peers runs on the CPU. Leave out --peers or --device")
+    return options
+
+
+def main():
+    options = parsed()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     print("| " + " | ".join(HEADINGS) + " |\n" + "|---" * len(HEADINGS) + "|")
     for name, (maker, sizes) in CASES.items():
         if name.startswith(tuple(options.only)):
             torch.manual_seed(0)
-            network, inputs = lab.as_network(maker()), torch.randn(sizes)
-            cells = [
-                measured for part in (kernels, linearized, training) for measured in part(network, inputs, options)
-            ]
+            network, inputs = lab.as_network(maker().to(options.device)), torch.randn(sizes).to(options.device)
+            parts = (kernels, linearized, training)
+            cells = [measured for part in parts for measured in part(name, network, inputs, options)]
             print("| " + " | ".join([name, *cells]) + " |", flush=True)
     if not options.no_whole:
         whole(options)

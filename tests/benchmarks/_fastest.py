@@ -1,0 +1,62 @@
+"""neural-tangents' kernel of a torch module by whichever of its methods is fastest, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.benchmarks._turns import Contender, Failed
+
+METHODS = ("jacobian_contraction", "ntk_vector_products", "structured_derivatives")
+PATIENCE = 120.0  # seconds for compiling, and for one call
+TRIES = 3
+
+
+def specifications(kind, path, memory):
+    """What `_worker` reads, one for each method; recurrences go as a scan and as a loop."""
+    forms = ("scan", "loop") if kind in ("gru", "lstm") else ("",)
+    common = {"module": "_jax_modules", "kind": kind, "problem": str(path), "memory": memory}
+    common["cores"] = [max(os.sched_getaffinity(0))]
+    return [{**common, "recurrence": form, "method": method} for form, method in itertools.product(forms, METHODS)]
+
+
+def least(contender):
+    """The least of a few calls' seconds of processor time; of one call where it is long."""
+    first = contender.call()["processor"]
+    return min([first, *(contender.call()["processor"] for _ in range(TRIES if first < 1 else 0))])
+
+
+def choose(python, specs):
+    """The specification of the fastest method, or None where none answers in its memory and `PATIENCE`."""
+    seconds = {}
+    for index, spec in enumerate(specs):
+        with contextlib.suppress(Failed), Contender(python, spec, PATIENCE) as contender:
+            seconds[index] = least(contender)
+    return specs[min(seconds, key=seconds.__getitem__)] if seconds else None
+
+
+@contextlib.contextmanager
+def fastest(python, kind, module, inputs, memory):
+    """A function that computes the kernel and returns its seconds, the method's name, and the kernel (n, n).
+
+    Three times None where no method answers. Weights and inputs go through a file that the other process reads.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, result = Path(folder) / "problem.npz", Path(folder) / "kernel.npy"
+        weights = {name: value.detach().cpu().numpy() for name, value in module.named_parameters()}
+        np.savez(path, inputs=inputs.cpu().numpy(), **weights)
+        spec = choose(python, specifications(kind, path, memory))
+        if spec is None:
+            yield None, None, None
+            return
+        with Contender(python, spec, PATIENCE) as contender:
+            contender.call(save=result)
+            kernel = torch.from_numpy(np.load(result)).flatten(0, 1).flatten(1)
+            method = f"{spec['method']} {spec['recurrence']}".strip().replace("_", " ")
+            yield lambda: contender.call()["processor"], method, kernel
