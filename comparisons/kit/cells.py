@@ -21,9 +21,9 @@ class Cell:
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
-def optional() -> Any:
-    """A field that is None by default, and has no entry in JSON while it is None."""
-    return field(default=None, metadata={_ABSENT: True})
+def optional(default: object = None) -> Any:
+    """A field with a default, and without an entry in JSON while it has that value."""
+    return field(default=default, metadata={_ABSENT: True})
 
 
 def grid(kind: type[AnyCell], settings: object, **axes: Iterable[object]) -> list[AnyCell]:
@@ -37,7 +37,8 @@ def grid(kind: type[AnyCell], settings: object, **axes: Iterable[object]) -> lis
 
 def to_json(cell: Cell) -> dict[str, Any]:
     """The JSON form of a cell, whose hash is the name of its files."""
-    gone = {entry.name for entry in fields(cell) if _ABSENT in entry.metadata and getattr(cell, entry.name) is None}
+    absent = (entry for entry in fields(cell) if _ABSENT in entry.metadata)
+    gone = {entry.name for entry in absent if getattr(cell, entry.name) == entry.default}
     values: dict[str, Any] = plain({name: value for name, value in asdict(cell).items() if name not in gone})
     return values
 

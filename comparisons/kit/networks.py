@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from comparisons.kit import tasks
+from comparisons.kit import losses, tasks
 from comparisons.kit.cells import grid, optional
 from comparisons.kit.settings import CHOOSES, Choices, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
 from lab.costs import (
@@ -125,8 +125,9 @@ def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Netw
     centred = getattr(cell, "centred", False)
     if network != "elman":
         return task, lab.as_network(_module(task, cell, network).to(**precision), centred=centred)
-    elman = lab.ElmanRNN.like(task, cell.width, seed=cell.seed, centred=centred, **choices(cell), **precision)
-    return task, elman
+    outputs = losses.outputs(getattr(cell, "loss", "squared"), task.train_targets.shape[-1])
+    sizes = {"outputs": outputs, "seed": cell.seed, "centred": centred}
+    return task, lab.ElmanRNN.like(task, cell.width, **sizes, **choices(cell), **precision)
 
 
 def choices(cell: NetworkCell) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lab.errors import check_number
 from lab.html import Facts
-from lab.learners.descent import Descent
+from lab.learners.descent import Descent, check_descent
 from lab.learners.network import Snapshot, descend
+from lab.losses import Squared
 from lab.networks.modules import as_network
 from lab.networks.network import Network
 from lab.tasks.task import Task, as_task
@@ -37,9 +38,12 @@ class Arrival(Facts):
     network
         The network at ``step``, or where it diverged.
     steps, loss
-        Recorded steps (T,) up to ``step``, and ½ Σ (f − y)² over the training set there, (T,).
+        Recorded steps (T,) up to ``step``, and the loss summed over the training set there, (T,).
     mse
-        Mean (f − y)² over training samples and outputs, (T,).
+        Mean (f − y)² over training samples and outputs, (T,); for other losses than the squared one the loss per
+        sample.
+    quantity
+        What ``mse`` is, in words.
     """
 
     exit: Exit
@@ -49,12 +53,13 @@ class Arrival(Facts):
     steps: NDArray[np.int64]
     loss: NDArray[np.float64]
     mse: NDArray[np.float64]
+    quantity: str = "mean squared error"
 
     def __repr__(self) -> str:
-        return f"Arrival({self.exit!r} at step {self.step}, mean squared error {self.mse[0]:.3g} to {self.mse[-1]:.3g})"
+        return f"Arrival({self.exit!r} at step {self.step}, {self.quantity} {self.mse[0]:.3g} to {self.mse[-1]:.3g})"
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:
-        errors = {"first mean squared error": self.mse[0], "last mean squared error": self.mse[-1]}
+        errors = {f"first {self.quantity}": self.mse[0], f"last {self.quantity}": self.mse[-1]}
         return "Descent until a condition", {"exit": self.exit, "step": self.step, **errors}
 
 
@@ -76,7 +81,8 @@ def arrive(
     descent
         Its ``record`` says at which steps the condition is evaluated; ``record="all"`` evaluates it at every step.
     until
-        A positive number: the mean squared training error to fall below. Or a function of the `lab.Snapshot` that
+        A positive number: the mean squared training error to fall below, for other losses than the squared one the
+        training loss per sample. Or a function of the `lab.Snapshot` that
         returns whether to stop; it is called once at each recorded step, in order, and may collect what it needs.
 
     Raises
@@ -94,8 +100,11 @@ def arrive(
     ('reached', True)
     """
     network, task = as_network(network), as_task(task)
-    outputs = task.train_targets.numel()
-    met = until if callable(until) else _below(until, outputs)
+    check_descent(descent)
+    squared = isinstance(descent.criterion, Squared)
+    unit = task.train_targets.numel() / 2 if squared else float(len(task.train_targets))
+    quantity = "mean squared error" if squared else f"{descent.criterion.name} per sample"
+    met = until if callable(until) else _below(until, unit)
     path = descend(network, task, descent, in_place=in_place, progress=progress)
     steps, losses, reached = [], [], False
     for snapshot in path:
@@ -108,10 +117,10 @@ def arrive(
     ended: Exit = "reached" if reached else "undecided" if diverged_at is None else "diverged"
     loss = np.array(losses, dtype=np.float64)
     last = steps[-1] if diverged_at is None else diverged_at
-    return Arrival(ended, last, diverged_at, path.network, np.array(steps), loss, 2 * loss / outputs)
+    return Arrival(ended, last, diverged_at, path.network, np.array(steps), loss, loss / unit, quantity)
 
 
-def _below(accuracy: float, outputs: int) -> Callable[[Snapshot], bool]:
-    """Whether the mean squared error of a snapshot is below the accuracy."""
+def _below(accuracy: float, unit: float) -> Callable[[Snapshot], bool]:
+    """Whether the loss of a snapshot, in this unit, is below the accuracy."""
     check_number("until", accuracy, above=0)
-    return lambda snapshot: 2 * snapshot.loss / outputs < accuracy
+    return lambda snapshot: snapshot.loss / unit < accuracy

@@ -124,7 +124,7 @@ class ElmanRNN(torch.nn.Module):
         """A network of this width that fits the task: features, outputs and readout come from it.
 
         A pair (X, y) will do for a task. Targets (n, q) mean the last step, targets (n, L−1, q) all steps. ``settings``
-        go to the constructor and win.
+        go to the constructor and win, such as ``outputs=3`` for three classes given by indices.
         """
         task = as_task(task)
         inputs, targets = task.train_inputs, task.train_targets
@@ -135,7 +135,8 @@ class ElmanRNN(torch.nn.Module):
             allowed = "(samples, outputs), or (samples, length − 1, outputs)"
             refuse("task", f"targets of shape {tuple(targets.shape)}", allowed, "flatten what belongs to one time step")
         readout = "all" if targets.ndim == 3 else "last"
-        return cls(width, inputs.shape[-1], targets.shape[-1], **{"readout": readout, **settings})
+        sizes = {"outputs": targets.shape[-1], "readout": readout}
+        return cls(width, inputs.shape[-1], **{**sizes, **settings})
 
     def extra_repr(self) -> str:
         """What ``repr`` says of the network."""
