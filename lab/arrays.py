@@ -12,7 +12,7 @@ from torch import Tensor
 from lab.errors import LabError, first_line, refuse
 
 _REAL = "biufO"  # kinds of dtype that NumPy turns into real numbers without a guess; objects are looked at one by one
-_FIX = "convert labels to numbers first: −1 and 1, or ±1 in a column for each class; drop what is no number"
+_FIX = "convert labels to numbers first, as lab.Task.from_labels does; drop what is no number"
 
 
 def as_array(name: str, values: Any) -> NDArray[np.float64]:

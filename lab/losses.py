@@ -317,10 +317,10 @@ def as_loss(loss: object) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    if callable(loss):
+    if callable(loss) and not isinstance(loss, type):
         return Custom(loss)
     if not isinstance(loss, str):
-        fix = f"pass one of {', '.join(LOSSES)}"
+        fix = f"pass one of {', '.join(LOSSES)}, or an object such as lab.losses.Huber(0.5)"
         refuse("loss", repr(loss), "a name, a lab.losses.Loss or a function of outputs and targets", fix)
     check_choice("loss", loss, LOSSES)
     return LOSSES[loss]

@@ -23,7 +23,7 @@ from lab.learners.descent import Descent, check_descent, check_optimizer, plain
 from lab.learners.kernel import KernelRegressor, recursion
 from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import labels, objective, train_network
-from lab.learners.trajectory import Labels, Trajectory
+from lab.learners.trajectory import Trajectory
 from lab.losses import Objective, Squared
 from lab.measures.derivative import DerivativeCheck, check_derivative
 from lab.measures.gap import UNITS, change_unit, disagreement, gap_units, largest, rms, tracking_gap, with_divergences
@@ -314,12 +314,12 @@ def side_by_side(
     check_optimizer(descent, network.trained)
     warn_of_adaptive_steps(network, descent)
     with torch.no_grad(), shown(progress):
-        return _train(network, task, descent, aim, known, in_place)
+        found = _train(network, task, descent, aim, in_place)
+    every = {name: replace(learner, labels=known) for name, learner in found.learners.items()}
+    return replace(found, **every)
 
 
-def _train(
-    network: Network, task: Task, descent: Descent, aim: Objective, known: Labels | None, in_place: bool
-) -> SideBySide:
+def _train(network: Network, task: Task, descent: Descent, aim: Objective, in_place: bool) -> SideBySide:
     start = _Start.of(network, task, aim, cached=not in_place or descent.optimizer is not None)
     warn_of_scale(network, task.train_inputs, start.outputs, aim)
     lambda_max, reasons = _sharpness(start, descent)
@@ -335,12 +335,10 @@ def _train(
         reasons["kernel"] = _NO_CLOSED_FORM
     elif not start.cached and not start.has_closed_form(descent):
         reasons["linearized_kernel_disagreement"] = _ONE_COMPUTATION
-    if check.reason:
-        reasons["derivative_check"] = check.reason
     return SideBySide(
-        network=replace(trajectory, labels=known),
-        linearized=replace(linearized, labels=known),
-        kernel=None if kernel is None else replace(kernel, labels=known),
+        network=trajectory,
+        linearized=linearized,
+        kernel=kernel,
         trained_network=after,
         learning_rate=learning_rate,
         lambda_max=lambda_max,
@@ -353,7 +351,7 @@ def _train(
         linearized_in="weights" if start.cached else "coefficients",
         f0_share=start.f0_share,
         derivative_check=check.error,
-        reasons=reasons,
+        reasons=reasons | ({"derivative_check": check.reason} if check.reason else {}),
     )
 
 

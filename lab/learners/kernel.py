@@ -277,15 +277,15 @@ def recursion(
     """
     kernel, outputs = (values.detach().to("cpu", torch.float64) for values in train)
     rows, samples = math.prod(kernel.shape[: kernel.ndim // 2]), len(outputs)
-    duals = [_dual(kernel, outputs, samples, rows // samples)]
+    duals = [dual(kernel, outputs, samples, rows // samples)]
     if test is not None:
         cross, held_out = (values.detach().to("cpu", torch.float64) for values in test)
-        duals.append(_dual(cross, held_out, samples, rows // samples))
+        duals.append(dual(cross, held_out, samples, rows // samples))
     model = LinearizedNetwork(duals[0], {"a": torch.zeros_like(outputs)})
     return train_linearized(model, duals[1] if test else None, aim.to(outputs), descent, learning_rate, known)
 
 
-def _dual(kernel: Tensor, outputs: Tensor, samples: int, columns: int) -> DualJacobian:
+def dual(kernel: Tensor, outputs: Tensor, samples: int, columns: int) -> DualJacobian:
     """The Jacobian of these outputs (n', o) in coefficients of n training samples, whose kernel has n·s rows."""
     shared = outputs.shape[1] // columns
     table = kernel.reshape(len(outputs), columns, samples, columns)

@@ -43,10 +43,8 @@ def class_targets(labels: Any, classes: Sequence[Any] | None = None) -> NDArray[
     >>> class_targets(["cat", "dog"]).tolist()
     [[-1.0], [1.0]]
     """
-    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
-    if values.ndim != 1 or not len(values):
-        refuse("labels", f"shape {values.shape}", "one label for each sample, (n,)", "drop further axes")
-    names = np.unique(values) if classes is None else np.asarray(list(classes))
+    values = _one_each(labels)
+    names = class_names(labels) if classes is None else np.asarray(list(classes))
     if len(names) < 2 or len(np.unique(names)) < len(names):
         came = ", ".join(map(str, names)) or "none"
         refuse("classes", came, "two or more different classes", "add samples of another class, or name the classes")
@@ -55,3 +53,15 @@ def class_targets(labels: Any, classes: Sequence[Any] | None = None) -> NDArray[
         came = f"label {values[~matches.any(1)][0]!r}"
         refuse("labels", came, "one of " + ", ".join(map(str, names[:9])), _SAME)
     return sign_columns(matches.argmax(1), len(names))
+
+
+def class_names(labels: Any) -> NDArray[Any]:
+    """The labels (n,) that occur, sorted, each once."""
+    return np.unique(_one_each(labels))
+
+
+def _one_each(labels: Any) -> NDArray[Any]:
+    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if values.ndim != 1 or not len(values):
+        refuse("labels", f"shape {values.shape}", "one label for each sample, (n,)", "drop further axes")
+    return values

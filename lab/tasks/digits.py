@@ -45,7 +45,8 @@ def digits(classes: Sequence[int] = (3, 8), train: int = 48, test: int = 48, see
     images, labels = load_digits(return_X_y=True)
     rows = _balanced_rows(labels, chosen, train, test, seed)
     inputs, targets = _sequences(images[rows]), class_targets(labels[rows], chosen)
-    return split(inputs, targets, train, f"digits {'/'.join(map(str, chosen))}")
+    names = tuple(map(str, chosen))
+    return split(inputs, targets, train, f"digits {'/'.join(names)}", names)
 
 
 def _is_among(digit: int, classes: Sequence[int]) -> bool:

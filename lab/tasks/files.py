@@ -80,7 +80,7 @@ def make(data: Labelled, train: int | None, test: int | None, seed: int, *, pool
     """A task of some of these series; None means 48 samples, or all there are."""
     train, test = (min(SAMPLES, data.most // 2) if count is None else count for count in (train, test))
     rows = data.choose(train, test, seed, pool=pool)
-    return split(prepare(data.series[rows], train), data.targets[rows], train, data.name)
+    return split(prepare(data.series[rows], train), data.targets[rows], train, data.name, data.classes)
 
 
 def prepare(series: np.ndarray, train: int) -> np.ndarray:

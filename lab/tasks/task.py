@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from lab.arrays import as_array, as_tensor, check_data, is_integral
 from lab.errors import check_seed, refuse
 from lab.html import Facts
+from lab.tasks.classes import class_names, class_targets
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +28,8 @@ class Task(Facts):
         The same for n' test samples, or None for both.
     name
         How figures and tables call the task.
+    classes
+        Names of the classes in the order of their columns, where targets stand for classes; see `Task.from_labels`.
 
     Attributes
     ----------
@@ -47,6 +50,43 @@ class Task(Facts):
     test_inputs: Tensor | None = None
     test_targets: Tensor | None = None
     name: str = "task"
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_labels(
+        cls,
+        train_inputs: Any,
+        train_labels: Any,
+        test_inputs: Any = None,
+        test_labels: Any = None,
+        name: str = "task",
+        classes: Sequence[Any] | None = None,
+    ) -> Self:
+        """A task of classes, from one label for each sample: text, class indices or other numbers.
+
+        Targets are those of `lab.tasks.class_targets`, which all losses understand: −1 and +1 in one column for two
+        classes, a column of ±1 for each of more.
+
+        Parameters
+        ----------
+        classes
+            The classes in the order of the columns; by default those of the training labels, sorted.
+
+        Raises
+        ------
+        LabError
+            As `Task` and `lab.tasks.class_targets` do, such as for a test label that no training sample has.
+
+        Examples
+        --------
+        >>> task = Task.from_labels([[0.0], [1.0], [2.0]], ["cat", "dog", "owl"])
+        >>> task.classes, task.train_targets[1].tolist()
+        (('cat', 'dog', 'owl'), [-1.0, 1.0, -1.0])
+        """
+        chosen = class_names(train_labels) if classes is None else list(classes)
+        targets = class_targets(train_labels, chosen)
+        held_out = None if test_labels is None else class_targets(test_labels, chosen)
+        return cls(train_inputs, targets, test_inputs, held_out, name, tuple(map(str, chosen)))
 
     def __post_init__(self) -> None:
         if (self.test_inputs is None) != (self.test_targets is None):
@@ -73,6 +113,7 @@ class Task(Facts):
             "test samples": None if self.test_inputs is None else len(self.test_inputs),
             "inputs per sample": tuple(self.train_inputs.shape[1:]) or 1,
             "targets per sample": tuple(self.train_targets.shape[1:]),
+            "classes": None if self.classes is None else ", ".join(self.classes),
             "range of the targets": (float(self.train_targets.min()), float(self.train_targets.max())),
         }
 
@@ -138,11 +179,11 @@ class SequenceTask(Task):
         return replace(self, train_targets=train, test_targets=test, name=f"{self.name}, random labels")
 
 
-def split(inputs: Any, targets: Any, samples: int, name: str) -> SequenceTask:
+def split(inputs: Any, targets: Any, samples: int, name: str, classes: tuple[str, ...] | None = None) -> SequenceTask:
     """A task that trains on the first ``samples`` of these sequences and tests on the rest, if there is a rest."""
     if samples == len(inputs):
-        return SequenceTask(inputs, targets, name=name)
-    return SequenceTask(inputs[:samples], targets[:samples], inputs[samples:], targets[samples:], name)
+        return SequenceTask(inputs, targets, name=name, classes=classes)
+    return SequenceTask(inputs[:samples], targets[:samples], inputs[samples:], targets[samples:], name, classes)
 
 
 def as_task(data: Task | tuple[Any, Any]) -> Task:

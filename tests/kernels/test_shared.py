@@ -10,6 +10,7 @@ import lab
 from lab.kernels import infinite, spectrum
 from lab.kernels.infinite import infinite_nngp, infinite_ntk, repeat
 from lab.kernels.spectrum import Spectrum, largest_eigenvalue
+from lab.learners.kernel import dual
 from lab.measures import hitting, kernels
 from lab.progress import bar
 from tests.references import Allocations, draw
@@ -126,15 +127,15 @@ def test_it_starts_from_another_regressor_as_well():
 
 def test_the_whole_kernel_of_dual_coordinates_can_be_had():
     (whole, cross), (shared, shared_cross), (start, targets, test) = problem("last")
-    regressor = lab.KernelRegressor(shared, start, targets, shared_cross, test)
-    train, held_out = (regressor._dual(*each) for each in ((shared, start), (shared_cross, test)))
+    pairs = (shared, start), (shared_cross, test)
+    train, held_out = (dual(*each, len(start), len(shared) // len(start)) for each in pairs)
     assert torch.equal(train.gram(), whole)
     assert torch.equal(held_out.gram(train), cross)
     chosen = torch.tensor([4, 0])
     assert torch.equal(train.select(chosen).gram(), whole[chosen][:, :, chosen])
     pulled = train.select(chosen).pull(targets[chosen])
-    assert torch.equal(pulled["c"][chosen], targets[chosen])
-    assert pulled["c"].shape == targets.shape
+    assert torch.equal(pulled["a"][chosen], targets[chosen])
+    assert pulled["a"].shape == targets.shape
 
 
 @pytest.mark.parametrize(
