@@ -24,9 +24,8 @@ from lab.data.signs import sign_columns
 from lab.errors import check_choice, check_integer, check_number, refuse
 from lab.estimators.interpolation import BIAS, warn_unless_reproduced
 from lab.estimators.series import check_fit, check_predict
-from lab.jacobians.jacobian import Jacobian
 from lab.kernels.infinite import infinite_nngp, infinite_ntk
-from lab.kernels.singular import largest_singular_value
+from lab.kernels.sharpness import jacobian_sharpness
 from lab.kernels.spectrum import Spectrum, solve_definite
 from lab.learners.descent import Descent, follow
 from lab.learners.linearized import LinearizedNetwork
@@ -42,7 +41,6 @@ Array = NDArray[np.float64]
 BIASED = Parametrization(style="ntk", sigma_b=BIAS)  #: what ``parametrization=None`` stands for
 
 _ROWS = 256  # series answered at once, at most
-_DENSE = 512  # rows of a kernel up to which it is formed for its largest eigenvalue
 _NUMBERS = 2**24  # of a kernel between them and the training series: 128 MiB
 
 
@@ -212,7 +210,7 @@ class _Full(_Descending):
 
     def _learn(self, series: Tensor, targets: Tensor) -> None:
         network, descent = self._start(series, targets)
-        rate = descent.rate(largest_eigenvalue(network.jacobian(series)))
+        rate = descent.rate(jacobian_sharpness(network.jacobian(series)))
         descent = replace(descent, critical_fraction=None, learning_rate=rate)
         path = descend(network, (series, targets), descent, in_place=True)
         for snapshot in path:
@@ -230,7 +228,7 @@ class _Linearized(_Descending):
     def _learn(self, series: Tensor, targets: Tensor) -> None:
         network, descent = self._start(series, targets)
         jacobian = network.jacobian(series)
-        rate = descent.rate(largest_eigenvalue(jacobian))
+        rate = descent.rate(jacobian_sharpness(jacobian))
         model = LinearizedNetwork(jacobian.keep(), network.trained)
         visits = follow(model, Objective.squared(targets), descent, rate)
         for visit in visits:
@@ -338,26 +336,6 @@ def kernel_of(network: ElmanRNN, kind: str, series: Tensor, other: Tensor | None
         return jacobian.gram() if other is None else jacobian.gram(network.jacobian(other))
     limit = infinite_ntk if kind == "infinite" else infinite_nngp
     return limit(network, series, other, shared=True)
-
-
-def largest_eigenvalue(jacobian: Jacobian) -> float:
-    """λ_max of the tangent kernel of a Jacobian of n samples and q outputs.
-
-    Up to n·q = 512 the kernel is decomposed. Beyond, it is not even formed: Lanczos needs v -> J Jᵀv alone, and memory
-    for a kept Jacobian. A Jacobian that is not kept is kept on the way.
-    """
-    n, q = jacobian.outputs.shape
-    start = torch.ones_like(jacobian.outputs).flatten()
-
-    def act(vector: Tensor) -> Tensor:
-        return jacobian.push(jacobian.pull(vector.view(n, q))).flatten()
-
-    if n * q > _DENSE and bool(torch.isfinite(act(start)).all()):
-        jacobian.keep()
-        top = largest_singular_value(act, lambda vector: vector, start) ** 2
-        if top > 0:
-            return top
-    return Spectrum(jacobian.gram(), overwrite=True).lambda_max  # which says what is wrong with one that is 0 or NaN
 
 
 def elman(parameters: Any, inputs: int, outputs: int, device: str = "cpu") -> ElmanRNN:

@@ -7,8 +7,11 @@ from torch import Tensor
 
 from lab.arrays import check_data
 from lab.errors import refuse
+from lab.jacobians.jacobian import Jacobian
+from lab.kernels.singular import largest_singular_value
 from lab.kernels.spectrum import Spectrum, largest_eigenvalue
 
+_DENSE = 512  # rows of a kernel up to which it is formed for its largest eigenvalue
 _INDEFINITE = 1e-9  # of the largest eigenvalue of H, by which a negative one may be rounding
 
 
@@ -38,6 +41,42 @@ def sharpness(kernel: Tensor, curvature: Tensor | None) -> float:
     return found
 
 
+def jacobian_sharpness(jacobian: Jacobian, curvature: Tensor | None = None) -> float:
+    """The `sharpness` of the kernel J Jᵀ of a Jacobian of n samples and o outputs, without the kernel if it is large.
+
+    Up to n·o = 512 the kernel is decomposed. Beyond, it is not even formed: Lanczos needs v -> H^½ J Jᵀ H^½ v alone,
+    and memory for a kept Jacobian. A Jacobian that is not kept is kept on the way.
+
+    Parameters
+    ----------
+    curvature
+        As for `sharpness`.
+
+    Raises
+    ------
+    LabError
+        As for `sharpness`.
+    """
+    outputs = jacobian.outputs
+    root = None if curvature is None else _root(curvature).to(outputs)
+    start = torch.linspace(1, 2, outputs.numel(), dtype=outputs.dtype, device=outputs.device)
+
+    def curve(values: Tensor) -> Tensor:
+        return values if root is None else torch.einsum("aij,aj->ai", root, values)
+
+    def act(vector: Tensor) -> Tensor:
+        return curve(jacobian.push(jacobian.pull(curve(vector.view_as(outputs))))).flatten()
+
+    if outputs.numel() > _DENSE and bool(torch.isfinite(act(start)).all()):
+        jacobian.keep()
+        top = largest_singular_value(act, lambda vector: vector, start) ** 2
+        if top > 0:
+            return top
+    if curvature is None:  # a kernel that is 0 or NaN is refused in words
+        return Spectrum(jacobian.gram(), overwrite=True).lambda_max
+    return sharpness(jacobian.gram(), curvature)
+
+
 def curved(kernel: Tensor, curvature: Tensor) -> Tensor:
     """H^½ K H^½ of shape (n, o, n, o), in float64 on the CPU.
 
@@ -46,10 +85,16 @@ def curved(kernel: Tensor, curvature: Tensor) -> Tensor:
     LabError
         A curvature that is zero or has negative eigenvalues: there is no edge of stability then.
     """
+    root = _root(curvature)
+    return torch.einsum("aij,ajbk,bkl->aibl", root, kernel.detach().to("cpu", torch.float64), root)
+
+
+def _root(curvature: Tensor) -> Tensor:
+    """H^½ (n, o, o), in float64 on the CPU; refused where it is zero or not real."""
     values, vectors = torch.linalg.eigh(curvature.detach().to("cpu", torch.float64))
     low, high = float(values.min()), float(values.max())
     if not high > 0 or low < -_INDEFINITE * high:
         came = f"a loss with curvature from {low:.3g} to {high:.3g} at the initial outputs"
         refuse("loss", came, "one that is convex there", "pass learning_rate instead of critical_fraction")
-    root = (vectors * values.clamp(min=0).sqrt()[:, None]) @ vectors.mT
-    return torch.einsum("aij,ajbk,bkl->aibl", root, kernel.detach().to("cpu", torch.float64), root)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()[:, None]) @ vectors.mT
+    return root

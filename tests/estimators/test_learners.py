@@ -23,9 +23,9 @@ from lab.estimators import (
     RNNRegressor,
     TangentKernelClassifier,
     TangentKernelRegressor,
-    learners,
 )
 from lab.jacobians.factored import FactoredJacobian
+from lab.kernels import sharpness
 from tests.tolerances import EXACT, OUTPUTS
 
 SMALL = {"width": 48, "steps": 150}
@@ -261,7 +261,7 @@ def test_the_largest_eigenvalue_of_many_classes_needs_no_kernel(kind, series, mo
     y, shape = np.arange(36) % 4, (36, 5, 2)
     X = X + 3.0 * np.eye(10)[y].reshape(shape)
     dense = kind(**SMALL).fit(X, y)
-    monkeypatch.setattr(learners, "_DENSE", 0)
+    monkeypatch.setattr(sharpness, "_DENSE", 0)
     monkeypatch.setattr(FactoredJacobian, "gram", lambda *_: pytest.fail("the kernel was formed"))
     lanczos = kind(**SMALL).fit(X, y)
     np.testing.assert_allclose(lanczos.decision_function(X), dense.decision_function(X), rtol=EXACT, atol=EXACT)
@@ -270,6 +270,6 @@ def test_the_largest_eigenvalue_of_many_classes_needs_no_kernel(kind, series, mo
 @pytest.mark.parametrize("rows", [0, 512])
 def test_a_network_that_cannot_move_is_refused_whatever_the_way(rows, series, monkeypatch):
     X, y = series
-    monkeypatch.setattr(learners, "_DENSE", rows)
+    monkeypatch.setattr(sharpness, "_DENSE", rows)
     with pytest.raises(LabError, match="λ_max = 0"):
         RNNRegressor(width=8, trained=("W",), parametrization="ntk").fit(X[:, :1], y)  # W acts from step 2 on
