@@ -16,7 +16,7 @@ from torch import Tensor
 from lab.errors import LabError, LabWarning, check_choice, refuse
 from lab.html import Facts
 from lab.jacobians.jacobian import Jacobian
-from lab.kernels.sharpness import sharpness
+from lab.kernels.sharpness import jacobian_sharpness, sharpness
 from lab.kernels.spectrum import Spectrum
 from lab.learners.advice import warn_of_adaptive_steps, warn_of_scale
 from lab.learners.descent import Descent, check_descent, check_optimizer, plain
@@ -41,6 +41,7 @@ Array = NDArray[np.float64]
 
 _STEPS = 300  # of the descent that is taken where none is given
 _NO_CLOSED_FORM = "torch.optim's optimizers have no closed form on a kernel"
+_NOT_ASKED = "no kernel was asked for"
 _ONE_COMPUTATION = "in place both linear learners are one recursion on the coefficients of the kernel"
 _NO_UNIT = "the linear learner's outputs never changed by 100 times the noise floor"
 
@@ -61,7 +62,7 @@ class SideBySide(Facts):
         Largest eigenvalue of H₀^½ K₀ H₀^½: of the training kernel K₀ itself, in output units, for the squared loss (see
         `Descent`). NaN where the loss is not convex at the initial outputs and the descent does not depend on it.
     lambda_min
-        Smallest eigenvalue of K₀.
+        Smallest eigenvalue of K₀; NaN where no kernel was formed.
     units
         Units of the gap by name, for losses whose targets are in output units: "targets", the RMS of the training
         targets about their mean, and "initial", the RMS of (targets − initial outputs) there (see
@@ -243,6 +244,8 @@ class SideBySide(Facts):
         by_gap = np.argsort(gap)
         samples = [int(by_gap[int(share * (len(by_gap) - 1))]) for share in (0.0, 0.5, 0.75, 1.0)]
         curves.outputs_over_steps(ax, self.network.steps, outputs, list(dict.fromkeys(samples)))
+        if self.objective.loss.name == "cross_entropy":
+            ax.set_ylabel("logit of the last class, centred")
         ax.set_title(f"{split} outputs: smallest, median, upper-quartile, largest gap", fontsize="small")
 
     def _title(self) -> str:
@@ -264,6 +267,7 @@ def side_by_side(
     descent: Descent | None = None,
     *,
     in_place: bool = False,
+    kernel: bool = True,
     progress: bool = True,
 ) -> SideBySide:
     """Train a network, its linearization around these weights, and the kernel regressor, by the same descent.
@@ -282,6 +286,10 @@ def side_by_side(
         on coefficients a with v = J₀ᵀa, and an ElmanRNN at initialization keeps no copy of it either. Its motion is
         then formed in its own weights from initial rows drawn again, and they are restored afterwards. Other networks
         keep a copy of their start. The derivative check, which needs a second copy of the weights, is left out.
+    kernel
+        False leaves out the kernel regressor and all else that needs the kernel's (n·o)² numbers: ``lambda_min``, the
+        motion ``kernel_drift``, the disagreement of the two linear learners. For thousands of samples. λ_max is then
+        found by Lanczos iteration. Not possible ``in_place``.
     progress
         Whether a progress bar appears when the work takes longer than about two seconds.
 
@@ -296,7 +304,7 @@ def side_by_side(
     LabError
         A network that does not fit the task, targets that the loss does not take, a module that cannot be
         differentiated per sample, outputs that do not depend on the trained weights (zero kernel), a critical fraction
-        with a loss that is not convex at the initial outputs.
+        with a loss that is not convex at the initial outputs, ``in_place`` without the kernel.
 
     Examples
     --------
@@ -312,19 +320,24 @@ def side_by_side(
     aim = objective(network, task, descent.loss)
     known = labels(aim, task)
     check_optimizer(descent, network.trained)
+    if in_place and not kernel and descent.optimizer is None:
+        refuse("kernel", "False beside in_place=True", "one of the two", "leave one of them out")
     warn_of_adaptive_steps(network, descent)
     with torch.no_grad(), shown(progress):
-        found = _train(network, task, descent, aim, in_place)
-    every = {name: replace(learner, labels=known) for name, learner in found.learners.items()}
+        found = _train(network, task, descent, aim, in_place, kernel)
+    every: dict[str, Any] = {name: replace(learner, labels=known) for name, learner in found.learners.items()}
     return replace(found, **every)
 
 
-def _train(network: Network, task: Task, descent: Descent, aim: Objective, in_place: bool) -> SideBySide:
-    start = _Start.of(network, task, aim, cached=not in_place or descent.optimizer is not None)
+def _train(
+    network: Network, task: Task, descent: Descent, aim: Objective, in_place: bool, with_kernel: bool
+) -> SideBySide:
+    cached = not in_place or descent.optimizer is not None
+    start = _Start.of(network, task, aim, cached=cached, with_kernel=with_kernel)
     warn_of_scale(network, task.train_inputs, start.outputs, aim)
     lambda_max, reasons = _sharpness(start, descent)
     learning_rate = descent.rate(lambda_max)
-    kernel = None if learning_rate is None else start.kernel_trajectory(descent, learning_rate)
+    kernel = None if learning_rate is None or not with_kernel else start.kernel_trajectory(descent, learning_rate)
     linearized = _train_linearized(start, network, descent, learning_rate)
     origin = Origin.of(network, task.train_inputs, start.kernel, moves=in_place)
     after = network if in_place else network.copy()
@@ -332,7 +345,7 @@ def _train(network: Network, task: Task, descent: Descent, aim: Objective, in_pl
     start.release()
     trajectory = train_network(after, task, descent, learning_rate)
     if kernel is None:
-        reasons["kernel"] = _NO_CLOSED_FORM
+        reasons["kernel"] = _NO_CLOSED_FORM if with_kernel else _NOT_ASKED
     elif not start.cached and not start.has_closed_form(descent):
         reasons["linearized_kernel_disagreement"] = _ONE_COMPUTATION
     return SideBySide(
@@ -342,7 +355,7 @@ def _train(network: Network, task: Task, descent: Descent, aim: Objective, in_pl
         trained_network=after,
         learning_rate=learning_rate,
         lambda_max=lambda_max,
-        lambda_min=start.spectrum.lambda_min,
+        lambda_min=math.nan if start.spectrum is None else start.spectrum.lambda_min,
         units=start.units,
         objective=aim,
         motion=_motion(origin, after, task.train_inputs, trajectory),
@@ -358,14 +371,18 @@ def _train(network: Network, task: Task, descent: Descent, aim: Objective, in_pl
 def _sharpness(start: _Start, descent: Descent) -> tuple[float, dict[str, str]]:
     """λ_max of H₀^½ K₀ H₀^½, and why there is none; refused only where the descent's rate depends on it."""
     curvature = start.aim.curvature(start.outputs)
-    if curvature is None:
+    missing = {} if start.spectrum is not None else {"lambda_min": _NOT_ASKED}
+    if start.spectrum is not None and curvature is None:
         return start.spectrum.lambda_max, {}
     try:
+        if start.kernel is None:
+            assert start.jacobians is not None
+            return jacobian_sharpness(start.jacobians[0], curvature), missing
         return sharpness(start.kernel, curvature), {}
     except LabError as error:
         if descent.critical_fraction is not None:
             raise
-        return math.nan, {"lambda_max": error.came}
+        return math.nan, {"lambda_max": error.came, **missing}
 
 
 def _check(after: Network, start: _Start, inputs: Tensor, in_place: bool) -> DerivativeCheck:
@@ -390,15 +407,15 @@ class _Start:
 
     aim: Objective
     outputs: Tensor
-    kernel: Tensor
-    spectrum: Spectrum
+    kernel: Tensor | None
+    spectrum: Spectrum | None
     test_outputs: Tensor | None
     test_kernel: Tensor | None
     cached: bool
     jacobians: tuple[Jacobian, Jacobian | None] | None
 
     @classmethod
-    def of(cls, network: Network, task: Task, aim: Objective, *, cached: bool) -> _Start:
+    def of(cls, network: Network, task: Task, aim: Objective, *, cached: bool, with_kernel: bool) -> _Start:
         """Differentiate once; ``cached`` keeps the Jacobians for the linearized network in weight space."""
         jacobian = network.jacobian(task.train_inputs)
         test = None if task.test_inputs is None else network.jacobian(task.test_inputs)
@@ -406,14 +423,14 @@ class _Start:
             jacobian.keep()
             if test is not None:
                 test.keep()
-        kernel = jacobian.gram()
+        kernel = jacobian.gram() if with_kernel else None
         return cls(
             aim=aim,
             outputs=jacobian.outputs,
             kernel=kernel,
-            spectrum=Spectrum(kernel),
+            spectrum=None if kernel is None else Spectrum(kernel),
             test_outputs=None if test is None else test.outputs,
-            test_kernel=None if test is None else test.gram(jacobian),
+            test_kernel=None if test is None or not with_kernel else test.gram(jacobian),
             cached=cached,
             jacobians=(jacobian, test) if cached else None,
         )
@@ -444,12 +461,14 @@ class _Start:
         """The kernel regressor from f₀: in closed form, or by recursion."""
         if not self.has_closed_form(descent):
             return self.recursion(descent, learning_rate)
+        assert self.kernel is not None
         test, targets = (self.test_kernel, self.test_outputs), self.aim.targets.flatten(1)
         regressor = KernelRegressor(self.kernel, self.outputs, targets, *test, spectrum=self.spectrum)
         return regressor.trajectory(descent, learning_rate)
 
     def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
         """The linear model on coefficients a."""
+        assert self.kernel is not None
         test = None
         if self.test_kernel is not None and self.test_outputs is not None:
             test = self.test_kernel, self.test_outputs

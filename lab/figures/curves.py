@@ -66,7 +66,7 @@ def outputs_by_sample(ax: Axes, curves: Mapping[str, Array], targets: Array | No
     return ax
 
 
-GAP_UNITS = {"targets": "the targets", "initial": "the initial residual", "change": "the linear learner's change"}
+GAP_UNITS = {"targets": "the targets", "initial": "the initial residual", "change": "the linear change"}
 
 
 def gaps(ax: Axes, steps: NDArray[np.int64], curves: Mapping[str, Array], unit: str = "targets") -> Axes:
@@ -177,11 +177,17 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
     return ax
 
 
-def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[Array, Array]], goal: float) -> Axes:
+def falling_errors(
+    ax: Axes,
+    fractions: Sequence[float],
+    pairs: Sequence[tuple[Array, Array]],
+    goal: float,
+    error: str = "mean squared error",
+) -> Axes:
     """Errors over their first value against kernel time, on log axes: of networks, and dashed of their linear models.
 
     ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. There is a
-    line at ``goal``. Errors outside 0.01 to 1000 are cut off.
+    line at ``goal``; ``error`` names the quantity. Errors outside 0.01 to 1000 are cut off.
     """
     log_axes(ax).set_ylim(1e-2, 1e3)  # first: limits to fit what diverges would be no numbers
     for fraction, (network, linear), color in zip(fractions, pairs, QUANTITIES, strict=False):
@@ -190,7 +196,7 @@ def falling_errors(ax: Axes, fractions: Sequence[float], pairs: Sequence[tuple[A
         ax.plot(times, linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
     ax.axhline(1, color=GREY, linewidth=0.8)
     reference(ax, goal, f" trained: {goal:g}", horizontal=True, beside="left")
-    ax.set_ylabel("mean squared error over its first value\n(solid: network, dashed: linear model)")
+    ax.set_ylabel(f"{error} over its first value\n(solid: network, dashed: linear model)")
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
     return legend_below(ax, columns=len(fractions))
 

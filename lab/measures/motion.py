@@ -71,19 +71,19 @@ class Origin:
     Attributes
     ----------
     kernel
-        K₀ on the training inputs, (n, o, n, o).
+        K₀ on the training inputs, (n, o, n, o); None where no kernel is formed, so that its drift is not known.
     gates
         Open gates there, booleans, or None.
     weights
         The network as it was, or None where its initial weights are drawn again.
     """
 
-    kernel: Tensor
+    kernel: Tensor | None
     gates: Tensor | None
     weights: Network | None
 
     @classmethod
-    def of(cls, network: Network, inputs: Tensor, kernel: Tensor, *, moves: bool = False) -> Origin:
+    def of(cls, network: Network, inputs: Tensor, kernel: Tensor | None, *, moves: bool = False) -> Origin:
         """Remember this network; if it itself ``moves``, a copy of it, or none where its weights can be drawn again."""
         weights: Network | None = network
         if moves:
@@ -94,8 +94,8 @@ class Origin:
 @torch.no_grad()
 def measure_motion(origin: Origin, after: Network, inputs: Tensor) -> Motion:
     """Motion of a network from its origin, on inputs (n, …)."""
-    kernel, reasons = after.jacobian(inputs).gram(), {}
-    spectral, flips = None, gate_flips(origin.gates, after.gates(inputs))
+    reasons: dict[str, str] = {}
+    drift, spectral, flips = None, None, gate_flips(origin.gates, after.gates(inputs))
     with _moved(origin, after) as (moved, start):
         length = norm(moved)
         if "W" in moved and moved["W"].ndim == 2:
@@ -104,7 +104,11 @@ def measure_motion(origin: Origin, after: Network, inputs: Tensor) -> Motion:
         reasons["spectral_motion"] = "no recurrent weight W is trained"
     if flips is None:
         reasons["gate_flips"] = "this network has no on/off gates"
-    drift = float(torch.linalg.vector_norm(kernel - origin.kernel) / torch.linalg.vector_norm(origin.kernel))
+    if origin.kernel is None:
+        reasons["kernel_drift"] = "no kernel was formed"
+    else:
+        change = after.jacobian(inputs).gram() - origin.kernel
+        drift = float(torch.linalg.vector_norm(change) / torch.linalg.vector_norm(origin.kernel))
     return Motion(length, length / start, spectral, drift, flips, reasons)
 
 

@@ -303,3 +303,33 @@ def test_every_time_step_has_a_class_of_its_own(task):
     assert abs(result.network.loss[-1] / float(expected) - 1) < EXACT
     assert result.disagreement() < AGREE
     assert (result.network.accuracy[-1] == (logits.argmax(-1) == steps.train_targets.argmax(-1)).double().mean()).all()
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_without_a_kernel_the_same_models_train(task, loss):
+    many = lab.tasks.digits((0, 1, 2), train=180, test=9)  # 540 rows: λ_max comes from Lanczos
+    descent = lab.Descent(15, loss=loss)
+    expected = lab.side_by_side(small(many), many, descent)
+    found = lab.side_by_side(small(many), many, descent, kernel=False)
+    assert abs(found.lambda_max / expected.lambda_max - 1) < 1e-9
+    assert relative(found.linearized.test_outputs, expected.linearized.test_outputs) < 1e-7
+    assert relative(found.network.test_outputs, expected.network.test_outputs) < 1e-7
+    summary = found.summary()
+    for name in ("lambda_min", "kernel_drift"):
+        assert summary[name] is None
+        assert "kernel" in summary["reasons"][name]
+    assert found.kernel is None
+    assert found.disagreement() is None
+    with pytest.raises(LabError, match="kernel: got False beside in_place=True"):
+        lab.side_by_side(small(many), many, descent, kernel=False, in_place=True)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "cross_entropy", "huber"])
+def test_single_precision_differs_by_its_rounding_alone(task, loss):
+    descent = lab.Descent(30, 0.05, loss=loss)
+    single, double = (
+        lab.side_by_side(small(task, dtype=each), task, descent) for each in (torch.float32, torch.float64)
+    )
+    assert abs(single.learning_rate / double.learning_rate - 1) < 1e-5
+    assert relative(single.linearized.test_outputs, double.linearized.test_outputs) < 1e-4
+    assert single.disagreement() < 1e-4
