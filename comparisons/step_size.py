@@ -2,9 +2,10 @@
 
 One network for each width and seed is trained at a grid of steps η = 2c/λ_max(K₀), from far below the critical step
 (c = 1, where the linear model's fastest direction stops contracting) to far above it. All runs go to one kernel time
-τ = c·t = 40 at least. From there they go on until the mean squared error is a tenth of its first value, or until the
-budget is spent: ten times the steps of the linear learner, in closed form, at c = ½ (at an equal kernel time for
-smaller steps). No run ends before step 60: at large c, τ = 40 is too short for an unstable direction to show.
+τ = c·t = 40 at least. From there they go on until the error is a tenth of its first value, or until the budget is
+spent: ten times the steps of the linear learner at c = ½ (at an equal kernel time for smaller steps). No run ends
+before step 60: at large c, τ = 40 is too short for an unstable direction to show. The error is the mean squared one;
+with another ``loss`` it is that per sample, and λ_max that of H₀^½K₀H₀^½, H₀ being its curvature at f₀.
 
 All limits are places on the grid, one per seed, averaged in logs. Between the linear limit and its own, the
 network catapults (Lewkowycz et al. 2020): its error rises, its kernel shrinks, and then it trains. The critical step
@@ -29,20 +30,20 @@ version = 2
 F0_SHARE = kit.records.F0_SHARE
 _MEANINGS = {
     "tracking_limit": "Largest c up to which the test gap of τ ≤ 40 is within 1.25 times that at the smallest c.",
-    "linear_limit": "Smallest c at which the linear model's error grows tenfold in 10,000 steps: just above 1.",
+    "linear_limit": "Smallest c at which the linear model's error grows tenfold in 10,000 steps (other losses: 1,000).",
     "network_limit": "Largest c such that there and at all smaller c the network reaches 0.1 of its initial error.",
-    "sharpness_after_catapult": "ηλ_max(K_T)/2 at a network_limit above 1: of the kernel, not of the Hessian.",
+    "sharpness_after_catapult": "ηλ_max/2 of K_T (other losses: H_T^½K_TH_T^½), no Hessian, at network_limit > 1.",
     "live_gates": "Share of open ReLU gates on the training set at network_limit after training.",
-    "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in units of the training targets.",
+    "gap_smallest_step": "Largest test gap of τ ≤ 40 at the smallest c, in the unit of the gap.",
     "live_gates_start": "Share of open ReLU gates on the training set before training.",
-    "catapult_peak": "Largest mean squared error at network_limit, over the initial one (geometric mean).",
+    "catapult_peak": "Largest training error at network_limit, over the initial one (geometric mean).",
     "weight_motion_ratio": "‖W_t − W₀‖_F at 0.8·network_limit over that at ¼, both at 0.1 of the initial error.",
     "nonmonotone_seeds": "Number of seeds that train again at some c beyond their network_limit.",
 }
 AT_WIDTH = kit.family(meanings=_MEANINGS)
 LIMITS = ("tracking_limit", "linear_limit", "network_limit")
 CRITICAL = "critical_step_times_width"
-CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max(K₀) at each width; infinite: of its limit K∞.")
+CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max at each width; infinite: of its limit K∞.")
 EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(width); 0 is the step of Theorem 1.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
 
@@ -50,14 +51,15 @@ CAPTIONS = {
     "limits": "Against the step, in critical steps: the largest gap (points: seeds; bands: 95 % intervals), and the "
     "share of seeds that train. Dashed lines are the three limits; where it is shaded, only the network trains.",
     "losses": "Error over kernel time for several steps c: solid the network, dashed its linear model. Above c = 1 "
-    "both rise; a network that comes back has gone through a catapult.",
+    "both may rise; a network that comes back has gone through a catapult.",
 }
-REACHED = 0.1  # of the initial mean squared error
+REACHED = 0.1  # of the initial error
 TRACKS = 1.25  # times the gap at the smallest step
-EXPLODES = 10.0  # times the linear model's initial mean squared error, beyond which it counts as diverged
-LINEAR_STEPS = 10_000  # after which the linear model's error is compared with that
+EXPLODES = 10.0  # times the linear model's initial error, beyond which it counts as diverged
+LINEAR_STEPS = {True: 10_000, False: 1_000}  # after which that is looked at: of the squared loss, of others
 EDGE = 0.6  # share of linear_limit from which tracking ends where the linear model does: one or two places of the grid
 NO_LIMIT = kit.Number.none("K∞ has no closed form for this activation and parametrization")
+NEVER = "does not diverge at any step of this grid"
 VAGUE = 1.0  # length beyond which the interval of an exponent is not interpreted
 
 
@@ -73,6 +75,7 @@ class Settings(kit.networks.CentredSettings):
     kernel_time: Annotated[kit.Positive, kit.doc("τ = c·t up to which gaps are compared.")] = 40.0
     patience: Annotated[kit.Positive, kit.doc("Budget, in steps of the linear learner to a tenth of its error.")] = 10.0
     least_steps: Annotated[kit.Count, kit.doc("No run ends before this step.")] = 60
+    loss: kit.losses.Loss = "squared"
 
 
 PRESETS = {
@@ -90,6 +93,7 @@ class Cell(kit.networks.CentredCell):
     patience: float
     least_steps: int
     fraction: float
+    loss: str = kit.optional("squared")
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -107,27 +111,22 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Train one network at one step, beside its linear model in closed form."""
     task, network = kit.networks.build(cell)
-    duration = {"reference": cell.critical_fraction, **kit.pick(cell, "kernel_time", "least_steps", "patience")}
-    run = lab.measures.catapult.train_at(cell.fraction, network, task, goal=REACHED, **duration)
-    spectrum, end = run.regressor.spectrum, run.arrival.diverged_at
-    limit = lab.measures.kernels.limit_lambda_max(network, task.train_inputs)
+    words, duration = kit.losses.words(cell.loss), kit.pick(cell, "kernel_time", "least_steps", "patience", "loss")
+    reach = {"goal": REACHED, "reference": cell.critical_fraction, **duration}
+    run = lab.measures.catapult.train_at(cell.fraction, network, task, **reach)
+    *linear, late = run.linear_errors([*range(len(run.errors)), LINEAR_STEPS[words.is_squared]])
     row: kit.Row = {
         **kit.pick(cell, "readout", "width", "seed", "fraction"),
+        **kit.losses.column(cell.loss),
         "outcome": run.arrival.exit,
-        **run.summary(),
-        CRITICAL: 2 * cell.width / spectrum.lambda_max,
-        "critical_step_infinite": kit.ratio(2 * cell.width, limit),
-        "learning_rate": run.learning_rate,
-        **kit.pick(spectrum, "lambda_max", "lambda_min"),
-        "f0_share": run.f0_share(),
-        "diverged": end or False,
-        "reasons": "" if end is None else f"network diverged at step {end}",
-        "gap_test": kit.finite(float(run.gap.max())),
-        "linear_diverges": bool(not run.linear_mse([LINEAR_STEPS])[0] <= EXPLODES),
+        **run.summary(words.short),
+        CRITICAL: 2 * cell.width / run.model.lambda_max,
+        "critical_step_infinite": kit.ratio(2 * cell.width, run.model.limit_lambda_max(network, task.train_inputs)),
+        **run.context(),
+        "linear_diverges": bool(not late <= EXPLODES),
         "linear_noise": run.linear_noise() if 0.5 <= cell.fraction < 1 else None,
     }
-    linear = run.linear_mse(range(len(run.mse)))
-    return row, {"mse": run.mse, "mse_linearized": linear, "steps": run.linear.steps, "gap_test": run.gap}
+    return row, {**kit.losses.paired(words, run.errors, linear), "steps": run.linear.steps, "gap_test": run.gap}
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
@@ -143,16 +142,15 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         numbers[EXPONENT(arm=arm.name)] = kit.exponent(once, CRITICAL)
         known = [kit.Number.exact(value) for value in arm.rows["critical_step_infinite"].dropna()]
         numbers[CRITICAL_STEP("infinite", arm=arm.name)] = next(iter(known), NO_LIMIT)
-    floor = kit.finite(float(table["linear_noise"].max()))
-    numbers[NOISE_FLOOR()] = kit.Number.exact(floor, table["seed"].nunique())
-    numbers[F0_SHARE()] = kit.Number.median(table.groupby("seed")["f0_share"].mean())
-    return kit.Conclusion(numbers, verdict(numbers, int(table["width"].max())))
+    numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(table["linear_noise"].max())), table["seed"].nunique())
+    numbers[F0_SHARE()] = kit.records.of_values(table, "f0_share", by="seed")
+    return kit.Conclusion(numbers, verdict(numbers, table))
 
 
 def _at_width(rows: kit.Table, firsts: kit.Table) -> dict[str, kit.Number]:
     """Numbers of one width and readout, from the limits of each seed and the rows at its smallest c."""
-    marked = rows.assign(trains=rows["outcome"] == "reached").sort_values("fraction").groupby("seed")
-    seeds = [part for _, part in marked]
+    marked = rows.assign(trains=rows["outcome"] == "reached", peak=rows[f"peak_{kit.losses.words_of(rows).short}"])
+    seeds = [part for _, part in marked.sort_values("fraction").groupby("seed")]
     columns = ("fraction", "gap_test", "linear_diverges", "trains", "motion")
     limits = [lab.measures.catapult.RateLimits.of(*(part[name] for name in columns), factor=TRACKS) for part in seeds]
     ends = [limit.network for limit in limits]
@@ -168,28 +166,30 @@ def _at_width(rows: kit.Table, firsts: kit.Table) -> dict[str, kit.Number]:
         "live_gates": rate(row["live_gates"] for row in there) if complete else missing,
         "gap_smallest_step": geometric(firsts["gap_test"]),
         "live_gates_start": rate(firsts["live_gates_start"]),
-        "catapult_peak": geometric(row["peak_mse"] for row in there) if complete else missing,
+        "catapult_peak": geometric(row["peak"] for row in there) if complete else missing,
         "weight_motion_ratio": geometric(limit.motion_ratio for limit in limits),
         "nonmonotone_seeds": kit.Number.exact(float(sum(limit.trains_again for limit in limits)), len(limits)),
         CRITICAL: geometric(firsts[CRITICAL]),
     }
 
 
-def verdict(numbers: kit.Numbers, width: int) -> str:
+def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     """The largest step of the network, those of tracking and of the linear model, and the theorem's 1/width."""
     tracking, linear, network = (numbers[AT_WIDTH[name]()] for name in LIMITS)
+    main, words = kit.widest(kit.main_readout(table)), kit.losses.words_of(table)
     rises = numbers[AT_WIDTH["catapult_peak"]()]
-    peak = "" if rises.value is None else f", where its error first rises by a factor of {kit.format_number(rises)}"
+    peak = f", where its error first rises by a factor of {kit.format_number(rises)}" if (rises.value or 0) > 1 else ""
     first = (
         f"the network's largest step is not inside this grid ({network.reason})"
         if network.value is None
-        else f"the network trains at up to {kit.format_number(network)} times the critical step 2/λ_max{peak}"
+        else f"the network trains at up to {kit.format_number(network)} times the critical step {words.critical}{peak}"
     )
-    outside = f"has no limit inside this grid ({linear.reason})"
-    edge = outside if linear.value is None else f"diverges from {kit.format_value(linear.value)} on"
+    outside = f"has no limit inside this grid ({linear.reason})" if main["linear_diverges"].any() else NEVER
+    edge = outside if linear.value is None else f"{words.diverges} from {kit.format_value(linear.value)} on"
     if linear.value is not None and network.value is not None and network.value <= linear.value:
         edge += "; the network's limit is not above it"
-    return kit.sentences(f"At width {width} {first}.", _tracking(tracking, linear, edge), _law(numbers[EXPONENT()]))
+    start = f"At width {int(main['width'].max())} {first}."
+    return kit.sentences(start, _tracking(tracking, linear, edge), _law(numbers[EXPONENT()]))
 
 
 def _tracking(tracking: kit.Number, linear: kit.Number, edge: str) -> str:
@@ -222,7 +222,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.Figure:
     style = lab.figures.style
     figure, axes = style.panels(1, 2, size=(7.4, 3.4), sharex=True)
-    gap, trained = axes[:, 0]
+    words, (gap, trained) = kit.losses.words_of(main), axes[:, 0]
     colors = [color for color in style.QUANTITIES if color != style.LINEARIZED.color]
     shown = main.assign(trains=main["outcome"] == "reached", stays=main["linear_diverges"] != True)  # noqa: E712
     for (width, rows), color in zip(shown.groupby("width"), colors, strict=False):
@@ -238,9 +238,9 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.F
     linear, last = (limit.value for limit in limits[1:])
     if linear is not None and last is not None and last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
-    lab.figures.curves.log_axes(gap).set_ylabel("largest gap |network − linearized|\n(test, in units of the targets)")
+    lab.figures.curves.log_axes(gap).set_ylabel(f"largest gap |network − linearized|\n(test, {words.axis})")
     trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
-    trained.set_xlabel(r"step in units of the critical step, $c=\eta\lambda_{\max}(K_0)/2$")
+    trained.set_xlabel(rf"step in units of the critical step, $c=\eta\lambda_{{\max}}({words.kernel})/2$")
     style.legends_below(figure, 2)
     style.headline(figure, title)
     return figure
@@ -254,7 +254,7 @@ def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     few = lab.measures.interpolation.nearest_in_logs(c, [c[0], c[c < 1].max(), c[c > 1].min() * 1.4, last, last * 1.4])
     found = kit.records.arrays_of(results, rows[rows["fraction"].isin(few)], "readout", "width", "seed", "fraction")
     figure, axes = style.panels(1, size=(7.4, 4.8))
-    pairs = [(arrays["mse"], arrays["mse_linearized"]) for arrays in found]
-    lab.figures.curves.falling_errors(axes[0, 0], few, pairs, REACHED)
+    pairs, words = list(map(kit.losses.pair, found)), kit.losses.words_of(widest)
+    lab.figures.curves.falling_errors(axes[0, 0], few, pairs, REACHED, words.error)
     style.headline(figure, f"Error of one network (width {rows['width'].iloc[0]}) below and above the critical step")
     return figure

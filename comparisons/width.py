@@ -2,13 +2,13 @@
 
 For each width and seed the three learners (`lab.side_by_side`) train by the same descent. The table keeps the largest
 gap over the recorded steps, and how far weights, gates and kernel moved. The gap is RMS(network − linearized) over
-samples and outputs, in units of the RMS of the training targets about their mean. Outputs are centred, f(θ) − f(θ₀);
-the paper's own network, which first has to remove a random f₀, and one with a smooth activation are arms beside it.
+samples and outputs, in units of the RMS of the training targets about their mean; with another ``loss`` in units of the
+RMS change of the linear learner's outputs on the training set. Outputs are centred, f(θ) − f(θ₀); the paper's own
+network, which first has to remove a random f₀, and one with a smooth activation are arms beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -38,9 +38,8 @@ GAP_INITIAL = kit.Quantity(
     "gap_initial_test",
     meaning="The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀.",
 )
-KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max(K₀)/2 at the end of training.")
-_END = "Mean (f − y)² of the linear learner at the end, at the largest width."
-MSE = kit.Quantity("final_mse_linearized", meaning=_END)
+KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max/2 at the end of training.")
+MSE = kit.losses.MSE
 F0_SHARE = kit.records.F0_SHARE
 NOISE_FLOOR = kit.Quantity(
     "noise_floor",
@@ -74,6 +73,7 @@ class Settings(kit.variants.Settings):
 
     steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max(K₀).")] = 300
     network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
+    loss: kit.losses.Loss = "squared"
 
     def check(self) -> None:
         """Refuse settings that the network does not have."""
@@ -98,6 +98,7 @@ class Cell(kit.variants.Cell):
 
     steps: int
     network: str
+    loss: str = kit.optional("squared")
 
     @property
     def in_place(self) -> bool:
@@ -122,21 +123,21 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Train the three learners once."""
     task, network = kit.networks.build(cell, cell.network)
-    descent = lab.Descent(cell.steps, cell.critical_fraction)
+    descent = lab.Descent(cell.steps, cell.critical_fraction, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=cell.in_place)
     loss = np.stack([learner.loss for learner in result.learners.values()])
-    gaps = {"gap_test": result.gap("test"), "gap_train": result.gap("train")}
-    return _row(cell, result), {**kit.records.trajectories(task, result.learners), "loss": loss, **gaps}
+    arrays = {"loss": loss, "gap_test": result.gap("test"), "gap_train": result.gap("train")}
+    return _row(cell, result), {**kit.records.trajectories(task, result.learners, result.objective), **arrays}
 
 
 def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
-    summary = result.summary()
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in summary.pop("reasons").items())
+    summary, end = kit.records.summary(result), str(kit.losses.words(cell.loss).end())
+    reasons = summary.pop("reasons")
     assert result.learning_rate is not None
     return {
         **kit.pick(cell, "variant", "readout", "width", "seed"),
         **summary,
-        "final_mse_linearized": kit.finite(2 * result.linearized.final_loss / result.task.train_targets.numel()),
+        end: kit.finite(kit.losses.mean(result.linearized.final_loss, result.objective)),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
         "f0_share": result.f0_share,
         "diverged": kit.records.diverged(result),
@@ -152,11 +153,12 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
             rows = arm.rows[arm.rows["width"] == width]
             numbers[GAP(width, arm=arm.name)] = kit.Number.geometric(rows["gap_test"])
-            numbers[GAP_INITIAL(width, arm=arm.name)] = kit.Number.geometric(rows["gap_initial_test"])
-        numbers[F0_SHARE(arm=arm.name)] = kit.Number.median(kit.widest(arm.rows)["f0_share"])
-    main = kit.main_readout(table)
+            initial = kit.records.of_values(rows, "gap_initial_test", kit.Number.geometric)
+            numbers[GAP_INITIAL(width, arm=arm.name)] = initial
+        numbers[F0_SHARE(arm=arm.name)] = kit.records.of_values(kit.widest(arm.rows), "f0_share")
+    main, words = kit.main_readout(table), kit.losses.words_of(table)
     numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
-    numbers[MSE()] = kit.Number.geometric(kit.widest(main)["final_mse_linearized"])
+    numbers[words.end()] = kit.Number.geometric(kit.widest(main)[str(words.end())])
     floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"].max()
     numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(floor)), int(table["seed"].nunique()))
     return kit.Conclusion(numbers, verdict(numbers, table))
@@ -171,14 +173,15 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
         return f"At width {high} the test gap is below {NOISE} times the numerical noise; its exponent is not judged."
     others = {str(arm.rows["variant"].iloc[0]): arm.name for arm in kit.by_readout(table)[1:]}
-    mse = numbers[MSE()].value
+    words = kit.losses.words_of(table)
+    end = numbers[words.end()].value
     return kit.sentences(
         f"From width {low} to {high} the largest test gap between network and linearization goes from "
-        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of what there is to learn, as {kit.power(gap)}; "
+        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as {kit.power(gap)}; "
         f"{kit.compare_with_theory(gap, THEORY)}.",
         _smooth(numbers, others.get("erf"), low, high),
         _uncentred(numbers, others.get("paper"), high),
-        f"The linear learner ends at a mean squared error of {kit.format_value(mse)} there." if mse is not None else "",
+        f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",
     )
 
 
@@ -196,13 +199,14 @@ def _uncentred(numbers: kit.Numbers, arm: str | None, high: int) -> str:
     """What f₀ does to the paper's own network; empty where it is the main arm or is not there."""
     gap, initial = (numbers[what(high, arm=arm or "")] for what in (GAP, GAP_INITIAL))
     share = numbers[F0_SHARE(arm=arm or "")]
-    if not arm or gap.value is None or initial.value is None or share.value is None:
+    if not arm or gap.value is None:
         return ""
-    return (
-        f"The paper's network, which is not centred, has a gap of {kit.percent(gap)} at width {high}. Its random "
-        f"initial output makes up {kit.percent(share)} of the initial residual (median); in units of that residual the "
-        f"gap is {kit.percent(initial)}."
-    )
+    start = f"The paper's network, which is not centred, has a gap of {kit.percent(gap)} at width {high}."
+    if initial.value is None or share.value is None:
+        return start
+    residual = f"{kit.percent(share)} of the initial residual (median)"
+    inside = f"in units of that residual the gap is {kit.percent(initial)}"
+    return f"{start} Its random initial output makes up {residual}; {inside}."
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -220,7 +224,8 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
             kit.figures.power_law(ax, law, color, arm.label, 0.94 * 1.04**place, "osD^vP"[place])
         ax.set_title(f"{what}; bars: 95 % intervals over seeds")
     style.legends_below(figure)
-    axes[0, 0].set_ylabel("largest gap |network − linearized|\n(RMS, in units of the targets)")
+    words = kit.losses.words_of(table)
+    axes[0, 0].set_ylabel(f"largest gap |network − linearized|\n(RMS, {words.axis})")
     style.headline(figure, kit.finding(conclusion.verdict, "largest test gap", otherwise=question))
     return figure
 
@@ -241,20 +246,13 @@ def _draw_motion(rows: kit.Table) -> kit.Figure:
 
 def _draw_outputs(results: kit.Results) -> kit.Figure:
     figure, axes = lab.figures.style.panels(3, sharey=True)
-    for ax, (width, arrays) in zip(axes[0], _three_widths(results), strict=False):
+    words = kit.losses.words_of(results.table)
+    for ax, (width, arrays) in zip(axes[0], kit.records.three_widths(results, "gap_test"), strict=False):
         final = {name: outputs[-1, :, -1] for name, outputs in zip(arrays["learners"], arrays["test"], strict=True)}
-        lab.figures.curves.outputs_by_sample(ax, final, arrays["test_targets"][:, -1])
-        ax.set_title(f"width {width}, gap {arrays['gap_test'].max():.2f} (median seed)")
-    axes[0, 0].set_ylabel("output after training")
+        targets = None if words.has_classes else arrays["test_targets"][:, -1]
+        lab.figures.curves.outputs_by_sample(ax, final, targets)
+        ax.set_title(f"width {width}, gap {lab.measures.gap.largest(arrays['gap_test']):.2f} (median seed)")
+    axes[0, 0].set_ylabel(f"{words.output} after training")
     lab.figures.style.legends_below(figure, 2)
     lab.figures.style.headline(figure, "Test outputs of the three learners, one seed at each of three widths")
     return figure
-
-
-def _three_widths(results: kit.Results) -> Iterator[tuple[int, kit.Arrays]]:
-    """Smallest, middle and largest width, with the arrays of the first readout and the seed of median test gap."""
-    main = kit.main_readout(results.table)
-    widths = sorted(main["width"].unique())
-    for width in dict.fromkeys((widths[0], widths[len(widths) // 2], widths[-1])):
-        rows = main[main["width"] == width].sort_values("gap_test")
-        yield int(width), kit.records.arrays_of(results, rows.iloc[[(len(rows) - 1) // 2]])[0]

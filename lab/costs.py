@@ -201,6 +201,11 @@ def eigenvectors(size: int) -> Cost:
     return Cost(EIGEN * size**3)
 
 
+def kernel_recursion(size: int) -> Cost:
+    """One step of the linear model on coefficients of a kernel with so many rows, for losses without a closed form."""
+    return Cost(2.0 * size**2, operations=LINEARIZED_OPERATIONS)
+
+
 def population_fit(features: int) -> Cost:
     """Least squares over all Gaussian inputs: a Gram matrix in closed form, its factors and eigenvectors."""
     entries = features**2

@@ -21,6 +21,7 @@ from lab.costs import (
     eigenvectors,
     factored_kernel,
     factored_step,
+    kernel_recursion,
     linearized_step,
     network_bytes,
     recurrent_pass,
@@ -67,8 +68,9 @@ class NetworkSettings(Settings):
     dtype: Dtype = "float32"
 
     def check(self) -> None:
-        """Refuse an unknown task, and an activation that the parametrization does not allow."""
+        """Refuse an unknown task, a loss that it does not suit, and an activation that the parametrization forbids."""
         tasks.check_task(self.task, self.samples)
+        losses.check(losses.of(self), self.task)
         if self.activation == "softplus" and self.parametrization == "paper":
             came = "'softplus' with parametrization='paper'"
             refuse("activation", came, "relu, erf or tanh there", "use parametrization='ntk'")
@@ -122,10 +124,9 @@ def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Netw
     task = tasks.build(cell, cell.data_seed)
     task = task.at_every_step() if cell.readout == "all" else task
     precision = {"dtype": getattr(torch, cell.dtype), "device": torch.get_default_device()}
-    centred = getattr(cell, "centred", False)
+    centred, outputs = getattr(cell, "centred", False), losses.outputs(losses.of(cell), task.train_targets.shape[-1])
     if network != "elman":
-        return task, lab.as_network(_module(task, cell, network).to(**precision), centred=centred)
-    outputs = losses.outputs(getattr(cell, "loss", "squared"), task.train_targets.shape[-1])
+        return task, lab.as_network(_module(task, cell, network, outputs).to(**precision), centred=centred)
     sizes = {"outputs": outputs, "seed": cell.seed, "centred": centred}
     return task, lab.ElmanRNN.like(task, cell.width, **sizes, **choices(cell), **precision)
 
@@ -135,11 +136,11 @@ def choices(cell: NetworkCell) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in ("readout", "activation", "parametrization", "trained")}
 
 
-def _module(task: SequenceTask, cell: NetworkCell, network: str) -> nn.Module:
+def _module(task: SequenceTask, cell: NetworkCell, network: str, outputs: int) -> nn.Module:
     from lab.networks import zoo
 
-    activation = cell.activation or "tanh"
-    return zoo.like(task, network, cell.width, readout=cell.readout, activation=activation, seed=cell.seed)
+    choices = {"readout": cell.readout, "activation": cell.activation or "tanh"}
+    return zoo.like(task, network, cell.width, seed=cell.seed, outputs=outputs, **choices)
 
 
 def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
@@ -151,9 +152,15 @@ def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 
     reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
     step = training_step(task.samples, task.length, width) + linearized_step(task.samples, task.length, reach)
     found = kernel_cost(cell, kernels, copies)
-    work = steps * step + found + eigenvectors(task.samples * _outputs(cell))
+    work = steps * step + found + eigenvectors(task.samples * _outputs(cell)) + _recursion(cell, steps)
     work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
     return work.holding(found.bytes)
+
+
+def _recursion(cell: NetworkCell, steps: int) -> Cost:
+    """The kernel learner of losses without a closed form."""
+    size = tasks.size_of(cell).samples * _outputs(cell)
+    return Cost(0.0) if losses.of(cell) == "squared" else steps * kernel_recursion(size)
 
 
 def kernel_cost(cell: NetworkCell, kernels: int, copies: int = 4) -> Cost:
@@ -169,8 +176,8 @@ def kernel_cost(cell: NetworkCell, kernels: int, copies: int = 4) -> Cost:
 
 
 def _outputs(cell: NetworkCell) -> int:
-    """Outputs per sample."""
-    return tasks.size_of(cell).length - 1 if cell.readout == "all" else 1
+    """Outputs per sample, of two classes at most."""
+    return losses.outputs(losses.of(cell), 1) * (tasks.size_of(cell).length - 1 if cell.readout == "all" else 1)
 
 
 @dataclass(frozen=True)
@@ -237,7 +244,8 @@ def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
     kernel = factored_kernel(task.samples, task.samples + task.test, outputs, matrices, loops)
     numbers = sum(matrix.numbers(outputs) for matrix in matrices) * (task.samples + task.test)
     weights = sum(matrix.width * matrix.features for matrix in matrices)
-    return (steps * step + 3 * kernel).holding(item * (5.0 * weights + 2.0 * numbers))
+    work = steps * step + 3 * kernel + _recursion(cell, steps)
+    return work.holding(item * (5.0 * weights + 2.0 * numbers))
 
 
 def _matrices(width: int, network: str, task: tasks.Size) -> tuple[Matrix, ...]:

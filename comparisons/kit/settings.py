@@ -24,6 +24,7 @@ from comparisons.kit.values import (
 from lab.errors import LabError, spelling
 
 __all__ = [
+    "ADDED",
     "CHOOSES",
     "Choices",
     "Count",
@@ -48,6 +49,14 @@ class Chooses(BaseMetadata):
 
 
 CHOOSES: Final = Chooses()
+
+
+@dataclass(frozen=True)
+class Added(BaseMetadata):
+    """Marks a setting that is absent from JSON while it has its default: directories from before it can be resumed."""
+
+
+ADDED: Final = Added()
 
 Value = TypeVar("Value")
 Choices = Annotated[tuple[Value, ...], Distinct(), CHOOSES]  #: one or more different values, each with cells of its own
@@ -94,8 +103,10 @@ def _documents(metadata: object) -> bool:
 
 
 def as_json(settings: Settings) -> dict[str, Any]:
-    """Settings by name."""
-    return asdict(settings)
+    """Settings by name; those that are `ADDED` are absent while they have their default."""
+    added = {name for name, hint in hints_of(type(settings)).items() if ADDED in constraints(hint)[1]}
+    usual = {entry.name: entry.default for entry in fields(settings) if entry.name in added}
+    return {name: value for name, value in asdict(settings).items() if name not in usual or value != usual[name]}
 
 
 def with_values(settings: Kind, values: Mapping[str, Any], source: str) -> Kind:

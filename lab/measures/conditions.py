@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from lab.learners.descent import plain
-from lab.learners.network import Snapshot
+from lab.learners.network import Snapshot, objective
+from lab.losses import Objective
+from lab.measures.linear_model import error_unit
 from lab.measures.motion import distance
 from lab.networks.network import Network
 from lab.tasks.task import Task
@@ -30,14 +32,17 @@ class Passage:
         The network at step 0, which must not move itself.
     task
         With a test split of n' samples.
-    first_mse
-        Mean (f − y)² over training samples and outputs at step 0.
+    first_error
+        Mean (f − y)² over training samples and outputs at step 0; for other losses than the squared one the loss per
+        sample.
     share
-        Share of ``first_mse`` to fall below.
+        Share of ``first_error`` to fall below.
     earliest
         The condition is not met before this step.
     record
         Ascending steps (T,) at which test outputs are collected.
+    aim
+        The loss on the training set; the squared one by default.
 
     Attributes
     ----------
@@ -48,14 +53,21 @@ class Passage:
     """
 
     def __init__(
-        self, start: Network, task: Task, first_mse: float, share: float, earliest: int, record: NDArray[np.int64]
+        self,
+        start: Network,
+        task: Task,
+        first_error: float,
+        share: float,
+        earliest: int,
+        record: NDArray[np.int64],
+        aim: Objective | None = None,
     ) -> None:
-        inputs, targets = task.test_split
-        self._start, self._inputs, self._outputs = start, inputs, task.train_targets.numel()
-        self._first_mse, self._share, self._earliest = first_mse, share, earliest
+        aim = objective(start, task) if aim is None else aim
+        self._start, self._inputs, self._unit = start, task.test_split[0], error_unit(aim)
+        self._first_error, self._share, self._earliest = first_error, share, earliest
         self._rows = {int(step): row for row, step in enumerate(record)}
         self.motion: list[float] = []
-        self.test: Array = np.full((len(record), *targets.flatten(1).shape), np.nan)
+        self.test: Array = np.full((len(record), len(self._inputs), math.prod(aim.shape)), np.nan)
 
     def __call__(self, snapshot: Snapshot) -> bool:
         """Collect, and return whether the error is small enough."""
@@ -64,7 +76,7 @@ class Passage:
         if row is not None:
             with torch.no_grad():
                 self.test[row] = plain(snapshot.network(self._inputs).flatten(1))
-        small = 2 * snapshot.loss / self._outputs / self._first_mse < self._share
+        small = snapshot.loss / self._unit / self._first_error < self._share
         return small and snapshot.step >= self._earliest
 
 

@@ -9,6 +9,7 @@ from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.linearized import taylor_trajectory
 from lab.learners.trajectory import Trajectory
+from lab.losses import Loss, LossFunction
 from lab.networks.network import Network
 from lab.tasks.task import Task
 
@@ -123,9 +124,14 @@ def disagreement(linearized: Array, kernel: Array, scale: float) -> float:
 
 
 def taylor_disagreement(
-    network: Network, task: Task, closed_form: Trajectory, learning_rate: float, scale: float
+    network: Network,
+    task: Task,
+    closed_form: Trajectory,
+    learning_rate: float,
+    scale: float,
+    loss: str | Loss | LossFunction = "squared",
 ) -> float:
-    """`disagreement` on the test set between a closed form and the Taylor model iterated in weight space.
+    """`disagreement` on the test set between the linear model's kernel regressor and its iteration in weight space.
 
     Parameters
     ----------
@@ -137,7 +143,9 @@ def taylor_disagreement(
         η of that descent.
     scale
         Unit of the gap.
+    loss
+        As for `lab.Descent`; other losses than the squared one have a recursion in place of the closed form.
     """
-    descent = Descent(int(closed_form.steps[-1]), learning_rate=learning_rate)
+    descent = Descent(int(closed_form.steps[-1]), learning_rate=learning_rate, loss=loss)
     again = taylor_trajectory(network, task, descent, learning_rate)
     return disagreement(again.test_outputs, closed_form.test_outputs, scale)

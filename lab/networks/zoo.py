@@ -12,6 +12,8 @@ from lab.networks.elman import READOUTS
 from lab.networks.weights import fill
 from lab.tasks.task import SequenceTask
 
+Shape = tuple[int, ...]
+
 LAYERS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -43,7 +45,14 @@ class Pointwise(nn.Module):
 
 
 def like(
-    task: SequenceTask, network: str, width: int, *, readout: str = "last", activation: str = "relu", seed: int
+    task: SequenceTask,
+    network: str,
+    width: int,
+    *,
+    readout: str = "last",
+    activation: str = "relu",
+    seed: int,
+    outputs: int | None = None,
 ) -> nn.Module:
     """A float64 module that fits a task, with weights N(0, g²/fan-in), g² = 2 for ReLU and 1 otherwise, biases zero.
 
@@ -58,41 +67,42 @@ def like(
         Hidden units, or channels of both convolutions.
     seed
         One seed is one module.
+    outputs
+        Outputs of a sample, at each step that is read; by default as many as targets.
     """
-    maker = _recurrent if network in LAYERS else _MAKERS[network]
-    module = maker(task, network, width, readout, activation).double()
+    maker, targets = _recurrent if network in LAYERS else _MAKERS[network], task.train_targets.shape[1:]
+    shape = (*targets[:-1], targets[-1] if outputs is None else outputs)
+    module = maker(task.train_inputs.shape[1:], shape, network, width, readout, activation).double()
     relu = activation == "relu" and network not in ("gru", "lstm")
     return _drawn(module, seed, gain=2.0 if relu else 1.0)
 
 
-def _recurrent(task: SequenceTask, network: str, width: int, readout: str, activation: str) -> nn.Module:
+def _recurrent(inputs: Shape, shape: Shape, network: str, width: int, readout: str, activation: str) -> nn.Module:
     options = {"nonlinearity": activation} if network == "rnn" else {}
-    core = LAYERS[network](task.train_inputs.shape[2], width, batch_first=True, **options)
-    return Recurrent(core, task.train_targets.shape[-1], readout)
+    core = LAYERS[network](inputs[1], width, batch_first=True, **options)
+    return Recurrent(core, shape[-1], readout)
 
 
-def _perceptron(task: SequenceTask, network: str, width: int, readout: str, activation: str) -> nn.Module:
-    inputs, targets = task.train_inputs[0].numel(), task.train_targets.shape[1:]
-    first, second = nn.Linear(inputs, width), nn.Linear(width, width)
+def _perceptron(inputs: Shape, shape: Shape, network: str, width: int, readout: str, activation: str) -> nn.Module:
+    first, second = nn.Linear(math.prod(inputs), width), nn.Linear(width, width)
     hidden = nn.Sequential(nn.Flatten(), first, Pointwise(activation), second, Pointwise(activation))
-    return nn.Sequential(hidden, nn.Linear(width, targets.numel()), nn.Unflatten(1, tuple(targets)))
+    return nn.Sequential(hidden, nn.Linear(width, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def _convolutional(task: SequenceTask, network: str, width: int, readout: str, activation: str) -> nn.Module:
-    length, targets = task.train_inputs.shape[1], task.train_targets.shape[1:]
+def _convolutional(inputs: Shape, shape: Shape, network: str, width: int, readout: str, activation: str) -> nn.Module:
     first, second = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-    hidden = nn.Sequential(nn.Unflatten(1, (1, length)), first, Pointwise(activation), second, Pointwise(activation))
+    hidden = nn.Sequential(nn.Unflatten(1, (1, inputs[0])), first, Pointwise(activation), second, Pointwise(activation))
     pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    return nn.Sequential(hidden, pool, nn.Linear(width, targets.numel()), nn.Unflatten(1, tuple(targets)))
+    return nn.Sequential(hidden, pool, nn.Linear(width, math.prod(shape)), nn.Unflatten(1, shape))
 
 
-def _strided(task: SequenceTask, network: str, width: int, readout: str, activation: str) -> nn.Module:
-    (length, features), targets = task.train_inputs.shape[1:], task.train_targets.shape[1:]
+def _strided(inputs: Shape, shape: Shape, network: str, width: int, readout: str, activation: str) -> nn.Module:
+    length, features = inputs
     first, second = (nn.Conv2d(size, width, 3, stride=2, padding=1, bias=False) for size in (1, width))
     hidden = nn.Sequential(nn.Unflatten(1, (1, length)), first, Pointwise(activation), second, Pointwise(activation))
     places = math.ceil(length / 4) * math.ceil(features / 4)
-    head = nn.Sequential(nn.Flatten(), nn.Linear(width * places, targets.numel()))
-    return nn.Sequential(hidden, head, nn.Unflatten(1, tuple(targets)))
+    head = nn.Sequential(nn.Flatten(), nn.Linear(width * places, math.prod(shape)))
+    return nn.Sequential(hidden, head, nn.Unflatten(1, shape))
 
 
 _MAKERS = {"mlp": _perceptron, "cnn": _convolutional, "strided": _strided}
