@@ -1,7 +1,8 @@
 """Network, linearized network and tangent kernel as scikit-learn regressors and classifiers of series.
 
-All six fit targets minus their mean with outputs that start from 0 (`lab.Scaled`), so that none of them first has to
-forget its own f₀. Classifiers fit ±1 by squared loss: one output for two classes, one per class for more.
+All six fit targets with outputs that start from 0 (`lab.Scaled`), so that none of them first has to forget its own f₀.
+By the squared loss, targets lose their mean, and classes are ±1: one output for two classes, one per class for more. By
+cross-entropy, classes are one-hot rows, neither centred nor scaled, with an output for each class, also for two.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor
@@ -23,6 +26,7 @@ from lab.arrays import as_array
 from lab.data.signs import sign_columns
 from lab.errors import check_choice, check_integer, check_number, refuse
 from lab.estimators.interpolation import BIAS, warn_unless_reproduced
+from lab.estimators.logistic import descended, penalized
 from lab.estimators.series import check_fit, check_predict
 from lab.kernels.infinite import infinite_nngp, infinite_ntk
 from lab.kernels.sharpness import jacobian_sharpness
@@ -30,7 +34,7 @@ from lab.kernels.spectrum import Spectrum, solve_definite
 from lab.learners.descent import Descent, follow
 from lab.learners.linearized import LinearizedNetwork
 from lab.learners.network import descend
-from lab.losses import Objective
+from lab.losses import LOSSES, Objective
 from lab.networks.elman import ElmanRNN
 from lab.networks.parametrization import Parametrization, parametrization
 from lab.networks.scaled import Scaled
@@ -40,12 +44,13 @@ Array = NDArray[np.float64]
 
 BIASED = Parametrization(style="ntk", sigma_b=BIAS)  #: what ``parametrization=None`` stands for
 
+_CLASSIFYING = ("squared", "cross_entropy")  # losses of the classifiers
 _ROWS = 256  # series answered at once, at most
 _NUMBERS = 2**24  # of a kernel between them and the training series: 128 MiB
 
 
 class _Series(BaseEstimator):  # type: ignore[misc]
-    """What the estimators share: series in, centred targets, answers in blocks."""
+    """What the estimators share: series in, targets in the unit of learning, answers in blocks."""
 
     series_shape_: tuple[int, int]
     intercept_: Array
@@ -87,6 +92,14 @@ class _Series(BaseEstimator):  # type: ignore[misc]
     def _scale(self, targets: Array) -> Array:
         """Units (q,) in which targets are learnt: a network's motion, unlike a linear model's, depends on them."""
         return np.ones(targets.shape[1])
+
+    def _loss(self) -> str:
+        """The name of the loss."""
+        return "squared"
+
+    def _aim(self, targets: Tensor) -> Objective:
+        """The loss on targets (n, q)."""
+        return Objective(LOSSES[self._loss()], targets, (targets.shape[1],))
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
         raise NotImplementedError
@@ -137,8 +150,17 @@ class _Regression(MultiOutputMixin, RegressorMixin, _Series):  # type: ignore[mi
         return np.where(_constant(targets) | (spread == 0), 1.0, spread)
 
 
+def _has_probabilities(estimator: Any) -> bool:
+    """Whether outputs are logits; raises what scikit-learn shows where they are not."""
+    if estimator.loss != "cross_entropy":
+        raise AttributeError(f"probabilities need loss='cross_entropy', and this has loss={estimator.loss!r}")
+    return True
+
+
 class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
-    """Labels of any kind, as ±1 in one column for two classes and in one column each for more."""
+    """Labels of any kind, as one-hot rows or ±1 in a column for each class; ±1 for two classes is one column."""
+
+    loss: str
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Labels (n,) of the largest output."""
@@ -147,17 +169,41 @@ class _Classification(ClassifierMixin, _Series):  # type: ignore[misc]
         return np.asarray(self.classes_[places])
 
     def decision_function(self, X: ArrayLike) -> Array:
-        """Outputs: (n,) for two classes, positive for the second of ``classes_``; (n, classes) for more."""
+        """Outputs (n, classes); for two classes (n,), positive for the second of ``classes_``: f₂ − f₁ of logits."""
         outputs = self._outputs(X)
-        return outputs[:, 0] if len(self.classes_) == 2 else outputs
+        if len(self.classes_) > 2:
+            return outputs
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Softmax of the outputs, (n, classes), in the order of ``classes_``; only with loss="cross_entropy".
+
+        Rows sum to 1. Calibration is not claimed: a class may be right more or less often than its number says, and
+        the longer training takes, or the smaller the penalty is, the nearer the largest one comes to 1.
+        """
+        return np.asarray(softmax(self._outputs(X), axis=1))
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Logarithms of `predict_proba`, (n, classes), finite even where that rounds to 0."""
+        return np.asarray(log_softmax(self._outputs(X), axis=1))
+
+    def _loss(self) -> str:
+        return self.loss
+
+    def _location(self, targets: Array) -> Array:
+        return super()._location(targets) if self.loss == "squared" else np.zeros(targets.shape[1])
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Array]:
+        check_choice("loss", self.loss, _CLASSIFYING)
         series, labels = check_fit(self, X, y)
         check_classification_targets(labels)
         self.classes_, places = np.unique(column_or_1d(labels, warn=True), return_inverse=True)
-        if len(self.classes_) < 2:
+        classes = len(self.classes_)
+        if classes < 2:
             refuse("y", f"one class, {self.classes_[0]!r}", "labels of at least two classes", "add samples of another")
-        return series, sign_columns(places, len(self.classes_))
+        return series, sign_columns(places, classes) if self.loss == "squared" else np.eye(classes)[places]
 
 
 class _Descending(_Series):
@@ -195,6 +241,7 @@ class _Descending(_Series):
             batch_size=self.batch_size,
             seed=network.seed,
             record=(self.steps,),
+            loss=self._loss(),
         )
         return Scaled(network, self.output_scale), descent
 
@@ -210,7 +257,8 @@ class _Full(_Descending):
 
     def _learn(self, series: Tensor, targets: Tensor) -> None:
         network, descent = self._start(series, targets)
-        rate = descent.rate(jacobian_sharpness(network.jacobian(series)))
+        jacobian = network.jacobian(series)
+        rate = descent.rate(jacobian_sharpness(jacobian, self._aim(targets).curvature(jacobian.outputs)))
         descent = replace(descent, critical_fraction=None, learning_rate=rate)
         path = descend(network, (series, targets), descent, in_place=True)
         for snapshot in path:
@@ -227,10 +275,10 @@ class _Linearized(_Descending):
 
     def _learn(self, series: Tensor, targets: Tensor) -> None:
         network, descent = self._start(series, targets)
-        jacobian = network.jacobian(series)
-        rate = descent.rate(jacobian_sharpness(jacobian))
+        jacobian, aim = network.jacobian(series), self._aim(targets)
+        rate = descent.rate(jacobian_sharpness(jacobian, aim.curvature(jacobian.outputs)))
         model = LinearizedNetwork(jacobian.keep(), network.trained)
-        visits = follow(model, Objective.squared(targets), descent, rate)
+        visits = follow(model, aim, descent, rate)
         for visit in visits:
             self.loss_ = visit.loss
         self._check_reached(visits.diverged_at)
@@ -242,7 +290,7 @@ class _Linearized(_Descending):
 
 
 class _Kernel(_Series):
-    """Kernel regression with a tangent kernel: the whole of training in closed form."""
+    """A tangent kernel: the whole of training in closed form, or by cross-entropy in function space."""
 
     def __init__(
         self,
@@ -272,13 +320,18 @@ class _Kernel(_Series):
         with torch.no_grad(), bar(2, "kernel, coefficients", unit="part") as counter:
             gram = self._gram(series)
             counter.update()
-            self.dual_coef_ = self._coefficients(gram, targets.numpy())
+            solve = self._coefficients if self._loss() == "squared" else self._logistic
+            self.dual_coef_ = solve(gram, targets)
             counter.update()
 
     def _check_parameters(self) -> None:
         check_choice("kernel", self.kernel, KERNELS)
         check_number("penalty", self.penalty, above=0, closed=True)
         if self.steps is None:
+            if self._loss() != "squared" and not self.penalty:
+                came = "0 with steps=None for loss='cross_entropy', which need not have a minimum"
+                fix = "set penalty=1.0 for kernel logistic regression, or steps=300 for early stopping"
+                refuse("penalty", came, "a penalty above 0, or a number of steps", fix)
             return
         if self.penalty:
             came = f"{self.steps} beside penalty={self.penalty}"
@@ -286,8 +339,9 @@ class _Kernel(_Series):
         check_integer("steps", self.steps, 1)
         check_number("critical_fraction", self.critical_fraction, above=0, below=1)
 
-    def _coefficients(self, gram: Tensor, targets: Array) -> Array:
+    def _coefficients(self, gram: Tensor, values: Tensor) -> Array:
         """Dual coefficients (n, q), in the memory of the kernel: of early stopping, of ridge, or of neither."""
+        targets: Array = values.numpy()
         rows = targets.reshape(len(gram) if gram.ndim == 2 else targets.size, -1)
         found = solve_definite(gram, rows, self.penalty) if self.steps is None else None
         if found is None:
@@ -297,6 +351,12 @@ class _Kernel(_Series):
                 warn_unless_reproduced(name, spectrum, self.X_fit_, targets, self.network_, stacklevel=4)
             found = spectrum.vectors @ (self._filter(spectrum)[:, None] * (spectrum.vectors.T @ rows))
         return np.asarray(found).reshape(targets.shape)
+
+    def _logistic(self, gram: Tensor, targets: Tensor) -> Array:
+        """The same by cross-entropy: of early stopping, or of a penalty."""
+        if self.steps is None:
+            return penalized(gram.double(), targets, self.penalty)
+        return descended(gram.double(), targets, self.steps, self.critical_fraction)
 
     def _filter(self, spectrum: Spectrum) -> Array:
         if self.steps is None:
@@ -417,10 +477,74 @@ class RNNRegressor(_Regression, _Full):
     """
 
 
-class RNNClassifier(_Classification, _Full):
-    """Full Elman network under gradient descent on ±1, for any number of classes.
+class _DescendingClassification(_Classification, _Descending):
+    """Classifiers that descend step by step, on a loss of choice."""
 
-    Parameters and attributes are those of `RNNRegressor`; ``classes_`` are the labels, sorted.
+    def __init__(
+        self,
+        width: int = 256,
+        steps: int = 300,
+        critical_fraction: float = 0.25,
+        *,
+        loss: str = "squared",
+        momentum: float = 0.0,
+        batch_size: int | None = None,
+        output_scale: float = 1.0,
+        activation: str = "relu",
+        readout: str = "last",
+        trained: Collection[str] | None = None,
+        parametrization: str | Parametrization | None = None,
+        length: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(
+            width,
+            steps,
+            critical_fraction,
+            momentum=momentum,
+            batch_size=batch_size,
+            output_scale=output_scale,
+            activation=activation,
+            readout=readout,
+            trained=trained,
+            parametrization=parametrization,
+            length=length,
+            random_state=random_state,
+        )
+        self.loss = loss
+
+
+class RNNClassifier(_DescendingClassification, _Full):
+    """Full Elman network under gradient descent, for any number of classes: on ±1, or by cross-entropy.
+
+    Parameters
+    ----------
+    loss
+        "squared": ½Σ(f − y)² with targets ±1. "cross_entropy": −Σ log softmax(f) of the right class, with an output for
+        each class; then there is `predict_proba`.
+    critical_fraction
+        c in η = c · 2(1 + momentum)/λ_max(H₀^½ K₀ H₀^½), with K₀ the tangent kernel and H₀ the loss's curvature in the
+        outputs at initialization: the identity for "squared", (1/q)(I − 11ᵀ/q) for "cross_entropy" with q classes.
+    width, steps, momentum, batch_size, output_scale, activation, readout, trained, parametrization
+        As for `RNNRegressor`.
+    length, random_state
+        As for `RNNRegressor`.
+
+    Attributes
+    ----------
+    classes_
+        The labels, sorted.
+    loss_
+        The loss on the training set at the end, summed over samples.
+    network_, n_iter_, intercept_, scale_, series_shape_, n_features_in_
+        As for `RNNRegressor`; with "cross_entropy" the intercept is 0 and the scale 1, (q,).
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((40, 6))
+    >>> model = RNNClassifier(width=64, loss="cross_entropy").fit(X, X[:, 0] > 0)
+    >>> model.predict_proba(X).shape, model.score(X, X[:, 0] > 0) > 0.9
+    ((40, 2), True)
     """
 
 
@@ -432,10 +556,11 @@ class LinearizedRNNRegressor(_Regression, _Linearized):
     """
 
 
-class LinearizedRNNClassifier(_Classification, _Linearized):
-    """First-order Taylor model of the Elman network on ±1, for any number of classes.
+class LinearizedRNNClassifier(_DescendingClassification, _Linearized):
+    """First-order Taylor model of the Elman network, for any number of classes: on ±1, or by cross-entropy.
 
-    Parameters and attributes are those of `LinearizedRNNRegressor`; ``classes_`` are the labels, sorted.
+    Parameters and attributes are those of `RNNClassifier`, but ``network_`` stays at θ₀, and ``motion_`` is θ − θ₀ by
+    name.
     """
 
 
@@ -491,7 +616,82 @@ class TangentKernelRegressor(_Regression, _Kernel):
 
 
 class TangentKernelClassifier(_Classification, _Kernel):
-    """Least-squares classification with a recurrent tangent kernel, for any number of classes.
+    """Classification with a recurrent tangent kernel, for any number of classes: on ±1, or by cross-entropy.
 
-    Parameters and attributes are those of `TangentKernelRegressor`; ``classes_`` are the labels, sorted.
+    Parameters
+    ----------
+    loss
+        "squared": least squares on ±1, in closed form as for `TangentKernelRegressor`. "cross_entropy": with an output
+        for each class, and `predict_proba`. It needs a penalty or a number of steps, since on classes that can be
+        separated it has no minimum: outputs grow without bound.
+    penalty
+        ρ ≥ 0, in units of the kernel. With "cross_entropy", ρ > 0 is kernel logistic regression, the minimum over a of
+        Σ cross-entropy(K a) + ρ/2 tr(aᵀ K a). Its gradient in Φᵀa with K = ΦΦᵀ is then at most 1e-10 of the penalty's
+        own, as far as float64 allows. That is sklearn.linear_model.LogisticRegression on features Φ with C = 1/ρ and no
+        intercept; with two classes, whose outputs are opposite, with C = 2/ρ.
+    steps
+        Early stopping: that many steps of gradient descent from a = 0. With "cross_entropy" each is taken, as
+        a ← a − η g(K a) with g = softmax(f) − y.
+    critical_fraction
+        c < 1 in η = 2c/λ_max(H₀^½ K H₀^½), for ``steps``. H₀ is the loss's curvature in the outputs at the start: the
+        identity for "squared", (1/q)(I − 11ᵀ/q) for "cross_entropy" with q classes, so that λ_max is that of a kernel
+        which all outputs share, over q.
+    kernel, width, activation, readout, trained, parametrization, length, random_state
+        As for `TangentKernelRegressor`.
+
+    Attributes
+    ----------
+    classes_
+        The labels, sorted.
+    dual_coef_, X_fit_, intercept_, scale_, series_shape_, n_features_in_
+        As for `TangentKernelRegressor`; with "cross_entropy" the intercept is 0 and the scale 1, (q,).
+
+    Notes
+    -----
+    Memory and time with "squared" are those of `TangentKernelRegressor`. With "cross_entropy" a kernel that all outputs
+    share stays one of n² numbers. A step takes O(n²q) time; a penalty an eigen-decomposition, the memory of two more
+    such kernels, and some hundred products of O(n²q).
+
+    References
+    ----------
+    Alemohammad et al., "The Recurrent Neural Tangent Kernel", ICLR 2021.
+    Zhu, Hastie, "Kernel Logistic Regression and the Import Vector Machine", JCGS 14, 2005.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).standard_normal((40, 6))
+    >>> model = TangentKernelClassifier(loss="cross_entropy", penalty=0.1).fit(X, X[:, 0] > 0)
+    >>> model.predict_proba(X).shape, model.score(X, X[:, 0] > 0)
+    ((40, 2), 1.0)
     """
+
+    def __init__(
+        self,
+        kernel: str = "infinite",
+        penalty: float = 0.0,
+        steps: int | None = None,
+        critical_fraction: float = 0.5,
+        *,
+        loss: str = "squared",
+        width: int = 256,
+        activation: str = "relu",
+        readout: str = "last",
+        trained: Collection[str] | None = None,
+        parametrization: str | Parametrization | None = None,
+        length: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        super().__init__(
+            kernel,
+            penalty,
+            steps,
+            critical_fraction,
+            width=width,
+            activation=activation,
+            readout=readout,
+            trained=trained,
+            parametrization=parametrization,
+            length=length,
+            random_state=random_state,
+        )
+        self.loss = loss
