@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         interpolation,
         kernels,
         landscape,
+        leaving,
+        linear_model,
         motion,
         path,
         planted,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         stability,
         surroundings,
         thresholds,
+        trainable,
         validation,
     )
 
@@ -57,6 +60,8 @@ __all__ = [
     "interpolation",
     "kernels",
     "landscape",
+    "leaving",
+    "linear_model",
     "motion",
     "path",
     "planted",
@@ -70,6 +75,7 @@ __all__ = [
     "stability",
     "surroundings",
     "thresholds",
+    "trainable",
     "validation",
 ]
 __getattr__ = submodules(__name__)
