@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from lab.networks.scaled import Scaled
     from lab.tasks.task import SequenceTask, Task
     from lab.together import SideBySide, side_by_side
+    from lab.watch.diagnosis import diagnose
+    from lab.watch.watch import Watch
 
 _HOMES = {
     "EqualError": "lab.equal_error",
@@ -70,6 +72,8 @@ _HOMES = {
     "side_by_side": "lab.together",
     "SequenceTask": "lab.tasks.task",
     "Task": "lab.tasks.task",
+    "diagnose": "lab.watch.diagnosis",
+    "Watch": "lab.watch.watch",
 }
 _ROOMS = (
     "costs",
@@ -105,12 +109,14 @@ __all__ = [
     "Snapshot",
     "Task",
     "Trajectory",
+    "Watch",
     "arrive",
     "as_network",
     "at_equal_error",
     "costs",
     "data",
     "descend",
+    "diagnose",
     "empirical_ntk",
     "estimators",
     "figures",

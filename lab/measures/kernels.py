@@ -68,12 +68,6 @@ def gradient_ratio(kernel: Tensor, residual: Tensor, width: int) -> float:
     return 2 * squared_gradient / (width * float(r @ r))
 
 
-def cosine_distance(kernel: Tensor, reference: Tensor) -> float:
-    """1 − ⟨K, K_ref⟩/(‖K‖_F‖K_ref‖_F): 0 for kernels that differ by a factor alone (Fort et al. 2020)."""
-    one, other = kernel.flatten(), reference.flatten()
-    return 1 - float(one @ other / (one.norm() * other.norm()))
-
-
 def _outputs(kernel: Tensor, reference: Tensor) -> int:
     """How many outputs of the kernel share the reference."""
     return kernel.shape[1] // (reference.shape[1] if reference.ndim == 4 else 1)

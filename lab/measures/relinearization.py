@@ -18,9 +18,9 @@ from lab.learners.kernel import KernelRegressor
 from lab.learners.network import train_network
 from lab.learners.trajectory import Trajectory
 from lab.measures.conditions import AfterPeak
+from lab.measures.evolution import cosine_distance
 from lab.measures.gap import rms, taylor_disagreement, tracking_gap
 from lab.measures.hitting import hitting_step
-from lab.measures.kernels import cosine_distance
 from lab.measures.random_matrix import singular_values_over_edge
 from lab.networks.network import Network
 from lab.tasks.task import Task
@@ -138,7 +138,7 @@ class SecondPhase:
         """One flat row of JSON values; what is not finite is None.
 
         gap_from_init, gap_from_phase_one: largest test gap to the model with K₀ and with K_k. kernel_distance: of these
-        two, `lab.measures.kernels.cosine_distance`. spectrum_kept, spectrum_top: share of the singular values of W_k
+        two, `lab.measures.evolution.cosine_distance`. spectrum_kept, spectrum_top: share of the singular values of W_k
         within 1.1 times the edge of a random matrix, and the largest one over that edge. capped: 1 if the budget
         ended the phase, else 0. phase_two_length, small_step: steps and η. final_mse: the network's last error over its
         first one. noise: see there; None unless wanted. outcome: "reached" or "diverged". diverged: the step of that,

@@ -82,7 +82,7 @@ class ModuleNetwork:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The module's outputs; (n,) as (n, 1), as targets are taken."""
-        inputs = self._cast(inputs)
+        inputs = self.cast(inputs)
         with explained(inputs):
             self._look(inputs)
             outputs = call(self.module, {}, inputs)
@@ -90,11 +90,11 @@ class ModuleNetwork:
 
     def jacobian(self, inputs: Tensor) -> RecordedJacobian:
         """Jacobian of the outputs, flattened to (n, o), in factors as far as the parameters are used in known ways."""
-        return self._jacobian(self._cast(inputs))
+        return self._jacobian(self.cast(inputs))
 
     def evaluator(self, inputs: Tensor) -> Evaluator:
         """The network on inputs that stay the same, for training: the pass that evaluates it is the one to go back."""
-        inputs, trained, held = self._cast(inputs), self.trained, tensors_of(self.module)
+        inputs, trained, held = self.cast(inputs), self.trained, tensors_of(self.module)
         return lambda batch=None: self._jacobian(chosen(inputs, batch), trained, held)
 
     def _jacobian(
@@ -132,7 +132,7 @@ class ModuleNetwork:
             look(self.module, inputs, self._originals)
             self._is_seen, self._originals = True, ()
 
-    def _cast(self, inputs: Tensor) -> Tensor:
+    def cast(self, inputs: Tensor) -> Tensor:
         """Inputs on the module's device: integers as int64 if the module takes them, else in the module's dtype."""
         inputs, weight = as_tensor("inputs", inputs), next(iter(self.trained.values()))
         if is_integral(inputs):

@@ -1,0 +1,6 @@
+"""Is a training lazy? What somebody else's training loop does to its network, measured on a few probes."""
+
+from lab.watch.diagnosis import diagnose
+from lab.watch.watch import Watch
+
+__all__ = ["Watch", "diagnose"]
