@@ -3,8 +3,9 @@
 The network and the linear learner get the same batches in the same order, with the same rate and momentum. Time is
 kernel time τ = η(b/n)tλ_max(K₀)/(2(1 − β)) for batches of b of n samples and momentum β; η is 2c(1 − β)/λ_max, so that
 a step moves as far with momentum as without, and all arms run to the same τ. The linear learner iterates on
-coefficients (one number per sample), which is exact for any batches. Both are recorded every 0.1 in τ up to 5, and
-every 2 % later. The gap is RMS(network − linearized) over the test set in units of the training targets.
+coefficients (one number per output), which is exact for any batches. Both are recorded every 0.1 in τ up to 5, and
+every 2 % later. The gap is RMS(network − linearized) over the test set in units of the training targets; with another
+``loss`` in units of the RMS change of the linear learner's training outputs, and λ_max is that of H₀^½K₀H₀^½.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ GAP_SLOPE = kit.Quantity("exponent", "gap_at_tau", meaning=BOUND)
 GAP = kit.Quantity("gap_at_tau", meaning="Mean largest test gap up to this τ, at the largest width.")
 OVER_FULL = kit.Quantity("gap_over_full", meaning="gap_at_tau over that of full batches, by seed, geometric mean.")
 LEFT = "Training error of the network when the gap exceeds 0.1, in units of the first; none if most seeds never leave."
-MSE = kit.Quantity("mse_when_leaving", meaning=LEFT)
+ERROR = {short: kit.Quantity(f"{short}_when_leaving", meaning=LEFT) for short in ("mse", "loss_per_sample")}
 CAPTIONS = {
     "gap": "Largest test gap so far over kernel time, for each batch size and width. The linear picture holds until a "
     f"line crosses the dashed levels. {kit.marks.BARS}",
@@ -46,8 +47,8 @@ CAPTIONS = {
     "and the largest gap up to kernel time 10 (lines: power laws). Equal colours, equal batches.",
 }
 
-# columns: when the gap exceeds a level, "right" where it never does, and the training error then
-COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}", f"mse_{level:g}") for level in LEAVING}
+# columns: when the gap exceeds a level, and "right" where it never does
+COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}") for level in LEAVING}
 GAPS = {tau: f"gap_at_{tau}" for tau in (1, 10, 50)}
 MAIN, WATCHED = 0.1, 10  # level and kernel time that the verdict and the figures are about
 THEORY = -0.5  # exponent of the bound on the gap
@@ -65,6 +66,7 @@ class Settings(kit.networks.CentredSettings):
     batches: Annotated[kit.Choices[str], kit.doc("Batch sizes.")] = ("1", "4", "full")
     momenta: Annotated[kit.Choices[kit.Momentum], kit.doc("Momentum β.")] = (0.0, 0.9)
     kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ at which training stops.")] = 50.0
+    loss: kit.losses.Loss = "squared"
 
     def check(self) -> None:
         """Refuse batches that do not divide the samples."""
@@ -89,6 +91,7 @@ class Cell(kit.networks.CentredCell):
     momentum: float
     batch: str
     kernel_time: float
+    loss: str = kit.optional("squared")
 
     @property
     def share(self) -> float:
@@ -119,29 +122,31 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Train network and linear learner on the same batches."""
     task, network = kit.networks.build(cell)
-    looks, beta, batch = cell.looks(), cell.momentum, None if cell.batch == "full" else int(cell.batch)
-    rate = cell.critical_fraction * (1 - beta) / (1 + beta)
-    descent = lab.Descent(looks[-1], rate, momentum=beta, batch_size=batch, seed=cell.seed, record=looks)
+    looks, beta, words = cell.looks(), cell.momentum, kit.losses.words(cell.loss)
+    size, rate = None if cell.batch == "full" else int(cell.batch), cell.critical_fraction * (1 - beta) / (1 + beta)
+    descent = lab.Descent(looks[-1], rate, momentum=beta, batch_size=size, seed=cell.seed, record=looks, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=True)  # the linear learner on coefficients
-    mse = 2 * np.stack([result.network.loss, result.linearized.loss]) / task.train_targets.numel()
-    arrays = {"kernel_time": result.kernel_time, "gap_test": result.gap("test"), "mse": mse}
-    return _row(cell, result, arrays), arrays
+    errors = kit.losses.mean(np.stack([result.network.loss, result.linearized.loss]), result.objective)
+    arrays = {"kernel_time": result.kernel_time, "gap_test": result.gap("test"), words.array: errors}
+    return _row(cell, result, arrays, words), arrays
 
 
-def _row(cell: Cell, result: SideBySide, arrays: kit.Arrays) -> kit.Row:
-    times, gap, (error, linear) = arrays["kernel_time"], arrays["gap_test"], arrays["mse"]
+def _row(cell: Cell, result: SideBySide, arrays: kit.Arrays, words: kit.losses.Words) -> kit.Row:
+    times, gap, (error, linear), short = arrays["kernel_time"], arrays["gap_test"], arrays[words.array], words.short
+    gap = np.where(np.isnan(gap), 0.0, gap)  # before the linear learner has changed
     diverged, row = kit.records.diverged(result), kit.pick(cell, "readout", "momentum", "batch", "width", "seed")
+    row |= kit.losses.column(cell.loss)
     for level, columns in COLUMNS.items():
         passage = lab.measures.thresholds.first_passage(times, gap, level)
         left = None if passage.censored else float(np.interp(passage.value, times, error)) / float(error[0])
         found = (None, None, None) if diverged else (passage.value, passage.censored, left)
-        row |= dict(zip(columns, found, strict=True))
+        row |= dict(zip((*columns, f"{short}_{level:g}"), found, strict=True))
     for tau, name in GAPS.items():
         seen = not diverged and tau <= cell.kernel_time * NEARLY
         row[name] = float(gap[times <= tau * NEARLY].max()) if seen else None
     return row | {
-        "final_mse_network": kit.finite(float(error[-1])),
-        "final_mse_linearized": kit.finite(float(linear[-1])),
+        f"final_{short}_network": kit.finite(float(error[-1])),
+        f"final_{short}_linearized": kit.finite(float(linear[-1])),
         "kernel_time": float(times[-1]),
         **kit.pick(result, "learning_rate", "lambda_max", "f0_share"),
         "linearized_kernel_disagreement": result.disagreement(),
@@ -152,13 +157,13 @@ def _row(cell: Cell, result: SideBySide, arrays: kit.Arrays) -> kit.Row:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Times to leave, gaps and their exponents for every batch size and momentum, and a verdict on the first."""
     numbers: kit.Numbers = {}
-    arms, full = _arms(table), table[table["batch"] == "full"]
+    arms, full, short = _arms(table), table[table["batch"] == "full"], kit.losses.words_of(table).short
     for place, arm in enumerate(arms):
         batch, own = arm.value, {"arm": arm.name}
-        for level, (leaves, censored, _) in COLUMNS.items():
+        for level, (leaves, censored) in COLUMNS.items():
             numbers[LEAVING[level](batch, **own)] = kit.median_time(arm.rows, leaves, censored)
             numbers[DEGREES[level](batch, **own)] = kit.threshold_degree(arm.rows, leaves, censored)
-        numbers[MSE(batch, **own)] = _mse_when_leaving(kit.widest(arm.rows))
+        numbers[ERROR[short](batch, **own)] = kit.of_most(kit.widest(arm.rows)[f"{short}_{MAIN:g}"], "leave")
         for tau, name in GAPS.items():
             slope, gap, ratio = _gaps(arm.rows, full, name)
             main = GAP_SLOPE(tau) if place == 0 else GAP_SLOPE(tau, batch, **own)
@@ -182,13 +187,6 @@ def _arms(table: kit.Table) -> list[kit.Arm]:
     ]
 
 
-def _mse_when_leaving(rows: kit.Table) -> kit.Number:
-    left = rows[COLUMNS[MAIN][-1]].dropna()
-    if 2 * len(left) <= len(rows):
-        return kit.Number.none(f"{len(left)} of {len(rows)} seeds leave", len(left))
-    return kit.Number.geometric(left)
-
-
 def _gaps(rows: kit.Table, full: kit.Table, name: str) -> list[kit.Number]:
     """Exponent of the gap up to one kernel time, its mean at the largest width, and its ratio to full batches'."""
     if not rows[name].notna().any():
@@ -201,9 +199,10 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """How long the picture holds for each batch size, how that grows with the width, and what small batches add."""
     main, width = arms[0], max(int(arm.rows["width"].max()) for arm in arms)
     times = [f"{kit.format_number(numbers[LEAVING[MAIN](arm.value)])} with {arm.label}" for arm in arms]
-    errors = {arm.label: numbers[MSE(arm.value)] for arm in arms}
+    words = kit.losses.words_of(main.rows)
+    errors = {arm.label: numbers[ERROR[words.short](arm.value)] for arm in arms}
     left = [f"{kit.percent(error)} with {label}" for label, error in errors.items() if error.value is not None]
-    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of the targets is {{}}."
+    first = f"At width {width} the kernel time at which the test gap exceeds {MAIN:g} of {words.unit} is {{}}."
     parts = [kit.fill(first, times), kit.fill("Relative to its initial value, the training error is then {}.", left)]
     degree, gap = numbers[DEGREES[MAIN](main.value)], numbers[GAP_SLOPE(WATCHED)]
     until, flat = f"The gap up to kernel time {WATCHED}", "no trend is visible at this size"
@@ -223,11 +222,12 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap over kernel time for each batch size and width; the time to leave, and the gap, against the width."""
     arms = [arm for arm in _arms(results.table) if not arm.name]
     title = kit.finding(conclusion.verdict, "at which the test gap exceeds", otherwise=STRAYED)
-    ylabel, drawn = "largest test gap so far\n(units of the targets)", partial(_draw_gap, results)
+    unit, drawn = kit.losses.words_of(results.table).unit, partial(_draw_gap, results)
+    ylabel = f"largest test gap so far\n(units of {unit})"
     gap = kit.figures.panel_per_arm(arms, drawn, title=title, ylabel=ylabel, named="{}", size=(4.4, 4.2), columns=2)
     gap.axes[0].set_ylim(bottom=1e-3)
     lab.figures.estimates.across(gap.axes, list(LEAVING))
-    return {"gap": gap, "time_to_leave": _draw_leaving(arms, conclusion)}
+    return {"gap": gap, "time_to_leave": _draw_leaving(arms, conclusion, unit)}
 
 
 def _draw_gap(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
@@ -237,14 +237,14 @@ def _draw_gap(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
         runs = kit.records.arrays_of(results, rows[~rows["diverged"].astype(bool)], "batch", *SAME)
         if runs:
             shown = runs[0]["kernel_time"] >= 0.49  # about one step of full batches
-            gaps = [np.maximum.accumulate(run["gap_test"])[shown] for run in runs]
+            gaps = [np.fmax.accumulate(run["gap_test"])[shown] for run in runs]
             curves.append((f"width {width}", kit.curve(runs[0]["kernel_time"][shown], gaps, log=True), color))
     kit.figures.whiskers(lab.figures.curves.log_axes(ax), curves)
     ax.set_xlabel("kernel time τ (critical steps over the full batch)")
 
 
-def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion) -> kit.Figure:
-    style, columns = lab.figures.style, COLUMNS[MAIN][:2]
+def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion, unit: str) -> kit.Figure:
+    style, columns = lab.figures.style, COLUMNS[MAIN]
     figure, axes = style.panels(2, size=(5.2, 4.8))
     times, gaps = axes[0]
     for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, "os^DvP", strict=False)):
@@ -254,7 +254,7 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion) -> kit.Fi
         kit.figures.power_law(gaps, law, color, arm.label, shift)
     lab.figures.curves.width_axis(times, law.x)
     times.set_ylabel(f"kernel time τ when the gap exceeds {MAIN:g}\n(median; open triangle: never)")
-    gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of the targets)")
+    gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of {unit})")
     style.legends_below(figure)
     style.headline(figure, kit.finding(conclusion.verdict, "scales as", otherwise="How long the linear picture holds"))
     return figure

@@ -1,13 +1,13 @@
 """Is the linear theory sufficient to explain how well networks perform on real series?
 
 `lab.measures.selection` has the learners. All of them train on the same data: series are standardised by the training
-samples, targets are ±1 (a column for each of more than two classes), the loss is squared. A seed draws the network and
-resamples the whole set: n samples for training, a quarter of them for validation, and others for the test. Every
-learner chooses among 8 candidates, by fewest validation mistakes and then by the smaller mean square, and is tested
-without another fit. Linear ridge regression and neighbours show how hard a set is. Series longer than ``longest`` are
-averaged over neighbouring steps, for all learners alike: work grows with the length, and the last states of a ReLU
-network become parallel where L is not small beside √m. Verdicts read the joint_interval of a difference or gain, which
-holds for all networks and sets at once (Bonferroni). Vyas et al. 2022 compare learning exponents.
+samples, targets are ±1 (a column for each of more than two classes), and ``loss`` is that of all descents, beside which
+ridge regression stays least squares. A seed draws the network and resamples the whole set: n samples for training, a
+quarter of them for validation, and others for the test. Every learner chooses among 8 candidates, by fewest validation
+mistakes and then by the smaller mean loss, and is tested without another fit. Linear ridge regression and neighbours
+show how hard a set is. Series longer than ``longest`` are averaged over neighbouring steps, for all learners alike:
+work grows with the length, and the last states of a ReLU network become parallel where L is not small beside √m.
+Verdicts read the joint_interval of a difference or gain, which holds for all networks and sets at once (Bonferroni).
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ question = "Is the linear theory sufficient to explain how well networks perform
 asked_by = "R3"
 version = 1
 
-LEARNERS = lab.measures.selection.catalogue.LABELS
-NETWORKS = lab.measures.selection.catalogue.NETWORKS
+LEARNERS, NETWORKS = lab.measures.selection.catalogue.LABELS, lab.measures.selection.catalogue.NETWORKS
 COLORS = dict.fromkeys(NETWORKS, "#0072B2") | {"linearized": "#D55E00", "kernel": "#000000", "kernel_ridge": "#000000"}
 COLORS |= {"features": "#009E73", "ridge": "#6b6b6b", "neighbours": "#CC79A7"}
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
@@ -72,6 +71,7 @@ class Settings(kit.Settings):
     kernel_time: Annotated[kit.Positive, kit.doc("Last stopping time τ = c·steps·(1 + β)/(1 − β).")] = 1000.0
     momentum: Annotated[kit.Momentum, kit.doc("Momentum β of all learners trained by descent.")] = 0.9
     seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of resampled data splits.")] = 5
+    loss: kit.losses.Loss = "squared"
 
     def check(self) -> None:
         """Refuse unknown sets, and tasks that are not real series."""
@@ -102,6 +102,7 @@ class Fitted(kit.tasks.TaskCell):
     width: int
     kernel_time: float
     momentum: float
+    loss: str = kit.optional("squared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,7 @@ def cost(cell: Cell) -> kit.Cost:
     if isinstance(cell, Skipped):
         return kit.Cost(1.0, 1.0)
     length, classes = min(kit.tasks.size_of(cell).length, cell.longest), lab.data.sets.shape(cell.task).classes
-    sizes = kit.pick(cell, "samples", "test", "width", "kernel_time", "momentum")
+    sizes = kit.pick(cell, "samples", "test", "width", "kernel_time", "momentum", "loss")
     return lab.measures.selection.catalogue.learning_cost(cell.learner, length=length, classes=classes, **sizes)
 
 
@@ -141,12 +142,12 @@ def measure(cell: Cell) -> kit.Measured:
     """Let one learner choose by validation, and count its test mistakes."""
     if isinstance(cell, Skipped):
         return {"set": cell.set, "skipped": cell.skipped, "diverged": False}, {}
-    choice = lab.measures.selection.choice
+    selection = lab.measures.selection
     data = lab.data.digits.load() if cell.task == "digits" else kit.tasks.load(cell)
-    task = choice.resample(data, cell.samples, cell.test, cell.longest, cell.seed)
-    shared = lab.measures.selection.learners.Budget(**kit.pick(cell, "width", "seed", "kernel_time", "momentum"))
-    found = choice.choose(cell.learner, task, cell.samples - len(task.train_inputs), shared)
-    row: kit.Row = {"set": data.name, **kit.pick(cell, "samples", "learner", "seed")}
+    task = selection.choice.resample(data, cell.samples, cell.test, cell.longest, cell.seed, cell.loss)
+    shared = selection.learners.Budget(**kit.pick(cell, "width", "seed", "kernel_time", "momentum", "loss"))
+    found = selection.choice.choose(cell.learner, task, cell.samples - len(task.train_inputs), shared)
+    row: kit.Row = {"set": data.name, **kit.pick(cell, "samples", "learner", "seed"), **kit.losses.column(cell.loss)}
     row |= {"classes": len(data.classes or ()), "length": task.train_inputs.shape[1], **found.summary()}
     return {**row, "skipped": None, "tested": found.sizes[1]}, found.arrays()
 
@@ -176,7 +177,7 @@ def _compare(name: str, rows: kit.Table, sets: int) -> kit.Numbers:
 
 
 def _learning(rows: kit.Table) -> kit.Numbers:
-    """Learning exponents on one set."""
+    """Learning exponents on one set, as Vyas et al. 2022 compare them."""
     numbers: kit.Numbers = {}
     for arm in kit.split(rows, "learner"):
         counts = arm.rows.groupby("samples")["mistakes"]
@@ -191,7 +192,7 @@ def _learning(rows: kit.Table) -> kit.Numbers:
 def verdict(numbers: kit.Numbers, sets: Sequence[str], table: kit.Table) -> str:
     """Networks against both linear theories, the learning exponents, and the sets that were left out."""
     skipped = list(dict.fromkeys(table["skipped"].dropna())) if "skipped" in table else []
-    left_out = f"Left out: {'; '.join(skipped)}." if skipped else ""
+    left_out = kit.sentences(kit.losses.words_of(table).trained, f"Left out: {'; '.join(skipped)}." if skipped else "")
     if not sets:
         return kit.sentences("Nothing was measured.", left_out)
     error = numbers.get(ERRORS["kernel"](sets[0]), kit.Number.none("not measured"))
@@ -217,8 +218,7 @@ def _judge(numbers: kit.Numbers, theory: str, keys: dict[str, kit.Quantity], set
             phrase = kit.compare(number.joint, 0.0, **phrases)
             found.setdefault(phrase, []).append(f"{name} ({LEARNERS[learner]})")
             reach = max(reach, float(np.ptp(number.joint.interval or 0.0)) / 2)
-    named = {phrase: [*cases[:3], *[f"{len(cases) - 3} more"] * (len(cases) > 3)] for phrase, cases in found.items()}
-    parts = [f"{phrase} on {kit.joined(cases)}" for phrase, cases in named.items() if cases]
+    parts = [f"{phrase} on {kit.first_few(cases)}" for phrase, cases in found.items() if cases]
     none = "" if found["better"] or not reach else "better on no set; "
     judged = f"All are judged together, by intervals of up to ±{kit.format_value(100 * reach)} %." if reach else ""
     return f"Compared with {theory}, networks are {none}{'; '.join(parts)}. {judged}".rstrip() if parts else ""

@@ -30,7 +30,7 @@ from comparisons.kit.fits import (
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
-from comparisons.kit.numbers import Number, Numbers, finite, over_finite, ratio
+from comparisons.kit.numbers import Number, Numbers, finite, of_most, over_finite, ratio
 from comparisons.kit.settings import (
     CHOOSES,
     Choices,
@@ -51,6 +51,7 @@ from comparisons.kit.wording import (
     compare_with_theory,
     fill,
     finding,
+    first_few,
     for_each,
     format_number,
     format_value,

@@ -47,8 +47,8 @@ class Words:
         As settings name it.
     error
         The quantity that descent lowers, as a mean.
-    short
-        The same in names of columns and keys.
+    short, array
+        The same in names of columns and keys, and as the name of an array of curves.
     unit, axis
         The unit of the gap, in "units of …"; and in a few words, for an axis.
     whole
@@ -59,6 +59,8 @@ class Words:
         The linear learner's error at the end of training; the text of its key is the name of its column.
     output
         What the outputs are, of several the last one.
+    trained
+        A sentence on what the loss is of, where some learners are trained and others are not.
     diverges
         What a linear model does whose error has grown tenfold: where gradients are bounded, it need not go on to grow.
     critical
@@ -68,12 +70,14 @@ class Words:
     name: str = "squared"
     error: str = "mean squared error"
     short: str = "mse"
+    array: str = "mse"
     unit: str = "the targets"
     axis: str = "in units of the targets"
     whole: str = "what there is to learn"
     kernel: str = "K_0"
     end: Quantity = MSE
     output: str = "output"
+    trained: str = ""
     diverges: str = "diverges"
     critical: str = "2/λ_max"
 
@@ -95,13 +99,15 @@ def words(loss: str) -> Words:
     return Words(
         name=loss,
         error=f"{_ERRORS[loss]} per sample",
-        short="loss",
+        short="loss_per_sample",
+        array="losses",
         unit="the linear learner's change",
         axis="unit: linear learner's change",
         whole="the linear learner's own change of outputs",
         kernel=r"H_0^{1/2}K_0H_0^{1/2}",
         end=LOSS,
         output="centred logit of the last class" if loss == "cross_entropy" else "output",
+        trained=f"The loss of all descents is the {_ERRORS[loss]}; ridge regression is least squares.",
         diverges="has ten times its first error",
         critical="2/λ_max of H₀^½K₀H₀^½",
     )
@@ -147,7 +153,7 @@ def paired(words: Words, network: ArrayLike, linear: ArrayLike) -> dict[str, NDA
     import numpy as np
 
     errors = np.array([network, linear], dtype=np.float64)
-    return {"mse": errors[0], "mse_linearized": errors[1]} if words.is_squared else {"losses": errors}
+    return {"mse": errors[0], "mse_linearized": errors[1]} if words.is_squared else {words.array: errors}
 
 
 def pair(arrays: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -171,6 +171,17 @@ def over_finite(values: Iterable[Any], average: Callable[[Iterable[float]], Numb
     return replace(found, reason=found.reason or lost)
 
 
+def of_most(values: Iterable[Any], verb: str) -> Number:
+    """Geometric mean over the seeds that have a value; none, and how many do what ``verb`` says, unless most have."""
+    sample = _floats(values)
+    kept = [value for value in sample if not math.isnan(value)]
+    return (
+        Number.geometric(kept)
+        if 2 * len(kept) > len(sample)
+        else Number.none(f"{len(kept)} of {len(sample)} seeds {verb}", len(kept))
+    )
+
+
 def _floats(values: Iterable[Any]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
 

@@ -109,6 +109,11 @@ def joined(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 2 more``."""
+    return joined([*names[:most], *[f"{len(names) - most} more"] * (len(names) > most)])
+
+
 def for_each(
     numbers: Mapping[str, Number], write: Callable[[Number], str], judge: Callable[[Number], str]
 ) -> list[str]:

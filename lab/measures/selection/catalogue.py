@@ -7,6 +7,9 @@ tangent kernel of W, A and B) follow the same descent at c = 0.25. Ridge regress
 λ_max·10⁻⁷, on three kernels: that of the infinitely wide network, that of the network's last states at initialization
 (B alone is trained), and that of the inputs with a constant. Of neighbours there are 1, 3, …, 15.
 
+With another loss than the squared one, λ_max of a descent is that of H₀^½K₀H₀^½ (`lab.Descent`). Ridge regression is
+least squares whatever the loss.
+
 References
 ----------
 Chizat, Oyallon, Bach, "On Lazy Training in Differentiable Programming", NeurIPS 2019: a small output scale α leaves the
@@ -15,7 +18,7 @@ lazy regime.
 
 from __future__ import annotations
 
-from lab.costs import Cost, eigenvectors, tangent_kernel, training_step
+from lab.costs import Cost, eigenvectors, kernel_recursion, tangent_kernel, training_step
 from lab.errors import check_choice
 
 CANDIDATES = 8  #: of every learner
@@ -45,8 +48,22 @@ def learnt(samples: int) -> int:
     return samples * 3 // 4
 
 
+def columns(classes: int, loss: str = "squared") -> int:
+    """Outputs of a learner of so many classes: one for two classes, unless it is trained with cross-entropy."""
+    return 1 if classes == 2 and loss != "cross_entropy" else classes
+
+
 def learning_cost(
-    name: str, *, samples: int, test: int, classes: int, length: int, width: int, kernel_time: float, momentum: float
+    name: str,
+    *,
+    samples: int,
+    test: int,
+    classes: int,
+    length: int,
+    width: int,
+    kernel_time: float,
+    momentum: float,
+    loss: str = "squared",
 ) -> Cost:
     """Cost of all candidates of a learner: flops of its descents and kernels, bytes of weights and kernels.
 
@@ -55,9 +72,9 @@ def learning_cost(
     name
         One of `LABELS`.
     samples, test, classes, length
-        Training samples n, validation included, test samples, classes (two need one output), time steps.
-    width, kernel_time, momentum
-        m, the last stopping time τ, and β.
+        Training samples n, validation included, test samples, classes, time steps.
+    width, kernel_time, momentum, loss
+        m, the last stopping time τ, β, and the name of the loss.
 
     Raises
     ------
@@ -65,16 +82,19 @@ def learning_cost(
         Another name.
     """
     check_choice("name", name, LABELS)
-    outputs, fit, columns = 1 if classes == 2 else classes, learnt(samples), samples + test
+    outputs, fit, both = columns(classes, loss), learnt(samples), samples + test
+    step = LARGE_STEP if name == "network_large_step" else SMALL_STEP
+    steps = kernel_time / ((1 + momentum) / (1 - momentum)) / step
     if name in NETWORKS:
-        step = LARGE_STEP if name == "network_large_step" else SMALL_STEP
-        steps = kernel_time / ((1 + momentum) / (1 - momentum)) / step
         descents = len(ALPHAS) if name == "network_small_scale" else 1
         work = descents * steps * training_step(fit, length, width)
         held = 4 * width**2 + 2 * fit * length * width
         return (work + tangent_kernel(fit, fit, outputs, length, width)).holding(_ITEM * held)
+    recursive = loss != "squared" and name in ("linearized", "kernel")
     if name == "linearized":
-        work = tangent_kernel(fit, columns, outputs, length, width) + eigenvectors(fit * outputs)
-        return work.holding(_ITEM * (width**2 + 2 * columns * outputs * length * width))
-    pairs = fit * columns
-    return eigenvectors(fit) + Cost(_PAIR * pairs * length, 8.0 * pairs * (length + 10), operations=1e5)
+        work = tangent_kernel(fit, both, outputs, length, width) + eigenvectors(fit * outputs)
+        work += steps * recursive * kernel_recursion(fit * outputs)
+        return work.holding(_ITEM * (width**2 + 2 * both * outputs * length * width))
+    pairs = fit * both
+    solved = eigenvectors(fit) + steps * recursive * outputs * kernel_recursion(fit)
+    return solved + Cost(_PAIR * pairs * length, 8.0 * pairs * (length + 10), operations=1e5)

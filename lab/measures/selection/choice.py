@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from lab.data.labelled import Labelled, shorten
 from lab.errors import check_integer
+from lab.losses import Loss, Squared, as_loss
 from lab.measures.classification import mistakes
-from lab.measures.selection.catalogue import learnt
+from lab.measures.selection.catalogue import columns, learnt
 from lab.measures.selection.learners import Budget, Candidates, candidates
 from lab.tasks.files import prepare
 from lab.tasks.task import SequenceTask, split
@@ -57,7 +59,7 @@ class Selection:
         }
 
 
-def resample(data: Labelled, samples: int, test: int, longest: int, seed: int) -> SequenceTask:
+def resample(data: Labelled, samples: int, test: int, longest: int, seed: int, loss: str = "squared") -> SequenceTask:
     """A task from a random part of a set: its training split is learnt, its test split is for validation and test.
 
     Parameters
@@ -71,6 +73,8 @@ def resample(data: Labelled, samples: int, test: int, longest: int, seed: int) -
         Time steps at most; longer series are averaged over neighbouring steps.
     seed
         Of the choice of samples, from both splits of the source together.
+    loss
+        With "cross_entropy" two classes have a column of ±1 each, as more classes have in any case.
 
     Raises
     ------
@@ -79,11 +83,16 @@ def resample(data: Labelled, samples: int, test: int, longest: int, seed: int) -
     """
     rows = data.choose(samples, min(test, len(data.series) - samples), seed, pool=True)
     inputs = prepare(shorten(data.series[rows], longest), samples)
-    return split(inputs, data.targets[rows], learnt(samples), data.name)
+    targets = data.targets[rows]
+    if columns(len(data.classes or ()), loss) > targets.shape[1]:
+        targets = np.concatenate([-targets, targets], axis=1)
+    return split(inputs, targets, learnt(samples), data.name)
 
 
 def select(found: Candidates, targets: ArrayLike, validation: int) -> Selection:
-    """Choose by the first ``validation`` held-out samples: fewest mistakes, of these the smallest mean square error.
+    """Choose by the first ``validation`` held-out samples: fewest mistakes, of these the smallest mean loss there.
+
+    The loss is the one that the candidates were trained with, the mean square for those that were not trained.
 
     Parameters
     ----------
@@ -99,9 +108,17 @@ def select(found: Candidates, targets: ArrayLike, validation: int) -> Selection:
     known, unseen = np.split(np.asarray(targets, dtype=np.float64), [validation])
     chosen, tested = np.split(found.outputs, [validation], axis=1)
     counts = mistakes(chosen, known)
-    squares = np.nan_to_num(np.square(chosen - known).mean((1, 2)), nan=np.inf)
-    best = int(np.lexsort((squares, counts))[0]) if found.diverged_at is None else None
+    losses = np.nan_to_num(_mean_losses(chosen, known, as_loss(found.loss)), nan=np.inf)
+    best = int(np.lexsort((losses, counts))[0]) if found.diverged_at is None else None
     return Selection(found, counts, mistakes(tested, unseen), (len(known), len(unseen)), best)
+
+
+def _mean_losses(outputs: NDArray[np.float64], targets: NDArray[np.float64], loss: Loss) -> NDArray[np.float64]:
+    """The mean loss of each candidate (k,) of outputs (k, n, q) for ±1 (n, q)."""
+    if isinstance(loss, Squared):
+        return np.asarray(np.square(outputs - targets).mean((1, 2)))
+    aims = loss.encode(torch.from_numpy(targets), targets.shape[1:])
+    return np.array([float(loss.value(torch.from_numpy(each), aims).mean()) for each in outputs])
 
 
 def choose(name: str, task: SequenceTask, validation: int, budget: Budget) -> Selection:

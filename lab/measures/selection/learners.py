@@ -18,9 +18,11 @@ from torch import Tensor
 from lab.errors import check_choice
 from lab.kernels.empirical import empirical_ntk
 from lab.kernels.infinite import infinite_ntk
+from lab.kernels.sharpness import sharpness
 from lab.learners.descent import Descent
 from lab.learners.kernel import KernelRegressor
 from lab.learners.network import descend
+from lab.losses import Loss
 from lab.measures.selection.catalogue import ALPHAS, CANDIDATES, LARGE_STEP, SMALL_STEP
 from lab.networks.elman import ElmanRNN
 from lab.networks.scaled import Scaled
@@ -44,12 +46,15 @@ class Budget:
         Last stopping time τ = c·steps·(1 + β)/(1 − β), above 0; the first one is 1/32 of it.
     momentum
         β of the descents, in [0, 1).
+    loss
+        Name of the loss of the descents.
     """
 
     width: int
     seed: int
     kernel_time: float
     momentum: float
+    loss: str = "squared"
 
     def pace(self, critical_fraction: float) -> float:
         """Kernel time of one step: ηλ_max/2 over 1 − β, with η = 2c(1 + β)/λ_max."""
@@ -63,7 +68,7 @@ class Budget:
 
     def descent(self, critical_fraction: float, stops: Sequence[int]) -> Descent:
         """Gradient descent that is recorded where it may stop."""
-        return Descent(stops[-1], critical_fraction, momentum=self.momentum, record=tuple(stops))
+        return Descent(stops[-1], critical_fraction, momentum=self.momentum, record=tuple(stops), loss=self.loss)
 
     def elman(self, task: SequenceTask, **choices: Any) -> ElmanRNN:
         """The network of this width and seed for a task; W, A and B are trained unless ``choices`` say otherwise."""
@@ -84,12 +89,15 @@ class Candidates:
         What the values are: "kernel time", "penalty" (in units of the largest eigenvalue) or "neighbours".
     diverged_at
         Gradient step at which the descent diverged, if it did.
+    loss
+        Name of the loss of the descent; "squared" for least squares and for votes.
     """
 
     values: Sequence[float]
     outputs: Array
     choice: str
     diverged_at: int | None = None
+    loss: str = "squared"
 
 
 def candidates(name: str, task: SequenceTask, budget: Budget) -> Candidates:
@@ -100,12 +108,12 @@ def candidates(name: str, task: SequenceTask, budget: Budget) -> Candidates:
     name
         One of `LEARNERS`.
     task
-        Targets ±1 of shape (n, q), with a test split.
+        Targets ±1 of shape (n, q), with a test split; for the loss "cross_entropy" with a column for each class.
 
     Raises
     ------
     LabError
-        Another name, or a task without a test split.
+        Another name, a task without a test split, or targets that the loss does not take.
     """
     check_choice("name", name, LEARNERS)
     return LEARNERS[name](task, budget)
@@ -128,7 +136,7 @@ def stopped_network(
     lost = np.full(tuple(task.test_split[1].shape), np.nan)
     kept = [lost if path.diverged_at is not None else outputs[step] for step in stops]
     times = [step * budget.pace(critical_fraction) for step in stops]
-    return Candidates(times, np.stack(kept), "kernel time", path.diverged_at)
+    return Candidates(times, np.stack(kept), "kernel time", path.diverged_at, budget.loss)
 
 
 def neighbours(task: SequenceTask) -> Candidates:
@@ -146,7 +154,7 @@ def _small_scale(task: SequenceTask, budget: Budget) -> Candidates:
     ends = [arm.diverged_at for arm in arms if arm.diverged_at is not None]
     outputs = np.concatenate([arm.outputs for arm in arms])
     values = [value for arm in arms for value in arm.values]
-    return Candidates(values, outputs, "kernel time", ends[0] if len(ends) == len(arms) else None)
+    return Candidates(values, outputs, "kernel time", ends[0] if len(ends) == len(arms) else None, budget.loss)
 
 
 @dataclass(frozen=True)
@@ -170,11 +178,11 @@ class _Regression:
         """Gradient descent at c = 0.25, stopped at the stopping times."""
         stops, regressor = budget.stops(SMALL_STEP), self.regressor()
         descent = budget.descent(SMALL_STEP, stops)
-        rate = descent.rate(regressor.spectrum.lambda_max)
+        rate = descent.rate(_lambda_max(regressor, descent.criterion))
         assert rate is not None
         path = regressor.trajectory(descent, rate)
-        rows = np.searchsorted(path.steps, stops)
-        return Candidates([step * budget.pace(SMALL_STEP) for step in stops], path.test_outputs[rows], "kernel time")
+        rows, times = np.searchsorted(path.steps, stops), [step * budget.pace(SMALL_STEP) for step in stops]
+        return Candidates(times, path.test_outputs[rows], "kernel time", loss=budget.loss)
 
     def ridge(self) -> Candidates:
         """Ridge regression with penalties λ_max·10⁰ … λ_max·10⁻⁷."""
@@ -182,6 +190,20 @@ class _Regression:
         top = regressor.spectrum.lambda_max
         found = [np.asarray(regressor.ridge(top * penalty)[1]) for penalty in penalties]
         return Candidates(penalties.tolist(), np.stack(found), "penalty")
+
+
+def _lambda_max(regressor: KernelRegressor, loss: Loss) -> float:
+    """λ_max(H₀^½ K H₀^½) from f₀ = 0, where H₀ is the same for all samples.
+
+    Where outputs share the kernel, that is λ_max(K)·λ_max(H₀).
+    """
+    targets = loss.encode(regressor.targets, tuple(regressor.targets.shape[1:]))
+    curvature = loss.curvature(regressor.outputs, targets)
+    if curvature is None:
+        return regressor.spectrum.lambda_max
+    if len(regressor.spectrum.values) < regressor.outputs.numel():
+        return regressor.spectrum.lambda_max * float(torch.linalg.eigvalsh(curvature[0]).max())
+    return sharpness(regressor.kernel, curvature)
 
 
 def _infinite(task: SequenceTask, budget: Budget) -> _Regression:
