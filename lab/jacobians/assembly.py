@@ -167,7 +167,8 @@ def _deltas(uses: Sequence[Use], outputs: Tensor) -> Iterator[Tensor]:
     for use in uses:
         each = (gradients.get(_node(use.edge)) for gradients in found)
         filled = (outputs.new_zeros(use.shape) if gradient is None else gradient for gradient in each)
-        yield torch.stack([use.arrange(gradient.movedim(use.axis, 0)) for gradient in filled], 1)
+        arranged = [use.arrange(gradient.movedim(use.axis, 0)) for gradient in filled]
+        yield torch.stack(arranged, 1) if len(arranged) != 1 else arranged[0].unsqueeze(1)  # one output needs no copy
 
 
 def _node(edge: GradientEdge) -> tuple[object, int]:

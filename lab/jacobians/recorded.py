@@ -49,6 +49,8 @@ class Findings:
         Trained parameters that do not go by factors.
     work
         Flops, and bytes of all results, in a pass of one sample, by the shape of the sample.
+    factors
+        Bytes of the factors of one sample, by its shape.
     is_compared
         Whether factors were compared with plain backward passes.
     is_refused
@@ -59,6 +61,7 @@ class Findings:
 
     others: set[str] = field(default_factory=set)
     work: dict[torch.Size, tuple[int, int]] = field(default_factory=dict)
+    factors: dict[torch.Size, int] = field(default_factory=dict)
     is_compared: bool = False
     is_refused: bool = False
     has_large_features: bool = False
@@ -163,6 +166,8 @@ class RecordedJacobian(AutodiffJacobian):
 
         Returns the same object. Raises `LabError` as `AutodiffJacobian.keep` does.
         """
+        if self._factors is not None:
+            return self
         self._check()
         factors = self._unless_refused(self._to_keep) if self._is_recorded() else None
         if factors is None:
@@ -287,7 +292,7 @@ class RecordedJacobian(AutodiffJacobian):
             return [slice(0, n)]
         (_, passes), size = self._work(), n
         if n * _MOST * (1 + o) * passes > memory:
-            each = _ALIVE * (passes + _bytes(self._form(self._inputs[:1])))
+            each = _ALIVE * (passes + self._bytes_of_one())
             size = n if n * each <= memory else max(memory // (2 * each), 1)  # two sides are in memory at once
         return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
@@ -299,10 +304,18 @@ class RecordedJacobian(AutodiffJacobian):
             self._findings.work[shape] = work.flops, work.bytes
         return self._findings.work[shape]
 
+    def _bytes_of_one(self) -> int:
+        """Bytes of the factors of one sample."""
+        shape = self._inputs.shape[1:]
+        if shape not in self._findings.factors:
+            self._findings.factors[shape] = _bytes(self._form(self._inputs[:1]))
+        return self._findings.factors[shape]
+
     def _gram_of_factors(self, right: Self, memory: int) -> Tensor:
         """The kernel of what goes by factors, block of samples by block of samples."""
         kernel = self._outputs.new_zeros(*self._outputs.shape, *right._outputs.shape)
-        lefts, rights = self._sample_blocks(memory), right._sample_blocks(memory)
+        lefts = self._sample_blocks(memory)
+        rights = lefts if right is self else right._sample_blocks(memory)
         with bar(len(lefts), "tangent kernel", "block") as counter:
             for mine in lefts:
                 factors = self._factors_of(mine)

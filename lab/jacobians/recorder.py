@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.functional import conv1d, conv2d, conv3d, embedding, linear, pad, unfold
+from torch.nn.functional import conv1d, conv2d, conv3d, embedding, linear, pad
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
@@ -33,6 +33,7 @@ from lab.jacobians.substitution import leaves_behind
 #: Numbers of a weight from which on no copies of it are made.
 LARGEST_ROW = 2**20
 
+_SCALARS = (int, float, str, type(None), torch.dtype, torch.device)
 _functorch = torch._C._functorch
 
 
@@ -87,7 +88,7 @@ class Recorder(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         named = dict(kwargs or {})
-        if not torch.is_grad_enabled() or not any(map(is_weight, tree_leaves((args, named)))):
+        if not torch.is_grad_enabled() or not (holds_weight(args) or holds_weight(list(named.values()))):
             return func(*args, **named)
         rule = None if "out" in named else _RULES.get(func)
         result = None if rule is None else rule(self, *args, **named)
@@ -201,6 +202,15 @@ def is_weight(value: object) -> bool:
     return isinstance(value, Tensor) and value.requires_grad and not is_batched(value)
 
 
+def holds_weight(value: object) -> bool:
+    """Whether there is a weight in an argument, at any depth; pytree, which is slow, sees uncommon ones alone."""
+    if isinstance(value, Tensor):
+        return is_weight(value)
+    if isinstance(value, (tuple, list)):
+        return any(map(holds_weight, value))
+    return not isinstance(value, _SCALARS) and any(map(is_weight, tree_leaves(value)))
+
+
 def is_memory_of_a_leaf(weight: Tensor) -> bool:
     """Whether a weight is a parameter, or shares the memory of the only one that it depends on."""
     leaves = leaves_of(weight)
@@ -257,15 +267,12 @@ def _patches(
 
 
 def _columns(images: Tensor, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> Tensor:
-    """Patches of images (r, C, *spatial) as columns, (r, C · kernel, places)."""
-    if len(kernel) == 1:
-        images, kernel, strides, dilations = images[:, :, None], (1, *kernel), (1, *strides), (1, *dilations)
-    if len(kernel) == 2:
-        return unfold(images, tuple(kernel), tuple(dilations), 0, tuple(strides))
+    """Patches of images (r, C, *spatial) as columns, (r, C · kernel, places): copies of a view, unlike `unfold`."""
+    spatial = len(kernel)
     for size, step, spread in zip(kernel, strides, dilations, strict=True):
-        images = images.unfold(images.ndim - len(kernel), spread * (size - 1) + 1, step)[..., ::spread]
-    axes = (*range(5, 8), *range(2, 5))  # the kernel's, then those of places
-    return images.permute(0, 1, *axes).reshape(len(images), images.shape[1] * math.prod(kernel), -1)
+        images = images.unfold(images.ndim - spatial, spread * (size - 1) + 1, step)[..., ::spread]
+    places, offsets = range(2, 2 + spatial), range(2 + spatial, 2 + 2 * spatial)
+    return images.permute(0, 1, *offsets, *places).reshape(len(images), images.shape[1] * math.prod(kernel), -1)
 
 
 def _per_axis(value: Any, axes: int) -> tuple[int, ...]:

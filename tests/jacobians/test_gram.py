@@ -18,7 +18,7 @@ def dense(deltas, features):
     return torch.einsum("iatm,itd->iamd", deltas, features).flatten(2)
 
 
-SIZES = [(1, 1, 1, 1, 1), (3, 2, 4, 5, 3), (70, 2, 2, 3, 2), (40, 1, 3, 2, 4), (2, 3, 0, 4, 2)]
+SIZES = [(1, 1, 1, 1, 1), (3, 2, 4, 5, 3), (70, 2, 2, 3, 2), (40, 1, 3, 2, 4), (2, 3, 0, 4, 2), (5, 2, 3, 16, 16)]
 
 
 @pytest.mark.parametrize("memory", [1, 5_000, 2**28])
