@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -26,19 +27,22 @@ def specifications(kind, path, memory):
     return [{**common, "recurrence": form, "method": method} for form, method in itertools.product(forms, METHODS)]
 
 
-def least(contender):
-    """The least of a few calls' seconds of processor time; of one call where it is long."""
+def least(contender, best):
+    """The least of a few calls' seconds of processor time; fails early where a call takes far longer than the best."""
+    contender.limit = min(PATIENCE, 5 * best + 1)
     first = contender.call()["processor"]
     return min([first, *(contender.call()["processor"] for _ in range(TRIES if first < 1 else 0))])
 
 
 def choose(python, specs):
     """The specification of the fastest method, or None where none answers in its memory and `PATIENCE`."""
-    seconds = {}
-    for index, spec in enumerate(specs):
+    best, fastest_one = math.inf, None
+    for spec in specs:
         with contextlib.suppress(Failed), Contender(python, spec, PATIENCE) as contender:
-            seconds[index] = least(contender)
-    return specs[min(seconds, key=seconds.__getitem__)] if seconds else None
+            seconds = least(contender, best)
+            if seconds < best:
+                best, fastest_one = seconds, spec
+    return fastest_one
 
 
 @contextlib.contextmanager
