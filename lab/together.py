@@ -336,18 +336,15 @@ def _train(
     start = _Start.of(network, task, aim, cached=cached, with_kernel=with_kernel)
     warn_of_scale(network, task.train_inputs, start.outputs, aim)
     lambda_max, reasons = _sharpness(start, descent)
+    reasons |= start.no_check(descent)
     learning_rate = descent.rate(lambda_max)
-    kernel = None if learning_rate is None or not with_kernel else start.kernel_trajectory(descent, learning_rate)
+    kernel = None if learning_rate is None else start.kernel_trajectory(descent, learning_rate)
     linearized = _train_linearized(start, network, descent, learning_rate)
     origin = Origin.of(network, task.train_inputs, start.kernel, moves=in_place)
     after = network if in_place else network.copy()
     check = _check(after, start, task.train_inputs, in_place)
     start.release()
     trajectory = train_network(after, task, descent, learning_rate)
-    if kernel is None:
-        reasons["kernel"] = _NO_CLOSED_FORM if with_kernel else _NOT_ASKED
-    elif not start.cached and not start.has_closed_form(descent):
-        reasons["linearized_kernel_disagreement"] = _ONE_COMPUTATION
     return SideBySide(
         network=trajectory,
         linearized=linearized,
@@ -355,13 +352,13 @@ def _train(
         trained_network=after,
         learning_rate=learning_rate,
         lambda_max=lambda_max,
-        lambda_min=math.nan if start.spectrum is None else start.spectrum.lambda_min,
+        lambda_min=start.lambda_min,
         units=start.units,
         objective=aim,
         motion=_motion(origin, after, task.train_inputs, trajectory),
         task=task,
         descent=descent,
-        linearized_in="weights" if start.cached else "coefficients",
+        linearized_in="weights" if cached else "coefficients",
         f0_share=start.f0_share,
         derivative_check=check.error,
         reasons=reasons | ({"derivative_check": check.reason} if check.reason else {}),
@@ -457,11 +454,12 @@ class _Start:
         whole = descent.batch_size is None or descent.batch_size >= len(self.outputs)
         return whole and isinstance(self.aim.loss, Squared)
 
-    def kernel_trajectory(self, descent: Descent, learning_rate: float) -> Trajectory:
-        """The kernel regressor from f₀: in closed form, or by recursion."""
+    def kernel_trajectory(self, descent: Descent, learning_rate: float) -> Trajectory | None:
+        """The kernel regressor from f₀: in closed form, or by recursion; None without a kernel."""
+        if self.kernel is None:
+            return None
         if not self.has_closed_form(descent):
             return self.recursion(descent, learning_rate)
-        assert self.kernel is not None
         test, targets = (self.test_kernel, self.test_outputs), self.aim.targets.flatten(1)
         regressor = KernelRegressor(self.kernel, self.outputs, targets, *test, spectrum=self.spectrum)
         return regressor.trajectory(descent, learning_rate)
@@ -473,6 +471,18 @@ class _Start:
         if self.test_kernel is not None and self.test_outputs is not None:
             test = self.test_kernel, self.test_outputs
         return recursion((self.kernel, self.outputs), test, self.aim, descent, learning_rate)
+
+    def no_check(self, descent: Descent) -> dict[str, str]:
+        """Why there is no kernel regressor, or no second computation of the linear curve."""
+        if self.kernel is None or descent.optimizer is not None:
+            return {"kernel": _NO_CLOSED_FORM if self.kernel is not None else _NOT_ASKED}
+        is_one = not self.cached and not self.has_closed_form(descent)
+        return {"linearized_kernel_disagreement": _ONE_COMPUTATION} if is_one else {}
+
+    @property
+    def lambda_min(self) -> float:
+        """Smallest eigenvalue of K₀; NaN without a kernel."""
+        return math.nan if self.spectrum is None else self.spectrum.lambda_min
 
     def release(self) -> None:
         """Drop the kept Jacobians: the network's training needs the memory."""

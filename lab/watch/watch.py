@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +44,15 @@ class Point:
     step: float
     parameters: Tangent
     kernel: Tensor
+
+
+class _Look(NamedTuple):
+    """What one look finds: a row of the table, the motions by name, and the point for later looks."""
+
+    row: Row
+    parameters: dict[str, float]
+    features: dict[str, float]
+    point: Point
 
 
 class Watch(Facts):
@@ -193,10 +202,13 @@ class Watch(Facts):
         started = time.perf_counter()
         twin = self._probe.twin
         with undisturbed(twin.inputs), torch.no_grad():
-            row = self._measure(step, None if learning_rate is None else learning_rate / (1 + momentum))
-        row["seconds"] = time.perf_counter() - started
-        self._looking += time.perf_counter() - started
+            found = self._measure(step, None if learning_rate is None else learning_rate / (1 + momentum))
+        seconds = time.perf_counter() - started
+        row = {**found.row, "seconds": seconds}
         self._rows.append({name: row[name] for name in COLUMNS})
+        self._each["parameters"].append(found.parameters)
+        self._each["features"].append(found.features)
+        self._last, self._looking = found.point, self._looking + seconds
         return dict(self._rows[-1])
 
     def point_at(self, module: torch.nn.Module | Network) -> None:
@@ -260,7 +272,7 @@ class Watch(Facts):
             check_number("learning_rate", learning_rate, above=0)
         check_number("momentum", momentum, above=0, below=1, closed=True)
 
-    def _measure(self, step: float, rate: float | None) -> Row:
+    def _measure(self, step: float, rate: float | None) -> _Look:
         probe, twin = self._probe, self._probe.twin
         today = twin.read()
         _check_finite(today)
@@ -281,15 +293,12 @@ class Watch(Facts):
         buffers = self._effect_of_buffers(by_first) if has_new_state else None
         motion, each = measures.weights(today, self._first.parameters)
         layers = changes(seen.features, features.features)
-        self._each["parameters"].append(each)
-        self._each["features"].append(layers)
         row: Row = {"step": float(step), "nonlinearity": by_first.ratio, **motion}
         row["nonlinearity_since_last"] = by_last.ratio
         row |= measures.kernels(kernel, first, last, step - self._last.step)
         row |= {"gate_flips": gate_flips(features.gates, seen.gates), "feature_change": measures.mean(layers)}
         row |= {"buffer_effect": buffers, **alone}
-        self._last = Point(step, today, kernel)
-        return row
+        return _Look(row, each, layers, Point(step, today, kernel))
 
     def _effect_of_buffers(self, start: Nonlinearity) -> float:
         """‖f(θ₀, b_t) − f(θ₀, b₀)‖/‖f_t − f₀‖; the twin holds θ₀ and today's buffers before and after."""
