@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from comparisons.cli import catalogue, compare, inventory, messages, status
+from comparisons.cli import catalogue, compare, diagnose, inventory, messages, status
 from comparisons.cli.execution import DONE, FAILED, INTERRUPTED, carry_out
 from comparisons.kit.settings import Settings
 from comparisons.runs import plan
@@ -182,7 +182,35 @@ class Report:
         return FAILED if bad else DONE
 
 
+@dataclass(frozen=True)
+class Diagnose:
+    """Was the training between two checkpoints of your network lazy?"""
+
+    target: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(metavar="MODULE:FACTORY", help="A function that builds the network, such as models:build."),
+    ]
+    start: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="START", help="State dict before.")]
+    now: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="NOW", help="State dict after.")]
+    probe: Annotated[Path, tyro.conf.arg(help="npz file with probe inputs, and maybe targets.")]
+    loss: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help="Loss: squared, cross_entropy, logistic or huber.")
+    ] = None
+    outputs: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="MODULE:FUNCTION", help="Takes the tensor out of what the network returns."),
+    ] = None
+    json: Json = False
+
+    def __call__(self) -> int:
+        """Print the verdict and its numbers."""
+        found = diagnose.read(self.target, self.start, self.now, self.probe, self.loss, self.outputs)
+        messages.print_found(found, self.json)
+        return DONE
+
+
 #: By the name that stands first on the command line; `run` is read apart, as its flags depend on the comparison.
 COMMANDS = {
     "list": List, "run": Run, "show": Show, "status": Status, "runs": Runs, "compare": Compare, "report": Report,
+    "diagnose": Diagnose,
 }  # fmt: skip
