@@ -12,7 +12,7 @@ from lab.kernels.singular import largest_singular_value
 from lab.kernels.spectrum import Spectrum, largest_eigenvalue
 
 _DENSE = 512  # rows of a kernel up to which it is formed for its largest eigenvalue
-_INDEFINITE = 1e-9  # of the largest eigenvalue of H, by which a negative one may be rounding
+_INDEFINITE = 100  # ε of the largest eigenvalue of H, by which a negative one may be rounding
 
 
 def sharpness(kernel: Tensor, curvature: Tensor | None) -> float:
@@ -93,7 +93,7 @@ def _root(curvature: Tensor) -> Tensor:
     """H^½ (n, o, o), in float64 on the CPU; refused where it is zero or not real."""
     values, vectors = torch.linalg.eigh(curvature.detach().to("cpu", torch.float64))
     low, high = float(values.min()), float(values.max())
-    if not high > 0 or low < -_INDEFINITE * high:
+    if not high > 0 or low < -_INDEFINITE * torch.finfo(curvature.dtype).eps * high:
         came = f"a loss with curvature from {low:.3g} to {high:.3g} at the initial outputs"
         refuse("loss", came, "one that is convex there", "pass learning_rate instead of critical_fraction")
     root: Tensor = (vectors * values.clamp(min=0).sqrt()[:, None]) @ vectors.mT

@@ -329,3 +329,13 @@ def test_large_images_take_the_gradients_of_convolutions(size, large):
     assert network._findings.has_large_features == large
     assert relative(network.jacobian(inputs).gram(route="factors"), kernel) <= EXACT
     assert relative(network.jacobian(inputs).keep().gram(), kernel) <= EXACT
+
+
+@pytest.mark.parametrize("kind", ["gru cell", "checkpointed"])
+def test_keeping_twice_is_keeping_once(kind):
+    module, inputs = make(kind)
+    jacobian = lab.as_network(module).jacobian(inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabWarning)
+        first = jacobian.keep().gram()
+        assert relative(jacobian.keep().gram(), first) < EXACT
