@@ -158,12 +158,13 @@ def follow_course(
     found = looks(kernel_time, critical_fraction, spacing=SPACING, growth=GROWTH, also=(watched,))
     steps = np.union1d(found, [] if accurate is None else [accurate]).astype(np.int64)
     watch = _Watch(network, task, model, int(steps_to(watched, critical_fraction)))
-    path = descend(network, task, Descent(end, learning_rate=rate, record=steps, loss=loss), progress=False)
+    descent = Descent(end, learning_rate=rate, record=tuple(steps.tolist()), loss=loss)
+    path = descend(network, task, descent, progress=False)
     for snapshot in path:
         watch.look(snapshot)
     gap, size = _gap_and_size(watch.padded(watch.test, len(steps)), every, steps, model, network)
     return Course(
-        kernel_time=critical_fraction * steps,
+        kernel_time=np.asarray(critical_fraction * steps, dtype=np.float64),
         gap_test=with_divergences(gap, steps, path.diverged_at, every.diverged_at),
         size=size,
         motion=watch.padded(watch.motion, len(steps)),
@@ -205,7 +206,9 @@ class _Watch:
 def _accurate_step(model: LinearModel, task: Task, linear: Trajectory) -> int | None:
     """First step at which the linear model, recorded at every step, has all training samples right."""
     known = labels(model.aim, task)
-    right = [] if known is None else np.flatnonzero(known.accuracy(linear.train, "train") == 1)
+    if known is None:
+        return None
+    right = np.flatnonzero(known.accuracy(linear.train, "train") == 1)
     return int(right[0]) if len(right) else None
 
 

@@ -6,6 +6,16 @@ SMALL = {
     "frozen_layers": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 10.0, "arms": ("W", "A", "B", "WAB")},
     "gradient_bounds": {"widths": (16, 32, 64), "readouts": ("last",), "radii": (0.3, 2.0, 8.0, 32.0), "searches": 1},
     "infinite_width": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 5.0},
+    "loss_function": {
+        "widths": (16, 32, 64),
+        "samples": 8,
+        "seeds": 3,
+        "kernel_time": 60.0,
+        "rates_up_to": 16,
+        "largest_fraction": 8.0,
+        "per_octave": 1,
+        "patience": 2.0,
+    },
     "minima": {
         "widths": (16, 32, 64),
         "readouts": ("last",),
