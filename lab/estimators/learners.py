@@ -626,9 +626,9 @@ class TangentKernelClassifier(_Classification, _Kernel):
         separated it has no minimum: outputs grow without bound.
     penalty
         ρ ≥ 0, in units of the kernel. With "cross_entropy", ρ > 0 is kernel logistic regression, the minimum over a of
-        Σ cross-entropy(K a) + ρ/2 tr(aᵀ K a). Its gradient in Φᵀa with K = ΦΦᵀ is then at most 1e-10 of the penalty's
-        own, as far as float64 allows. That is sklearn.linear_model.LogisticRegression on features Φ with C = 1/ρ and no
-        intercept; with two classes, whose outputs are opposite, with C = 2/ρ.
+        Σ cross-entropy(K a) + ρ/2 tr(aᵀ K a). With K = ΦΦᵀ it is that of sklearn.linear_model.LogisticRegression on
+        features Φ, with C = 1/ρ and no intercept; with two classes, whose outputs are opposite, C = 2/ρ. The gradient
+        in Φᵀa is at most 1e-10 of the penalty's own, where float64 allows; ρ below 1e-12 λ_max(K) is refused.
     steps
         Early stopping: that many steps of gradient descent from a = 0. With "cross_entropy" each is taken, as
         a ← a − η g(K a) with g = softmax(f) − y.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import NoConvergence, newton_krylov
+from scipy.optimize import minimize
+from scipy.sparse.linalg import LinearOperator, cg
 from torch import Tensor
 
 from lab.arrays import check_data
@@ -22,11 +23,12 @@ from lab.losses import LOSSES, Objective
 
 Array = NDArray[np.float64]
 
-_ROUGH = 1e-6  # of the first gradient, at which the size of the weights is known
-_TOLERANCE = 1e-10  # of the gradient, beside that of the penalty alone
-_ROUNDING = 1e-14  # of the first gradient, below which its parts do not cancel any further
-_RESOLVED = 1e-3  # of the penalty's gradient, which a larger remainder would bury
-_ITERATIONS = 100  # of Newton's method, for each of the two tolerances
+_LOSS = LOSSES["cross_entropy"]
+_NEAR = 1e-8  # of the first gradient, at which the trust region ends
+_TOLERANCE = 1e-10  # of ρ|w|, for the gradient
+_RESOLVED = 1e-3  # of ρ|w|, which a larger gradient would bury
+_SMALLEST = 1e-12  # of λ_max, for ρ: float64 resolves the minimum down to here
+_STEPS = 50  # of Newton's method, at most, after the trust region
 
 
 def descended(gram: Tensor, targets: Tensor, steps: int, critical_fraction: float) -> Array:
@@ -46,7 +48,7 @@ def descended(gram: Tensor, targets: Tensor, steps: int, critical_fraction: floa
     LabError
         A kernel that is zero or not finite, or a descent that diverged.
     """
-    aim = Objective(LOSSES["cross_entropy"], targets, (targets.shape[1],))
+    aim = Objective(_LOSS, targets, (targets.shape[1],))
     descent = Descent(steps, critical_fraction, record=(steps,), loss=aim.loss)
     start = torch.zeros_like(targets)
     model = LinearizedNetwork(dual(gram, start, len(start), 1 if gram.ndim == 2 else start.shape[1]), {"a": start})
@@ -79,7 +81,7 @@ def penalized(gram: Tensor, targets: Tensor, penalty: float) -> Array:
     With K = Φ Φᵀ this is logistic regression without intercept on features Φ, with weights w = Φᵀ a and the penalty
     ρ/2 |w|². Newton's method finds w, after an eigen-decomposition: of n·q rows for a whole kernel, of n for a shared
     one. At the minimum g(K a) + ρ a = 0, which gives a, g = softmax(f) − y being the gradient in the outputs. The norm
-    of the gradient in w is at most 1e-10 ρ|w|, or 1e-14 of that at w = 0 where this is more.
+    of the gradient in w is at most 1e-10 ρ|w| where float64 allows, and else as small as it does.
 
     Parameters
     ----------
@@ -93,43 +95,89 @@ def penalized(gram: Tensor, targets: Tensor, penalty: float) -> Array:
     Raises
     ------
     LabError
-        A kernel that `Spectrum` refuses, or a penalty so far below λ_max (about 1e-12 of it) that float64 does not
-        resolve the minimum.
+        A kernel that `Spectrum` refuses, or a penalty so far below λ_max (1e-12 of it) that float64 does not resolve
+        the minimum.
     """
-    spectrum, loss = Spectrum(gram, overwrite=True), LOSSES["cross_entropy"]
+    spectrum = Spectrum(gram, overwrite=True)
     # In units of λ_max the problem has one scale: K a does not change, and neither does ρ a
     features = torch.from_numpy(spectrum.vectors * np.sqrt(spectrum.values / spectrum.lambda_max))
-    ratio = penalty / spectrum.lambda_max
-
-    def gradient(weights: Tensor) -> Tensor:
-        """∂ℓ/∂f, (n, q)."""
-        return loss.gradient((features @ weights).reshape(targets.shape), targets)
-
-    def slope(values: Array) -> Array:
-        weights = torch.from_numpy(values)
-        return np.asarray((features.T @ gradient(weights).reshape(len(features), -1) + ratio * weights).numpy())
-
-    found = _minimum(slope, np.zeros((len(features), targets.numel() // len(features))), ratio)
-    if found is None:
-        came = f"{penalty:g} beside λ_max = {spectrum.lambda_max:.3g}, at which Newton's method does not converge"
-        refuse("penalty", came, "one that is not negligible beside λ_max", "raise it, or set steps instead")
-    return np.asarray(gradient(torch.from_numpy(found)).numpy() / -penalty)
+    problem = _Regression(features, targets, penalty / spectrum.lambda_max)
+    weights, left = problem.minimum() if problem.penalty >= _SMALLEST else (np.empty(0), np.inf)
+    if left > _RESOLVED:
+        came = f"{penalty:g} beside λ_max = {spectrum.lambda_max:.3g}: float64 does not resolve the minimum"
+        allowed = f"at least {_SMALLEST * spectrum.lambda_max:.3g}"
+        refuse("penalty", came, allowed, "raise it, or set steps instead")
+    return np.asarray(problem.residual(weights).numpy() / -penalty)
 
 
-def _minimum(slope: Callable[[Array], Array], start: Array, penalty: float) -> Array | None:
-    """Weights at which a penalized gradient vanishes, from 0; None if they are not found, or lost in rounding."""
-    first = float(np.linalg.norm(slope(start)))
-    try:
-        rough = _root(slope, start, _ROUGH * first)
-        found = _root(slope, rough, max(_TOLERANCE * penalty * float(np.linalg.norm(rough)), _ROUNDING * first))
-    except (NoConvergence, ValueError):  # the latter from a step that is zero or not finite
-        return None
-    resolved = np.linalg.norm(slope(found)) <= _RESOLVED * penalty * np.linalg.norm(found)
-    return found if resolved else None
+@dataclass(frozen=True)
+class _Regression:
+    """Σ cross-entropy(Φ w) + ρ/2 |w|², as a function of weights w (r, k), flattened.
 
+    Attributes
+    ----------
+    features
+        Φ, (n·q/k, r).
+    targets
+        One-hot rows, (n, q).
+    penalty
+        ρ.
+    """
 
-def _root(slope: Callable[[Array], Array], start: Array, tolerance: float) -> Array:
-    """Where a gradient vanishes up to a norm, by Newton's method; the Hessian is that of a convex function."""
-    choices = {"method": "minres", "f_tol": tolerance, "tol_norm": np.linalg.norm, "maxiter": _ITERATIONS}
-    with np.errstate(invalid="ignore"):  # scipy divides its first step, inf, by the tolerance of steps, inf
-        return np.asarray(newton_krylov(slope, start, **choices))
+    features: Tensor
+    targets: Tensor
+    penalty: float
+
+    def outputs(self, weights: Array) -> Tensor:
+        """Φ w, (n, q)."""
+        return (self.features @ torch.from_numpy(weights.reshape(self.features.shape[1], -1))).view_as(self.targets)
+
+    def residual(self, weights: Array) -> Tensor:
+        """The gradient g in the outputs, (n, q)."""
+        return _LOSS.gradient(self.outputs(weights), self.targets)
+
+    def value(self, weights: Array) -> float:
+        """The penalized loss."""
+        loss = float(_LOSS.value(self.outputs(weights), self.targets).sum())
+        return loss + 0.5 * self.penalty * float(weights @ weights)
+
+    def slope(self, weights: Array) -> Array:
+        """Its gradient Φᵀ g + ρ w."""
+        return self._pull(self.residual(weights)) + self.penalty * weights
+
+    def curve(self, weights: Array, motion: Array) -> Array:
+        """Its Hessian times a motion: Φᵀ (diag(p) − p pᵀ) Φ v + ρ v."""
+        p, change = self.outputs(weights).softmax(-1), self.outputs(motion)
+        return self._pull(p * (change - (p * change).sum(-1, keepdim=True))) + self.penalty * motion
+
+    def minimum(self) -> tuple[Array, float]:
+        """Weights at the minimum, and what is left of the gradient there, in units of ρ|w|.
+
+        A trust region comes near it. It compares values, which agree in their first digits long before gradients do, so
+        that plain Newton steps go on.
+        """
+        start = np.zeros(self.targets.numel() * self.features.shape[1] // len(self.features))
+        gradient = self.slope(start)
+        options = {"gtol": _NEAR * float(np.linalg.norm(gradient))}
+        with np.errstate(invalid="ignore"):  # of a gradient that is 0
+            near = minimize(self.value, start, jac=self.slope, hessp=self.curve, method="trust-ncg", options=options)
+        weights, gradient = near.x, self.slope(near.x)
+        for _ in range(_STEPS):
+            if np.linalg.norm(gradient) <= _TOLERANCE * self.penalty * np.linalg.norm(weights):
+                break
+            following = weights + self._newton(weights, gradient)
+            if not np.linalg.norm(self.slope(following)) < np.linalg.norm(gradient):
+                break
+            weights, gradient = following, self.slope(following)
+        unit = self.penalty * float(np.linalg.norm(weights))
+        return weights, float(np.linalg.norm(gradient)) / unit if unit else 0.0
+
+    def _newton(self, weights: Array, gradient: Array) -> Array:
+        """The step −H⁻¹ ∇, by conjugate gradients."""
+        shape = (len(weights), len(weights))
+        hessian = LinearOperator(shape, matvec=lambda motion: self.curve(weights, motion), dtype=np.float64)
+        return np.asarray(cg(hessian, -gradient, atol=0.0)[0])
+
+    def _pull(self, cotangent: Tensor) -> Array:
+        """Φᵀ r, flattened."""
+        return np.asarray((self.features.T @ cotangent.reshape(len(self.features), -1)).numpy().ravel())

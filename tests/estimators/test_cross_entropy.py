@@ -18,6 +18,7 @@ from lab.estimators import (
     TangentKernelClassifier,
     TangentKernelRegressor,
     load,
+    logistic,
     save,
 )
 from lab.estimators.learners import BIASED
@@ -230,19 +231,40 @@ def test_without_a_penalty_or_steps_there_is_no_minimum_and_both_fixes_work():
         assert clone(model).set_params(**fix).fit(TRAIN, labels(2)[:N]).score(TRAIN, labels(2)[:N]) > 0.9
 
 
-@pytest.mark.parametrize("penalty", [1e-13, 1e-200])
-def test_a_penalty_that_float64_cannot_resolve_is_refused(penalty):
-    with pytest.raises(LabError, match="does not converge"):
-        TangentKernelClassifier(penalty=penalty, loss="cross_entropy").fit(TRAIN, labels(2)[:N])
+def test_a_penalty_that_float64_cannot_resolve_is_refused():
+    with pytest.raises(LabError, match=r"does not resolve.*at least"):
+        TangentKernelClassifier(penalty=1e-200, loss="cross_entropy").fit(TRAIN, labels(2)[:N])
+
+
+def test_a_gradient_that_is_left_is_refused(monkeypatch):
+    monkeypatch.setattr(logistic, "_RESOLVED", 0.0)
+    with pytest.raises(LabError, match="does not resolve"):
+        TangentKernelClassifier(penalty=0.1, loss="cross_entropy").fit(TRAIN, labels(2)[:N])
+
+
+@pytest.mark.parametrize("penalty", [1e-6, 1e-3, 1.0])
+def test_labels_without_a_pattern_have_their_minimum_too(penalty):
+    """Many small eigenvalues are needed, among them for equal samples of different classes."""
+    generator = np.random.default_rng(1)
+    inputs, y = generator.standard_normal((60, 4)), generator.integers(0, 5, 120)
+    K = TangentKernel()(np.concatenate([inputs, inputs]))
+    ratio = penalty * float(np.linalg.eigvalsh(K)[-1])
+    model = TangentKernelClassifier(penalty=ratio, loss="cross_entropy").fit(np.concatenate([inputs, inputs]), y)
+    miss, size = optimality(model, np.einsum("ab,ij->aibj", K, np.eye(5)), y)
+    assert miss < 1e-7 * size
 
 
 @pytest.mark.parametrize("kind", [*BY_DESCENT, TangentKernelClassifier])
-def test_the_loss_is_a_parameter_like_any_other(kind, tmp_path):
+def test_the_loss_is_a_parameter_like_any_other(kind):
     y = np.where(labels(2) > 0, "up", "down")
     search = GridSearchCV(kind(steps=STEPS), {"loss": ["squared", "cross_entropy"]}, cv=2).fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    fitted = clone(kind(steps=STEPS, loss="cross_entropy")).fit(TRAIN, y[:N])
-    assert fitted.get_params()["loss"] == "cross_entropy"
+    assert clone(kind(loss="cross_entropy")).get_params()["loss"] == "cross_entropy"
+
+
+@pytest.mark.parametrize("estimator", FITTED, ids=repr)
+def test_what_is_loaded_has_the_same_probabilities(estimator, tmp_path):
+    fitted = clone(estimator).fit(TRAIN, labels(2)[:N])
     again = load(save(fitted, tmp_path / "model.npz"))
     assert again.get_params() == fitted.get_params()
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))

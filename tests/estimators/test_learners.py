@@ -41,6 +41,10 @@ CHECKED = [
     TangentKernelClassifier(),
     TangentKernelClassifier("nngp", penalty=1e-3),
     TangentKernelClassifier("empirical", width=48, steps=200),
+    RNNClassifier(loss="cross_entropy", width=32, steps=80),
+    LinearizedRNNClassifier(loss="cross_entropy", width=32, steps=80),
+    TangentKernelClassifier(loss="cross_entropy", steps=100),
+    TangentKernelClassifier("nngp", loss="cross_entropy", penalty=0.1),
 ]
 REGRESSORS = [RNNRegressor, LinearizedRNNRegressor, TangentKernelRegressor]
 CLASSIFIERS = [RNNClassifier, LinearizedRNNClassifier, TangentKernelClassifier]
