@@ -52,8 +52,8 @@ class Course:
     loss
         Training loss (2, T) of the network and of the linear model, summed over samples.
     accurate_at
-        τ of the first step at which the linear model classifies all training samples rightly; None if it never does,
-        or if the targets are no classes.
+        τ of the first step after step 0 at which the linear model classifies all training samples rightly; None if it
+        never does, or if the targets are no classes.
     sharpness
         ηλ_max(H_t^½ K_t H_t^½)/2 of the network at the time that was asked for, with H_t the loss's curvature at its
         outputs: 1 is the edge of stability. None where training did not get there.
@@ -204,12 +204,15 @@ class _Watch:
 
 
 def _accurate_step(model: LinearModel, task: Task, linear: Trajectory) -> int | None:
-    """First step at which the linear model, recorded at every step, has all training samples right."""
+    """First step at which the linear model, recorded at every step, has all training samples right.
+
+    Step 0 does not count: outputs of centred networks are 0 there, and their signs rounding.
+    """
     known = labels(model.aim, task)
     if known is None:
         return None
-    right = np.flatnonzero(known.accuracy(linear.train, "train") == 1)
-    return int(right[0]) if len(right) else None
+    right = np.flatnonzero(known.accuracy(linear.train, "train")[1:] == 1)
+    return 1 + int(right[0]) if len(right) else None
 
 
 def _gap_and_size(
