@@ -61,10 +61,14 @@ def copied(module: torch.nn.Module) -> torch.nn.Module:
     Raises `LabError` for a module that Python cannot copy.
     """
     try:
-        return copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
+        twin = copy.deepcopy(module, {id(tensor): _copied(tensor) for tensor in tensors_of(module).values()})
     except (TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         fix = "keep generators, locks, open files and the like out of its attributes"
         refuse("network", f"a module that cannot be copied ({first_line(error)})", "one that copy.deepcopy copies", fix)
+    for part in twin.modules():
+        if isinstance(part, torch.nn.RNNBase):
+            part.flatten_parameters()  # one piece of memory again, without which cuDNN copies them at each call
+    return twin
 
 
 def refuse_shared(leaves: Iterable[Tensor], originals: Iterable[Tensor]) -> None:
