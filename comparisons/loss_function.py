@@ -186,8 +186,8 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         known = {LABELS[loss]: numbers[key(loss, *which)] for loss in losses if key(loss, *which) in numbers}
         return [f"{write(one)} with {label}" for label, one in known.items() if one.value is not None]
 
-    right = {loss: set(tried.loc[tried["loss"] == loss, "linear_limit_censored"]) == {"right"} for loss in losses}
-    beyond = [f"beyond every rate tried with {LABELS[loss]}" for loss in losses if right[loss]]
+    marks = {str(loss): set(rows["linear_limit_censored"]) for loss, rows in tried.groupby("loss", sort=False)}
+    beyond = [f"beyond every rate tried with {LABELS[loss]}" for loss, found in marks.items() if found == {"right"}]
     never = [f"more than they ever have with {LABELS[loss]}" for loss in losses if numbers[LEAVING(loss)].value is None]
     gap = f"Up to kernel time 50 the test gap at width {table['width'].max()}, in units of the outputs' change, reaches"
     rate = f"At width {tried['width'].max()} the largest trainable rate, in units of the critical one, is"
