@@ -127,7 +127,7 @@ def measure(cell: Cell) -> kit.Measured:
     descent = lab.Descent(looks[-1], rate, momentum=beta, batch_size=size, seed=cell.seed, record=looks, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=True)  # the linear learner on coefficients
     errors = kit.losses.mean(np.stack([result.network.loss, result.linearized.loss]), result.objective)
-    arrays = {"kernel_time": result.kernel_time, "gap_test": result.gap("test"), words.array: errors}
+    arrays = {"kernel_time": result.kernel_time, "gap_test": result.gap("test"), **words.kept(errors)}
     return _row(cell, result, arrays, words), arrays
 
 

@@ -91,6 +91,10 @@ class Words:
         """Whether targets are classes, no values of the outputs."""
         return self.name in CLASSES
 
+    def kept(self, errors: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        """Errors (2, T) of the network and of its linear model as arrays of a cell."""
+        return {self.array: errors, **named(self.name)}
+
 
 def words(loss: str) -> Words:
     """The words for a loss."""
@@ -129,6 +133,13 @@ def column(loss: str) -> dict[str, str]:
     return {} if loss == "squared" else {"loss": loss}
 
 
+def named(loss: str) -> dict[str, NDArray[np.str_]]:
+    """The array from which the page's explorer knows another loss than the squared one; none for that."""
+    import numpy as np
+
+    return {} if loss == "squared" else {"loss_name": np.array(loss)}
+
+
 def check(loss: str, task: str) -> None:
     """Refuse a loss of classes on a file whose targets are numbers."""
     if loss in CLASSES and files.is_file_name(task) and (data := files.read(task)).classes is None:
@@ -148,12 +159,14 @@ def mean(total: Total, objective: Objective) -> Total:
     return total / len(objective)
 
 
-def paired(words: Words, network: ArrayLike, linear: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """Errors (T,) of the network and of its linear model as arrays of a cell."""
+def paired(words: Words, network: ArrayLike, linear: ArrayLike) -> dict[str, NDArray[Any]]:
+    """The same for errors (T,) of each, which have an array of their own for the squared loss."""
     import numpy as np
 
     errors = np.array([network, linear], dtype=np.float64)
-    return {"mse": errors[0], "mse_linearized": errors[1]} if words.is_squared else {words.array: errors}
+    if words.is_squared:
+        return {"mse": errors[0], "mse_linearized": errors[1]}
+    return words.kept(errors)
 
 
 def pair(arrays: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -66,8 +66,8 @@ def summary(result: SideBySide) -> Row:
 def trajectories(task: Task, learners: Mapping[str, Trajectory], aim: Objective | None = None) -> Arrays:
     """Test outputs of learners by name, as the page's explorer reads them (`comparisons.report.trajectories`).
 
-    With another loss ``aim`` than the squared one, logits are centred over classes, and targets are as the loss takes
-    them, such as one-hot rows.
+    With another loss ``aim`` than the squared one, logits are centred over classes, targets are as the loss takes them,
+    such as one-hot rows, and the loss is named.
     """
     outputs, targets = np.stack([learner.test_outputs for learner in learners.values()]), task.test_split[1]
     if aim is not None and aim.loss.name != "squared":
@@ -76,6 +76,7 @@ def trajectories(task: Task, learners: Mapping[str, Trajectory], aim: Objective 
         outputs = aim.centred(torch.from_numpy(outputs)).numpy()
         targets = aim.loss.encode(targets, aim.shape, "test_targets")
     return {
+        **losses.named("squared" if aim is None else aim.loss.name),
         "steps": next(iter(learners.values())).steps,
         "learners": np.array(list(learners)),
         "test": outputs.astype(np.float32),

@@ -14,6 +14,8 @@ The explorer shows every cell that has a time and something along it, by the nam
                                     network and the model of each gap; ``mse_…`` (T,) is that of the learner it names
 ``gap_test``, ``gap_train`` (T,)    gaps of network and linearized on a set
 ``gap_…`` (T,)                      gap of network and another model
+``loss_name``                       text, for another loss than the squared one: gaps are in units of the linear
+                                    learner's change of outputs then
 any other name (T,)                 a chart of its own
 ==================================  ===================================================================================
 
@@ -45,7 +47,7 @@ SETS = {"test": "test set", "train": "training set"}
 ERROR, GAP = "error", "gap"  # keys of charts
 TITLES = {ERROR: "Training error", GAP: "Gap: network − linearized"}
 AXES = {ERROR: "error on the training set", GAP: "gap, RMS"}
-UNIT = "gap / RMS of the targets"  # of the gaps on a set
+UNITS = {True: "gap / RMS of the targets", False: "gap / change of the linear learner"}  # of the gaps on a set
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def thin(arrays: Arrays) -> Thinned:
     name, times = time_of(arrays)
     curves = _curves(arrays, name, times)
     outputs = _outputs(arrays, times) if _has_outputs(arrays, times) else None
-    charts = _charts(curves, times, "loss" in arrays)
+    charts = _charts(curves, times, "loss" in arrays, str(arrays.get("loss_name", "squared")))
     if outputs is not None:
         charts += _derived(arrays, times, {chart["key"] for chart in charts})
     charts = sorted(charts, key=lambda chart: [ERROR, GAP, chart["key"]].index(chart["key"]))[:CHARTS]
@@ -191,18 +193,18 @@ def _words(name: str) -> str:
     return name.replace("_", " ").strip()
 
 
-def _charts(curves: Sequence[tuple[str, str, Array]], times: Array, loss: bool) -> list[Chart]:
-    """Charts of these curves; those at every step have one of their own."""
+def _charts(curves: Sequence[tuple[str, str, Array]], times: Array, summed: bool, loss: str) -> list[Chart]:
+    """Charts of these curves; those at every step have one of their own. Errors may be ``summed`` losses."""
     drawn: dict[tuple[str, int], dict[str, Array]] = {}
     for key, curve, values in curves:
         drawn.setdefault((key, len(values)), {})[curve] = values
     charts: dict[str, Chart] = {}
     for (key, length), shown in drawn.items():
         title, axis = TITLES.get(key, _words(key)), AXES.get(key, _words(key))
-        if key == ERROR and loss:
-            title, axis = "Training loss", "½ Σ (f − y)²"
+        if key == ERROR and summed:
+            title, axis = "Training loss", "½ Σ (f − y)²" if loss == "squared" else "sum over samples"
         if key == GAP and set(shown) <= {f"gap, {each}" for each in SETS.values()}:
-            axis = UNIT
+            axis = UNITS[loss == "squared"]
         own = key if key not in charts else f"{key}, every step"
         charts[own] = _chart(own, title, axis, times if length == len(times) else np.arange(length), shown)
     return list(charts.values())

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from lab.kernels.sharpness import sharpness
+from lab.kernels.sharpness import curved
 from lab.kernels.spectrum import largest_eigenvalue
 from lab.learners.arrival import Arrival, arrive
 from lab.learners.descent import Descent, plain
@@ -145,12 +145,12 @@ class RateRun:
         }
 
     def _lambda_max(self) -> float:
-        """λ_max(H_T^½ K_T H_T^½) of the trained network."""
+        """λ_max(H_T^½ K_T H_T^½) of the trained network; 0 where the loss is flat or no gate is open."""
         jacobian = self.arrival.network.jacobian(self.task.train_inputs)
         curvature = self.model.aim.curvature(jacobian.outputs.to(self.model.regressor.outputs))
         if curvature is None:
             return largest_eigenvalue(jacobian.gram())
-        return sharpness(jacobian.gram(), curvature)
+        return largest_eigenvalue(curved(jacobian.gram(), curvature)) if bool(curvature.any()) else 0.0
 
 
 def train_at(

@@ -1,5 +1,7 @@
 """Learners of one choice each: against the lab's own learners, dense solutions and scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -183,6 +185,83 @@ def test_a_network_that_diverges_has_no_outputs(alpha):
     found = stopped_network(made_up(), long, 40.0, alpha)
     assert found.diverged_at is not None
     assert np.isnan(found.outputs).all()
+
+
+def with_classes(task):
+    """The task with a column for each of its two classes."""
+    inputs = torch.cat([task.train_inputs, task.test_split[0]])
+    targets = torch.cat([task.train_targets, task.test_split[1]])
+    return split(inputs, torch.cat([-targets, targets], 1), len(task.train_inputs), task.name)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"), [("huber", 1), ("logistic", 3), ("cross_entropy", 2), ("cross_entropy", 3)]
+)
+def test_under_any_loss_descents_are_those_of_the_lab(loss, outputs):
+    task = with_classes(made_up()) if outputs == 2 else made_up(outputs=outputs)
+    budget = Budget(width=12, seed=1, kernel_time=30.0, momentum=0.5, loss=loss)
+    network = lab.Scaled(lab.ElmanRNN(12, 3, outputs, trained=("W", "A", "B"), seed=1, dtype=torch.float32), 1.0)
+    result = lab.side_by_side(network, task, budget.descent(0.25, budget.stops(0.25)))
+    own, linear = (candidates(name, task, budget) for name in ("network", "linearized"))
+    assert own.loss == linear.loss == loss
+    assert relative(own.outputs[-1], result.network.test[-1]) < 1e-4
+    assert relative(linear.outputs[-1], result.kernel.test[-1]) < 1e-4
+
+
+@pytest.mark.parametrize("loss", ["huber", "logistic", "cross_entropy"])
+def test_infinite_width_descends_on_one_kernel_as_on_that_of_all_outputs(loss):
+    task = made_up(outputs=3)
+    budget = Budget(width=12, seed=1, kernel_time=30.0, momentum=0.5, loss=loss)
+    found = candidates("kernel", task, budget)
+    network = lab.ElmanRNN(12, 3, 3, trained=("W", "A", "B"))
+    kernel, cross = (lab.infinite_ntk(network, x, task.train_inputs) for x in (task.train_inputs, task.test_split[0]))
+    start, stops = torch.zeros(10, 3, dtype=torch.float64), budget.stops(0.25)
+    whole = lab.KernelRegressor(kernel, start, task.train_targets, cross, start)
+    one = torch.eye(3, dtype=torch.float64)
+    curvature = {"huber": one, "logistic": one / 4, "cross_entropy": one / 3 - 1 / 9}[loss]
+    hessian = kernel.reshape(30, 30) @ torch.block_diag(*[curvature] * 10)
+    top = float(torch.linalg.eigvals(hessian).real.max())
+    path = whole.trajectory(budget.descent(0.25, stops), 0.25 * 2 * 1.5 / top)
+    assert relative(found.outputs, path.test[np.searchsorted(path.steps, stops)]) < 1e-8
+
+
+def test_ridge_and_neighbours_are_what_they_are_under_every_loss():
+    """Two classes have two columns then, whose larger one is the sign of the one column that they have otherwise."""
+    task = made_up()
+    for name in ("features", "ridge", "neighbours"):
+        usual = candidates(name, task, BUDGET)
+        found = candidates(name, with_classes(task), replace(BUDGET, loss="cross_entropy"))
+        assert found.loss == "squared"
+        assert relative(found.outputs[..., 1:], usual.outputs) < EXACT
+        assert relative(found.outputs[..., 0], -usual.outputs[..., 0]) < EXACT
+
+
+def test_a_tie_is_broken_by_the_loss_of_the_descent():
+    """Logits far beyond the target are near the targets by cross-entropy and far by squares."""
+    targets = np.array([[-1.0, 1.0], [1.0, -1.0], [1.0, -1.0]])
+    near, far = np.array([[-1.0, 1.0], [1.0, -1.0], [1.0, -1.0]]), 9 * np.array([[-1.0, 1.0], [1.0, -1.0], [1.0, -1.0]])
+    outputs = np.stack([near, far, np.full((3, 2), np.nan)])
+    for loss, best in (("squared", 0), ("huber", 0), ("logistic", 1), ("cross_entropy", 1)):
+        assert select(Candidates([1, 2, 3], outputs, "kernel time", loss=loss), targets, 2).best == best
+
+
+def test_two_classes_have_two_columns_for_cross_entropy_alone():
+    data = digits.load()
+    two = replace(
+        data, series=data.series[:200], targets=np.where(data.labels()[:200, None] > 4, 1.0, -1.0), classes=("a", "b")
+    )
+    shapes = {loss: resample(two, 24, 8, 8, 0, loss).train_targets for loss in ("squared", "logistic", "cross_entropy")}
+    assert [tuple(targets.shape) for targets in shapes.values()] == [(18, 1), (18, 1), (18, 2)]
+    assert torch.equal(shapes["cross_entropy"][:, 1:], shapes["squared"])
+    assert torch.equal(shapes["cross_entropy"].sum(1), torch.zeros(18, dtype=torch.float64))
+    assert resample(data, 24, 8, 8, 0, "cross_entropy").train_targets.shape == (18, 10)
+
+
+def test_recursions_cost_more():
+    sizes = {"samples": 400, "test": 30, "classes": 3, "length": 8, "width": 64, "kernel_time": 1e4, "momentum": 0.5}
+    for name in ("linearized", "kernel"):
+        assert learning_cost(name, loss="cross_entropy", **sizes).flops > 1.1 * learning_cost(name, **sizes).flops
+    assert learning_cost("ridge", loss="cross_entropy", **sizes) == learning_cost("ridge", **sizes)
 
 
 def test_shortening_averages_over_neighbouring_steps():
