@@ -34,12 +34,13 @@ GAP = kit.Quantity("gap_test", meaning="That gap at the largest width, geometric
 OVER_SQUARED = kit.Quantity("gap_over_squared", meaning="The gap over that of the squared loss, by seed.")
 OUTPUT = kit.Quantity("output", meaning="RMS of the linear learner's training outputs then, at the largest width.")
 ACCURATE = kit.Quantity("time_to_accuracy", meaning="τ when the linear learner first has all samples right; median.")
-_LEAVING = "RMS of the linear learner's training outputs when the test gap exceeds 0.1"
+_LEAVING = "RMS of the linear learner's training outputs (centred logits) when the test gap exceeds 0.1"
 LEAVING = kit.Quantity("output_at_leaving", meaning=f"{_LEAVING}, at the largest width; Kaplan–Meier median.")
 DEGREE = kit.Quantity("exponent", "output_at_leaving", meaning=f"Degree in the width of the {_LEAVING}; censored fit.")
 _TIME = "τ when the test gap exceeds 0.1, at the largest width, Kaplan–Meier; never: share of seeds. No power law."
 TIME = kit.Quantity("time_to_leave", meaning=_TIME)
 SHARPNESS = kit.Quantity("sharpness", meaning="ηλ_max(H^½KH^½)/2 of the network at τ = 50; it starts at c.")
+NOISE = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models up to τ = 50, as a gap.")
 _RATES = {
     "network_limit": "Largest c such that there and at all smaller c the network's loss reaches 0.1 of its first.",
     "linear_limit": "The same of the linear learner.",
@@ -50,8 +51,8 @@ _RATES = {
 RATES = kit.family(meanings=_RATES)
 CAPTIONS = {
     "gap": f"Largest test gap against the width, until equal times and until equal accuracy. {kit.marks.LAWS}",
-    "leaving": "Left: the gap grows with the outputs, which only the squared loss stops; bands are 95 % intervals. "
-    "Right: points are seeds, open triangles those that never leave, at their last outputs; lines are medians.",
+    "leaving": "Left: the gap grows with the outputs (for cross-entropy centred logits, half of the logistic ones), "
+    "which only the squared loss stops. Right: points are seeds, open triangles those that never leave; medians.",
     "rates": f"Left: the largest rate that trains. Right: how far the loss first rises. {kit.marks.LAWS}",
 }
 
@@ -135,6 +136,7 @@ def measure(cell: Cell) -> kit.Measured:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Numbers of every loss, and a verdict on the first readout."""
     numbers = kit.each_readout(table, _numbers)
+    numbers[NOISE()] = kit.Number.exact(kit.finite(float(table["linear_noise"].max())), table["seed"].nunique())
     return kit.Conclusion(numbers, verdict(numbers, kit.main_readout(table)))
 
 

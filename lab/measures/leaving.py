@@ -19,7 +19,7 @@ from lab.learners.descent import Descent, plain
 from lab.learners.network import Snapshot, descend, labels
 from lab.learners.trajectory import Trajectory
 from lab.losses import Loss, LossFunction
-from lab.measures.gap import change_unit, rms, tracking_gap, with_divergences
+from lab.measures.gap import change_unit, largest, rms, taylor_disagreement, tracking_gap, with_divergences
 from lab.measures.linear_model import LinearModel
 from lab.measures.motion import distance
 from lab.measures.schedule import looks, steps_to
@@ -57,6 +57,9 @@ class Course:
     sharpness
         ηλ_max(H_t^½ K_t H_t^½)/2 of the network at the time that was asked for, with H_t the loss's curvature at its
         outputs: 1 is the edge of stability. None where training did not get there.
+    linear_noise
+        Noise floor of the gap: largest disagreement of two computations of the linear model up to that time, from the
+        kernel and in weight space, in units of its largest change (see `lab.measures.gap.disagreement`).
     learning_rate, lambda_max
         η, and λ_max(H₀^½ K₀ H₀^½).
     diverged_at
@@ -70,6 +73,7 @@ class Course:
     loss: Array
     accurate_at: float | None
     sharpness: float | None
+    linear_noise: float
     learning_rate: float
     lambda_max: float
     diverged_at: int | None
@@ -93,8 +97,8 @@ class Course:
 
         ``leaves``, ``size_at_leaving``, ``censored``: see `leaves`, None after a divergence. ``gap_test_…``: largest
         gap up to each named kernel time, and to "accuracy", `accurate_at`; ``motion_…``, ``size_…``: their values then.
-        ``accurate_at``, ``accurate_censored``: right censored at the end. sharpness, learning_rate, lambda_max,
-        diverged.
+        ``accurate_at``, ``accurate_censored``: right censored at the end. sharpness, linear_noise, learning_rate,
+        lambda_max, diverged.
         """
         time, size = self.leaves(level)
         row: dict[str, float | str | bool | None] = {
@@ -113,6 +117,7 @@ class Course:
             "accurate_at": float(self.kernel_time[-1]) if never else self.accurate_at,
             "accurate_censored": "right" if never else None,
             "sharpness": self.sharpness,
+            "linear_noise": _finite(self.linear_noise),
             "learning_rate": self.learning_rate,
             "lambda_max": self.lambda_max,
             "diverged": self.diverged_at is not None,
@@ -171,6 +176,7 @@ def follow_course(
         loss=np.stack([watch.padded(watch.loss, len(steps)), every.loss[steps]]),
         accurate_at=None if accurate is None else critical_fraction * accurate,
         sharpness=None if watch.lambda_max is None else rate * watch.lambda_max / 2,
+        linear_noise=_noise(model, network, task, rate, int(steps_to(min(watched, kernel_time), critical_fraction))),
         learning_rate=rate,
         lambda_max=model.lambda_max,
         diverged_at=path.diverged_at if every.diverged_at is None else every.diverged_at,
@@ -213,6 +219,14 @@ def _accurate_step(model: LinearModel, task: Task, linear: Trajectory) -> int | 
         return None
     right = np.flatnonzero(known.accuracy(linear.train, "train")[1:] == 1)
     return 1 + int(right[0]) if len(right) else None
+
+
+def _noise(model: LinearModel, network: Network, task: Task, rate: float, steps: int) -> float:
+    """Disagreement of the linear model with the Taylor model in weight space over some steps, on the test set."""
+    loss = model.aim.loss
+    linear = model.trajectory(Descent(steps, learning_rate=rate, loss=loss), rate)
+    change = largest(rms(linear.train - linear.train[0], axis=(1, 2)))
+    return taylor_disagreement(network, task, linear, rate, change, loss)
 
 
 def _gap_and_size(

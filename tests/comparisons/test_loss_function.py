@@ -64,7 +64,7 @@ def made_up(*, gap=-0.5, growth=0.5, level=0.05, squared=1.0, limit=8.0, seeds=5
                 row |= {f"{name}_{when}": own for name in ("gap_test", "motion") for when in loss_function.WHEN}
                 row |= {f"size_{when}": 1.0 for when in loss_function.WHEN}
                 row |= {"size_at_leaving": min(output, last), "leaves": np.exp(min(output, last))}
-                row |= {"censored": "right" if output > last else None, "sharpness": 0.5}
+                row |= {"censored": "right" if output > last else None, "sharpness": 0.5, "linear_noise": 1e-6 * width}
                 row |= {"accurate_at": 3.0 * noise, "accurate_censored": None}
                 if width <= 128:
                     free = loss != "squared"
@@ -91,6 +91,7 @@ def test_exponents_and_ratios_are_those_of_the_table():
     assert numbers["linear_limit.squared"].value == pytest.approx(0.8)
     assert numbers["linear_limit.logistic"].value is None
     assert "right censored at 200" in numbers["linear_limit.logistic"].reason
+    assert numbers["noise_floor"].value == pytest.approx(512e-6)
     assert "beyond every rate tried with logistic loss" in conclusion.verdict
     assert "At width 128 the largest trainable rate" in conclusion.verdict
     assert not any(key.startswith("exponent.time") for key in numbers)

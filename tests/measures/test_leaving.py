@@ -41,10 +41,22 @@ def test_the_course_is_that_of_the_learners_in_weight_space(task, loss):
     assert relative(course.size, np.sqrt((outputs**2).mean((1, 2)))) < EXACT
     assert course.motion[-1] == pytest.approx(result.motion["weight_motion"], rel=1e-9)
     assert (course.learning_rate, course.lambda_max) == pytest.approx((result.learning_rate, result.lambda_max))
+    assert course.linear_noise < EXACT
     signs = np.sign(outputs[1:, :, -1]) == np.sign(task.train_targets.numpy()[:, 0])
     first = 1 + int(signs.all(1).argmax())
     assert course.accurate_at == pytest.approx(course.kernel_time[first])
     assert 1 < first < len(signs)
+
+
+def test_the_noise_floor_is_the_disagreement_of_both_linear_learners(task):
+    """In single precision it is that of `lab.side_by_side` over the watched time, in the same unit."""
+    network = lab.ElmanRNN.like(task, 64, centred=True, dtype=torch.float32)
+    course = follow_course(network, task, "logistic", **PACE)
+    result = lab.side_by_side(network, task, lab.Descent(25, 0.4, loss="logistic"))
+    change = np.sqrt(((result.kernel.train - result.kernel.train[0]) ** 2).mean((1, 2))).max()
+    wanted = np.abs(result.linearized.test - result.kernel.test).max() / change
+    assert 1e-8 < course.linear_noise < 1e-4
+    assert course.linear_noise == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "cross_entropy"])
@@ -105,7 +117,14 @@ def test_leaving_is_written_out(task):
 def made_up(**changes):
     times = np.arange(6.0)
     values = {"gap_test": np.array([0, 0.3, 0.05, 0.2, 0.4, 0.1]), "size": times, "motion": 10 * times}
-    rest = {"loss": np.ones((2, 6)), "accurate_at": 2.0, "sharpness": 0.5, "learning_rate": 1.0, "lambda_max": 2.0}
+    rest = {
+        "loss": np.ones((2, 6)),
+        "accurate_at": 2.0,
+        "sharpness": 0.5,
+        "linear_noise": 0.0,
+        "learning_rate": 1.0,
+        "lambda_max": 2.0,
+    }
     return Course(**{"kernel_time": times, "diverged_at": None, **values, **rest, **changes})
 
 
