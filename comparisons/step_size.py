@@ -103,9 +103,9 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def cost(cell: Cell) -> kit.Cost:
-    """Flops of the steps to τ, about what most runs take, and of three kernels; bytes of weights and states."""
-    window = math.ceil(cell.kernel_time / cell.fraction * (1 - 1e-12))
-    return kit.networks.training_cost(cell, max(window, 2 * cell.least_steps), kernels=3)
+    """Flops of the steps to τ, about what most runs take, of three kernels and of recursions; bytes of the network."""
+    steps = max(math.ceil(cell.kernel_time / cell.fraction * (1 - 1e-12)), 2 * cell.least_steps)
+    return kit.networks.training_cost(cell, steps, kernels=3) + kit.networks.recursion(cell, 3 * LINEAR_STEPS[False])
 
 
 def measure(cell: Cell) -> kit.Measured:

@@ -152,13 +152,13 @@ def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 
     reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
     step = training_step(task.samples, task.length, width) + linearized_step(task.samples, task.length, reach)
     found = kernel_cost(cell, kernels, copies)
-    work = steps * step + found + eigenvectors(task.samples * _outputs(cell)) + _recursion(cell, steps)
+    work = steps * step + found + eigenvectors(task.samples * _outputs(cell)) + recursion(cell, steps)
     work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
     return work.holding(found.bytes)
 
 
-def _recursion(cell: NetworkCell, steps: int) -> Cost:
-    """The kernel learner of losses without a closed form."""
+def recursion(cell: NetworkCell, steps: int) -> Cost:
+    """So many steps of the kernel learner of losses without a closed form; nothing for the squared loss."""
     size = tasks.size_of(cell).samples * _outputs(cell)
     return Cost(0.0) if losses.of(cell) == "squared" else steps * kernel_recursion(size)
 
@@ -244,7 +244,7 @@ def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
     kernel = factored_kernel(task.samples, task.samples + task.test, outputs, matrices, loops)
     numbers = sum(matrix.numbers(outputs) for matrix in matrices) * (task.samples + task.test)
     weights = sum(matrix.width * matrix.features for matrix in matrices)
-    work = steps * step + 3 * kernel + _recursion(cell, steps)
+    work = steps * step + 3 * kernel + recursion(cell, steps)
     return work.holding(item * (5.0 * weights + 2.0 * numbers))
 
 
