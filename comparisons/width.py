@@ -71,7 +71,7 @@ NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole 
 class Settings(kit.variants.Settings):
     """Settings of the width comparison: those of `variants.Settings`, the number of gradient steps, and the network."""
 
-    steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max(K₀).")] = 300
+    steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max.")] = 300
     network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
     loss: kit.losses.Loss = "squared"
 
