@@ -203,7 +203,9 @@ class CrossEntropy(Loss):
     def curvature(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """diag(p) − p pᵀ with p = softmax(f), a block for each time step; (1/q)(I − 11ᵀ/q) at equal logits."""
         p = outputs.softmax(-1)
-        blocks = torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
+        between = p[..., :, None] * p[..., None, :]
+        between.diagonal(dim1=-2, dim2=-1).zero_()
+        blocks = torch.diag_embed(between.sum(-1)) - between  # p − p² would cancel for logits that are sure
         n, q = len(p), p.shape[-1]
         blocks = blocks.reshape(n, -1, q, q)
         steps = blocks.shape[1]

@@ -141,3 +141,12 @@ def test_a_huber_loss_without_a_width_is_refused(delta):
 def test_functions_that_are_no_losses_of_single_samples_are_refused(function, said):
     with pytest.raises(LabError, match=said):
         Custom(function).check(draw(2, 3), draw(2, 3, seed=1))
+
+
+@pytest.mark.parametrize("gap", [1.0, 20.0, 60.0, 300.0])
+def test_the_curvature_of_sure_logits_is_no_difference_of_ones(gap):
+    """Two classes: p(1 − p)(1, −1; −1, 1), which is exp(−gap) far from the middle."""
+    aim = objective("cross_entropy", (2,), 1)
+    found = aim.curvature(torch.tensor([[gap, 0.0]]).double())[0]
+    expected = 1 / (np.exp(gap / 2) + np.exp(-gap / 2)) ** 2
+    assert np.allclose(found, expected * np.array([[1, -1], [-1, 1]]), rtol=1e-12, atol=0)
