@@ -258,7 +258,9 @@ def test_many_outputs_are_projected_by_one_fixed_matrix():
     exact.point_at(module)
     assert exact.projection is None
     assert row["nonlinearity"] == pytest.approx(exact.look(1)["nonlinearity"], rel=0.4)
-    assert row["probe_loss"] == pytest.approx(float(0.5 * (module(X).detach() - draw(32, 40)).square().sum(1).mean()), rel=EXACT)
+    assert row["probe_loss"] == pytest.approx(
+        float(0.5 * (module(X).detach() - draw(32, 40)).square().sum(1).mean()), rel=EXACT
+    )
     assert row["lambda_max"] is None
 
 
