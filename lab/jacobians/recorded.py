@@ -254,7 +254,7 @@ class RecordedJacobian(AutodiffJacobian):
         return {
             name
             for name, value in found.items()
-            if name not in self._findings.others and not are_close(value, plain[name])
+            if name not in self._findings.others and not are_close(value, plain[name], plain)
         }
 
     def _form(self, inputs: Tensor) -> Factors:
