@@ -9,8 +9,9 @@ GLOSSARY = MappingProxyType(
         "learners": "The three models that train side by side: the network, its first-order linearization around the "
         "initialization, and the kernel regressor with the empirical tangent kernel K₀ at initialization.",
         "gap": "RMS over samples and outputs of (network − linearized) at one step, in units of the RMS of the "
-        "training targets about their mean: what there is to learn. Quoted is its largest value over the recorded "
-        "steps, on the test set unless said otherwise.",
+        "training targets about their mean: what there is to learn; under other losses than the squared one, in units of "
+        "the linear learner's own RMS change on the training set. Quoted is its largest value over the recorded steps, "
+        "on the test set unless said otherwise.",
         "initial gap": "The same in units of RMS(y − f₀), the initial residual on the training set. For an uncentred "
         "network that is mostly the size of its random f₀; for a centred one both agree if targets average to 0.",
         "f0_share": "‖f₀‖²/‖y − f₀‖² on the training set: the share of the initial residual that is the network's own "
@@ -23,7 +24,8 @@ GLOSSARY = MappingProxyType(
         "lazy": "A network trains lazily if its gap stays small: it follows its linearization, and features hardly "
         "move.",
         "critical fraction c": "The learning rate in units of the critical one, η = c·2(1 + β)/λ_max(K₀) with momentum "
-        "β; at c = 1 the linear model begins to diverge.",
+        "β; at c = 1 the linear model begins to diverge. Under other losses than the squared one, λ_max of H₀^½K₀H₀^½ with "
+        "the loss's curvature H₀ at the start, and c = 1 is an edge there alone.",
         "kernel time τ": "η·(batch/n)·t·λ_max(K₀)/2 after t steps, divided by 1 − β: one unit is one critical step "
         "over the full batch. Runs with different rates are compared at equal τ.",
         "readout": "Which time steps of the sequence the outputs see: the last one, all from the second on (the loss "
