@@ -6,6 +6,7 @@ SMALL = {
     "frozen_layers": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 10.0, "arms": ("W", "A", "B", "WAB")},
     "gradient_bounds": {"widths": (16, 32, 64), "readouts": ("last",), "radii": (0.3, 2.0, 8.0, 32.0), "searches": 1},
     "infinite_width": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 5.0},
+    "kernel_evolution": {"widths": (8, 16, 32), "seeds": 3, "samples": 16, "goal": 0.03, "patience": 20.0},
     "loss_function": {
         "widths": (16, 32, 64),
         "samples": 8,

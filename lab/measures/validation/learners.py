@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from lab.errors import check_integer
+from lab.errors import check_integer, refuse
 from lab.kernels.infinite import infinite_ntk
-from lab.learners.descent import Descent
+from lab.learners.descent import Descent, plain
 from lab.learners.features import RandomFeatures, hidden_features
 from lab.learners.kernel import KernelRegressor
 from lab.learners.network import descend
@@ -25,6 +26,7 @@ from lab.tasks.neuron import neuron_of_sequence
 from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 PENALTIES = np.logspace(-9, 0, 19)  #: of ridge regression, in units of the kernel's largest eigenvalue
 
@@ -68,6 +70,28 @@ def split_errors(task: Task, outputs: ArrayLike, validation: int) -> tuple[float
     return float(squares[:chosen].mean()), float(squares[chosen:].mean())
 
 
+def hold_out(task: AnyTask, validation: int) -> AnyTask:
+    """The task with its last training samples moved to the front of the test split, where they are for validation.
+
+    Raises
+    ------
+    LabError
+        No validation sample, none left for training, or a task without a test split.
+    """
+    check_integer("validation", validation, 1)
+    if validation >= len(task.train_inputs):
+        allowed = f"fewer than the {len(task.train_inputs)} training samples"
+        refuse("validation", validation, allowed, "leave some for training")
+    inputs, targets = task.test_split
+    return replace(
+        task,
+        train_inputs=task.train_inputs[:-validation],
+        train_targets=task.train_targets[:-validation],
+        test_inputs=torch.cat([task.train_inputs[-validation:], inputs]),
+        test_targets=torch.cat([task.train_targets[-validation:], targets]),
+    )
+
+
 def affine_error(task: Task, validation: int) -> float:
     """Test error of the affine predictor fitted to the training samples by least squares; for one output."""
     train, test = (np.column_stack([inputs.flatten(1).numpy(), np.ones(len(inputs))]) for inputs in _inputs(task))
@@ -89,8 +113,32 @@ def infinite_error(network: ElmanRNN, task: Task, validation: int) -> float:
     kernel, cross = (infinite_ntk(network, *inputs, shared=True) for inputs in ((train,), (test, train)))
     starts = [torch.zeros_like(targets) for targets in (task.train_targets, task.test_split[1])]
     regressor = KernelRegressor(kernel, starts[0], task.train_targets, cross, starts[1])
-    top = regressor.spectrum.lambda_max
-    return _chosen(task, (np.asarray(regressor.ridge(top * share)[1]) for share in PENALTIES), validation)
+    return _ridge_error(regressor, task, validation, PENALTIES)
+
+
+@torch.no_grad()
+def output_error(network: Network, task: Task, validation: int) -> float:
+    """Test error of a network's present outputs, without the validation samples."""
+    return split_errors(task, plain(network(task.test_split[0])), validation)[1]
+
+
+def tangent_errors(network: Network, task: Task, validation: int) -> tuple[float, float]:
+    """Test errors of kernel regression on the targets with the tangent kernel at a network's present weights.
+
+    Outputs start at 0, whatever those of the network are.
+
+    Returns
+    -------
+    tuple of float
+        With the ridge penalty that validation chooses, and with the smallest one, 1e-9 λ_max.
+    """
+    jacobian, held_out = (network.jacobian(inputs) for inputs in _inputs(task))
+    targets, starts = task.train_targets.flatten(1), torch.zeros_like(held_out.outputs)
+    parts = (jacobian.gram(), torch.zeros_like(targets), targets, held_out.gram(jacobian), starts)
+    regressor = KernelRegressor(*parts)
+    smallest = PENALTIES[:1]
+    chosen, interpolating = (_ridge_error(regressor, task, validation, each) for each in (PENALTIES, smallest))
+    return chosen, interpolating
 
 
 def linear_errors(task: Task, width: int, seed: int, validation: int) -> dict[str, float]:
@@ -216,6 +264,12 @@ def study(setting: Setting) -> Learnt:
 
 def _inputs(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
     return task.train_inputs, task.test_split[0]
+
+
+def _ridge_error(regressor: KernelRegressor, task: Task, validation: int, penalties: Array) -> float:
+    """Test error of ridge regression with one of these penalties, in units of λ_max, chosen by validation."""
+    top = regressor.spectrum.lambda_max
+    return _chosen(task, (np.asarray(regressor.ridge(top * share)[1]) for share in penalties), validation)
 
 
 def _chosen(task: Task, candidates: Iterable[ArrayLike], validation: int) -> float:

@@ -179,6 +179,7 @@ KEEP = {  # what each comparison that trains along a time keeps, and its number 
     "frozen_layers": ("kernel time τ", False, 1),
     "gradient_bounds": ("gradient step", False, 4),
     "infinite_width": ("gradient step", True, 2),
+    "kernel_evolution": ("kernel time τ", False, 3),
     "loss_function": ("kernel time τ", False, 4),
     "output_scale": ("kernel time τ", False, 2),
     "phases": ("kernel time τ", False, 2),
