@@ -20,6 +20,7 @@ from lab.jacobians.unfused import unfused
 from lab.networks.elman import ElmanRNN
 from lab.networks.modules import ModuleNetwork
 from lab.networks.network import Network
+from lab.networks.screening import explained
 from lab.watch.features import Seen, observed
 
 Readout = Callable[[object], Tensor]
@@ -90,12 +91,27 @@ class Twin:
         if not isinstance(original, torch.nn.Module):
             refuse("module", type(original).__name__, "a torch.nn.Module", "pass the module that you train")
         watched = Observed(copied(original), readout).eval()
-        return cls(original, ModuleNetwork(watched), inputs, "module.")
+        return cls(original, ModuleNetwork(_in_full_precision(watched)), inputs, "module.")
 
     def read(self) -> Tangent:
-        """A copy of the original's trained parameters, by its own names."""
-        today = _trained(self.original)
-        return {name: today[name].detach().clone() for name in self.names}
+        """A copy of the original's trained parameters, by its own names; of the type and on the device of the twin.
+
+        Raises `LabError` if the original has other parameters now, such as a new last layer.
+        """
+        today, mine = _trained(self.original), self.network.trained
+        like = {name.removeprefix(self.prefix): value for name, value in mine.items()}
+        other = [name for name, value in like.items() if name not in today or today[name].shape != value.shape]
+        if other:
+            came = f"a module whose parameters are others now: {', '.join(other[:3])}"
+            refuse("module", came, "the parameters that it had when the watch was made", "make a new Watch")
+        return {name: today[name].detach().to(value, copy=True) for name, value in like.items()}
+
+    def newly_trained(self) -> list[str]:
+        """Names of parameters of the original that require gradients now, and did not when the twin was made."""
+        if isinstance(self.original, Network):
+            return []
+        known = set(self.names)
+        return [name for name, value in self.original.named_parameters() if value.requires_grad and name not in known]
 
     def point_at(self, module: torch.nn.Module | Network) -> None:
         """Read another module of the same architecture from now on; raises `LabError` if parameters differ."""
@@ -120,7 +136,7 @@ class Twin:
         mine, trained = tensors_of(self.network.module), set(self.names)
         for name, value in tensors_of(self.original).items():
             copy = mine.get(f"{self.prefix}{name}")
-            if copy is not None and name not in trained:
+            if copy is not None and name not in trained and copy.shape == value.shape:
                 copy.copy_(value)
 
     def differs(self, state: Mapping[str, Tensor]) -> bool:
@@ -183,7 +199,8 @@ class Twin:
     def outputs(self) -> Tensor:
         """Outputs (n, …) as the task's targets are shaped, not projected."""
         if isinstance(self.network, ModuleNetwork) and isinstance(self.network.module, Observed):
-            return self.network.module.whole(self.network.cast(self.inputs))
+            with explained(self.inputs):
+                return self.network.module.whole(self.network.cast(self.inputs))
         return self.network(self.inputs)
 
     def observe(self) -> tuple[Jacobian, Seen]:
@@ -205,6 +222,12 @@ def _trained(original: torch.nn.Module | Network) -> dict[str, Tensor]:
     return {name: real_view(value) if value.is_complex() else value for name, value in found.items()}
 
 
+def _in_full_precision(module: torch.nn.Module) -> torch.nn.Module:
+    """A module with weights of half precision in float32, which holds them exactly: kernels need more digits."""
+    kinds = {value.dtype for value in module.parameters() if value.is_floating_point()}
+    return module.float() if any(torch.finfo(kind).bits < 32 for kind in kinds) else module
+
+
 def _has_fused_gates(module: torch.nn.Module) -> bool:
     """Whether there are rectified units inside a fused recurrent layer, where nothing sees them."""
     kinds = (torch.nn.RNN, torch.nn.RNNCell)
@@ -212,8 +235,12 @@ def _has_fused_gates(module: torch.nn.Module) -> bool:
 
 
 @contextmanager
-def undisturbed(inputs: Tensor) -> Iterator[None]:
-    """Random number generators of torch are afterwards what they were, on the CPU and on the device of the probes."""
-    devices = [inputs.device] if inputs.is_cuda else []
-    with torch.random.fork_rng(devices):
+def undisturbed(module: torch.nn.Module | Network) -> Iterator[None]:
+    """Random number generators of torch are afterwards what they were, on the CPU and where the module is."""
+    devices = (
+        {value.device for value in _trained(module).values()}
+        if isinstance(module, torch.nn.Module | Network)
+        else set()
+    )
+    with torch.random.fork_rng([device for device in devices if device.type == "cuda"]):
         yield

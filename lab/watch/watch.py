@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lab.arrays import as_tensor, check_data
-from lab.errors import check_number, refuse
+from lab.errors import LabWarning, check_number, refuse
 from lab.html import Facts
 from lab.jacobians.jacobian import Tangent
 from lab.losses import Loss, LossFunction, as_loss
@@ -65,8 +66,9 @@ class Watch(Facts):
     ----------
     module
         The module that you train (or a network of the lab). It is only read, in any mode; measurements run on a copy in
-        evaluation mode, so that dropout is off and batch norm uses its running statistics. Training with looks equals
-        training without, to the bit.
+        evaluation mode, so that dropout is off and batch norm uses its running statistics; weights of half precision
+        are float32 there. Training with looks equals training without, to the bit. Parameters that require gradients
+        now are judged, so freeze what stays frozen before.
     probe_inputs
         Samples (n, …) to look at, 32 to 256 as a rule. Samples times outputs above 512 are projected: see
         ``projection``.
@@ -125,8 +127,9 @@ class Watch(Facts):
     ) -> None:
         started = time.perf_counter()
         inputs = check_data("probe_inputs", as_tensor("probe_inputs", probe_inputs)).detach().clone()
+        inputs = inputs.float() if inputs.dtype in (torch.float16, torch.bfloat16) else inputs
         self._loss = as_loss("squared" if loss is None else loss)
-        with undisturbed(inputs):
+        with undisturbed(module):
             twin = Twin.of(module, inputs, outputs)
             self._probe = Probe.of(twin, probe_targets, self._loss)
             self.projection = twin.project()
@@ -196,12 +199,19 @@ class Watch(Facts):
         Raises
         ------
         LabError
-            A step that is not above the last one, weights that are not finite, a rate that is not positive.
+            A step that is not above the last one, weights that are not finite, a rate that is not positive, a module
+            whose parameters have been replaced by others.
+
+        Warns
+        -----
+        LabWarning
+            If parameters are trained that were frozen when the watch was made.
         """
         self._check(step, learning_rate, momentum)
         started = time.perf_counter()
         twin = self._probe.twin
-        with undisturbed(twin.inputs), torch.no_grad():
+        _warn_of_unfrozen(twin.newly_trained())
+        with undisturbed(twin.original), torch.no_grad():
             found = self._measure(step, None if learning_rate is None else learning_rate / (1 + momentum))
         seconds = time.perf_counter() - started
         row = {**found.row, "seconds": seconds}
@@ -222,7 +232,7 @@ class Watch(Facts):
         """Count from another start: where a saved watch was made, and where it last looked."""
         twin = self._probe.twin
         self._first, self._last, self._state = first, first if last.step == first.step else last, dict(state)
-        with undisturbed(twin.inputs), torch.no_grad():
+        with undisturbed(twin.original), torch.no_grad():
             twin.put(first.parameters, self._state)
             self._features = twin.observe()[1]
             self.noise = self._probe.noise(first.kernel)
@@ -324,6 +334,16 @@ class Watch(Facts):
         share = f"{100 * self.share_of_time:.2g} %"
         facts = {**last, "verdict": self.verdict(), "projection": self.projection, "share of time": share}
         return f"Watch on {type(self.module).__name__}, {len(self._probe.twin.inputs)} probes", facts
+
+
+def _warn_of_unfrozen(names: list[str]) -> None:
+    if names:
+        warnings.warn(
+            f"{', '.join(names[:3])} did not require gradients when the watch was made; their motion counts as one of "
+            "buffers. Make a new Watch where you unfreeze parameters.",
+            LabWarning,
+            stacklevel=3,
+        )
 
 
 def _check_finite(parameters: Tangent) -> None:
