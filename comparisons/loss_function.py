@@ -168,7 +168,8 @@ def _numbers(table: kit.Table) -> kit.Numbers:
 
 def _tried(rows: kit.Table) -> kit.Table:
     """Rows of the networks whose rate was raised."""
-    return rows.dropna(subset=["network_limit"]) if "network_limit" in rows else rows[:0]
+    rows = rows if "network_limit" in rows else rows.assign(network_limit=np.nan, network_limit_censored=None)
+    return rows.dropna(subset=["network_limit"])
 
 
 def _time(rows: kit.Table) -> kit.Number:
@@ -209,13 +210,12 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Gaps against the width, where networks leave the linear picture, and rates that they stand."""
     losses = kit.split(kit.main_readout(results.table), "loss", LABELS)
     arms = list(zip(losses, lab.figures.style.QUANTITIES, strict=False))
-    words = ("The gap up to", "exceeds", "trainable rate")
-    titles = [kit.finding(conclusion.verdict, word, otherwise=question) for word in words]
+    found = partial(kit.finding, conclusion.verdict, otherwise=question)
     panels = partial(kit.figures.panels, size=(5.4, 4.5))
     return {
-        "gap": panels(WHEN, partial(_draw_gaps, arms), title=titles[0], sharey=True),
-        "leaving": panels(("gap", "width"), partial(_draw_leaving, arms, results, conclusion), title=titles[1]),
-        "rates": panels(("limits", "peaks"), partial(_draw_rates, arms, results), title=titles[2]),
+        "gap": panels(WHEN, partial(_draw_gaps, arms), title=found("The gap up to"), sharey=True),
+        "leaving": panels(("gap", "width"), partial(_draw_leaving, arms, results, conclusion), title=found("exceeds")),
+        "rates": panels(("limits", "peaks"), partial(_draw_rates, arms, results), title=found("trainable rate")),
     }
 
 

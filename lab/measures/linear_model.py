@@ -73,7 +73,8 @@ class LinearModel:
         aim = objective(network, task, loss).to(regressor.outputs)
         if isinstance(aim.loss, Squared):
             return cls(regressor, aim, regressor.spectrum.lambda_max, float((regressor.residual**2).mean()))
-        top = sharpness(regressor.kernel, aim.curvature(regressor.outputs))
+        curvature = aim.curvature(regressor.outputs)
+        top = regressor.spectrum.lambda_max if curvature is None else sharpness(regressor.kernel, curvature)
         return cls(regressor, aim, top, aim(regressor.outputs)[0] / error_unit(aim))
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import comparisons
 import lab
 from comparisons import loss_function
 from comparisons.kit import networks
@@ -138,6 +139,13 @@ def test_a_table_read_from_a_file_gives_the_same_verdict(tmp_path):
     table = made_up()
     table.to_csv(tmp_path / "table.csv", index=False)
     assert loss_function.conclude(pd.read_csv(tmp_path / "table.csv")).verdict == loss_function.conclude(table).verdict
+
+
+def test_a_run_without_rates_is_drawn(tmp_path):
+    settings = {**TINY, "rates_up_to": 8, "kernel_time": 4.0, "losses": ("squared", "huber")}
+    run = comparisons.run("loss_function", "fast", tmp_path / "run", executor="serial", progress=False, **settings)
+    assert list(run.figures) == list(loss_function.CAPTIONS)
+    assert "trainable rate" not in run.verdict
 
 
 def test_cells_and_costs():

@@ -155,3 +155,11 @@ def test_a_network_that_diverges_has_an_infinite_gap_and_no_later_motion(task):
     assert np.isinf(course.gap_test[-1])
     assert np.isnan(course.motion[-1])
     assert course.sharpness is None
+
+
+def test_a_singular_kernel_in_single_precision_is_no_indefinite_one():
+    """More outputs than weights: eigenvalues of 0 are rounding of the network's own precision, whatever the loss."""
+    task = lab.tasks.digits(train=24, test=6).at_every_step()
+    network = lab.ElmanRNN.like(task, 8, readout="all", centred=True, dtype=torch.float32)
+    course = follow_course(network, task, "huber", critical_fraction=0.5, kernel_time=2.0, watched=1.0)
+    assert course.lambda_max == pytest.approx(follow_course(network, task, "squared", **PACE).lambda_max)
