@@ -142,7 +142,8 @@ class Recorder(TorchFunctionMode):
         if is_batched(value):
             return value
         if not is_weight(value):
-            return self._batched(value.expand(self._samples, *value.shape))
+            # written out: torch multiplies what is only expanded sample by sample, and reads the weight each time
+            return self._batched(value.expand(self._samples, *value.shape).contiguous())
         if id(value) not in self._copies:
             copies = value.detach().expand(self._samples, *value.shape)
             lifted = self._tapped(self._batched(copies))
