@@ -19,12 +19,12 @@ PATIENCE = 120.0  # seconds for compiling, and for one call
 TRIES = 3
 
 
-def specifications(kind, path, memory):
-    """What `_worker` reads, one for each method; recurrences go as a scan and as a loop."""
+def specifications(kind, path, memory, methods):
+    """What `_worker` reads, one for each of these methods; recurrences go as a scan and as a loop."""
     forms = ("scan", "loop") if kind in ("gru", "lstm") else ("",)
     common = {"module": "_jax_modules", "kind": kind, "problem": str(path), "memory": memory}
     common["cores"] = [max(os.sched_getaffinity(0))]
-    return [{**common, "recurrence": form, "method": method} for form, method in itertools.product(forms, METHODS)]
+    return [{**common, "recurrence": form, "method": method} for form, method in itertools.product(forms, methods)]
 
 
 def least(contender, best):
@@ -46,7 +46,7 @@ def choose(python, specs):
 
 
 @contextlib.contextmanager
-def fastest(python, kind, module, inputs, memory):
+def fastest(python, kind, module, inputs, memory, methods=METHODS):
     """A function that computes the kernel and returns its seconds, the method's name, and the kernel (n, n).
 
     Three times None where no method answers. Weights and inputs go through a file that the other process reads.
@@ -55,7 +55,7 @@ def fastest(python, kind, module, inputs, memory):
         path, result = Path(folder) / "problem.npz", Path(folder) / "kernel.npy"
         weights = {name: value.detach().cpu().numpy() for name, value in module.named_parameters()}
         np.savez(path, inputs=inputs.cpu().numpy(), **weights)
-        spec = choose(python, specifications(kind, path, memory))
+        spec = choose(python, specifications(kind, path, memory, methods))
         if spec is None:
             yield None, None, None
             return

@@ -1,7 +1,7 @@
 """Jacobians of torch modules in factors beside torch.func's two ways and neural-tangents, on one core, in turns.
 
     python -m tests.benchmarks.modules [--only gru lstm] [--repeats 5] [--limit 20] [--no-whole]
-                                       [--peers PEERS/python] [--memory 8] [--device cuda]
+                                       [--peers PEERS/python] [--memory 8] [--without contraction] [--device cuda]
 
 Rows are modules on 48 sequences of length 8 (transformers: 16) with 9 features, 48 vectors with 64, or 24 images,
 float32, one output, all parameters trained. Seconds are processor time; on a GPU they are wall time, from idle to idle.
@@ -15,8 +15,8 @@ neural-tangents runs where ``--peers`` names the interpreter of an environment w
 Then the largest relative difference of these kernels from ours, and the same for one step of the linearized network, Jv
 and Jᵀr, in reduced coordinates or not, against jvp and vjp, with the matrix products' flops beside it, those of jvp and
 vjp over ours; how long forming the factors for that takes; and a training step against ``loss.backward()`` and
-``torch.optim.SGD`` on the same module. ≈: a single call that took longer than the limit of seconds. A dash: no answer;
-of the tutorial, its rows and their copy exceed ``--memory``.
+``torch.optim.SGD`` on the same module. ≈: a single call that took longer than the limit of seconds. A dash: no answer,
+or left out by ``--without``; of the tutorial, its rows and their copy exceed ``--memory``.
 
 Then ``side_by_side`` of a GRU of width 256 and 300 steps against a script after torch.func's tutorials, in parts.
 """
@@ -38,7 +38,7 @@ from torch.func import functional_call, jvp, vjp
 import lab
 from lab.jacobians.unfused import unfused
 from lab.networks.network import evaluator
-from tests.benchmarks._fastest import fastest
+from tests.benchmarks._fastest import METHODS, fastest
 from tests.references import Products
 
 WIDTHS, FEATURES, LENGTH, SAMPLES = (64, 256, 512, 1024), 9, 8, 48
@@ -148,13 +148,15 @@ def kernels(name, network, inputs, options):
     works = {
         route: lambda route=route: network.jacobian(inputs).gram(route=route)
         for route in ("factors", "contraction", "vector_products")
+        if route not in options.without
     }
-    if 2 * script.bytes_of_rows() <= 1e9 * options.memory:
+    if "tutorial" not in options.without and 2 * script.bytes_of_rows() <= 1e9 * options.memory:
         works["tutorial"] = script.kernel
     ours = works["factors"]().flatten(0, 1).flatten(1)
     peer = contextlib.nullcontext((None, None, None))
     if options.peers:
-        peer = fastest(options.peers, name.split()[0].strip(","), network.module, inputs, 1e9 * options.memory)
+        kind, memory = name.split()[0].strip(","), 1e9 * options.memory
+        peer = fastest(options.peers, kind, network.module, inputs, memory, options.methods)
     with peer as (stopwatch, method, theirs):
         stopwatches = {route: functools.partial(timed, work, device) for route, work in works.items()}
         found = in_turns(stopwatches | ({"peer": stopwatch} if method else {}), options.repeats, options.limit)
@@ -296,8 +298,10 @@ def parsed():
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of names of modules")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--limit", type=float, default=20.0, help="seconds beyond which one call is enough")
+    parser.add_argument("--without", nargs="*", default=[], choices=("tutorial", "contraction", "vector_products"))
     parser.add_argument("--no-whole", action="store_true", help="leave side_by_side out")
     parser.add_argument("--peers", help="the Python of an environment with neural-tangents")
+    parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS, help="of neural-tangents")
     parser.add_argument("--memory", type=float, default=8.0, help="GB that the tutorial's rows or the peer may take")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
