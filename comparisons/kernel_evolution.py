@@ -1,19 +1,18 @@
 """When does the kernel stop moving, and is the kernel after training a better one?
 
-A network descends by full batches until its training error is 1e-3 of the first. On the way the tangent kernel K_t is
-taken on fixed probes, the first test samples. Its motion is the angle to K₀; its velocity in a phase is the angle
-between the kernels at both ends over the kernel time between, which depends less on the spacing of looks than rates of
-1 − cos do. Phases end at ½ and 0.1 of the first training error, and at the end. With large steps, c > 1, the error
-first rises (a catapult); phases then count from the last step at which it is above the first one.
+A network descends by full batches to 1e-3 of its first training error. On the way the tangent kernel K_t is taken on
+fixed probes, the first test samples. Its motion is the angle to K₀; its velocity in a phase is the angle between the
+kernels at both ends over the kernel time between, which depends less on the spacing than a rate of 1 − cos. Phases end
+at ½ and 0.1 of the first error, and at the end. With large steps, c > 1, the error first rises (a catapult); phases
+then count from the last step at which it is above the first one.
 
-What a kernel is worth is the test error of kernel regression on the targets, from 0 and without early stopping. A
-quarter of the labelled samples are set aside before training in every arm and choose the ridge penalty. A network has
-no such choice, so that errors with the smallest penalty stand beside. A seed draws the network and its own samples.
+A kernel is judged by the test error of kernel regression on the targets, from 0 and without early stopping. A quarter
+of the labelled samples are set aside before training in every arm and choose the ridge penalty. "resumed" starts from
+the network's outputs after the rise, as the network itself does. A seed draws the network and its own samples.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,7 +32,7 @@ version = 1
 PHASES = {"early": "error 1 to 0.5", "middle": "error 0.5 to 0.1", "late": "error 0.1 to the end"}
 KERNELS = {"init": "K₀", "half": "the kernel at a tenth of the training error", "after": "the kernel at the end"}
 LEARNERS = {name: f"kernel regression with {text}" for name, text in KERNELS.items()} | {"network": "the network"}
-_MOVED = {name: KERNELS[name] for name in ("half", "after")}
+LEARNERS["resumed"] = "kernel regression with the last kernel, from the outputs where the error last exceeds the first"
 _SPEED = "Angle between the kernels at the ends of this phase over its kernel time, in rad per unit of τ: {}."
 _DISTANCE = "1 − cos of the angle between kernels 2 units of τ apart (Fort et al. 2020) where this phase begins: {}."
 _ERROR = "Mean (f − y)² over the test set in units of mean (y − ȳ)² there: {}"
@@ -41,21 +40,20 @@ _PLAIN = "The same error of kernel regression with the smallest penalty, 1e-9 λ
 FAMILIES = {  # by the first part of the names of their columns
     "velocity": kit.family("velocity", template=_SPEED, meanings=PHASES),
     "distance": kit.family("distance", template=_DISTANCE, meanings=PHASES),
-    "angle": kit.family("angle", template="Angle in radians between K₀ and {}.", meanings=_MOVED),
+    "angle": kit.family("angle", template="Angle in radians between K₀ and {}.", meanings=dict([*KERNELS.items()][1:])),
     "error": kit.family("error", template=f"{_ERROR}.", meanings=LEARNERS),
     "plain": kit.family("error_without_ridge", template=_PLAIN, meanings=KERNELS),
 }
-MOVED = kit.Quantity("moved", "half", meaning="Angle to K₀ at a tenth of the training error over that at the end.")
-_SETTLES = "Training error, over the first, from which on the angle to K₀ is 0.9 of its final value or more."
-SETTLES = kit.Quantity("settles_at", meaning=_SETTLES)
 _ALIGNED = "Centred alignment with the targets on the probes, which are not trained on: {}."
-ALIGNMENTS = kit.family("alignment", template=_ALIGNED, meanings=KERNELS)
-ALIGNMENT_GAIN = kit.Quantity("alignment_gain", meaning="Alignment at the end minus that of K₀, paired by seed.")
-PAIRS = {name: (name, "init") for name in ("half", "after", "network")} | {"network_over_after": ("network", "after")}
+ALIGNMENTS = kit.family("alignment", template=_ALIGNED, meanings=KERNELS | {"gain": "at the end minus K₀, by seed"})
+_SETTLING = {"settles_at": "Training error over the first", "settles_within": "Share of the kernel time"}
+_FROM = "{} from which on the angle to K₀ is 0.9 of its final value or more, at this width."
+SETTLING = kit.family(template=_FROM, meanings=_SETTLING)
+PAIRS = {name: (name, "init") for name in ("half", "after", "network")} | {"after_over_half": ("after", "half")}
+PAIRS |= {f"{name}_over_after": (name, "after") for name in ("network", "resumed")}
 _OVER = {name: f"{LEARNERS[over]} over {LEARNERS[under]}" for name, (over, under) in PAIRS.items()}
-_RATIO = "Ratio of test errors at this width, paired by seed: {}"
-RATIOS = {"error": kit.family("ratio", template=f"{_RATIO}.", meanings=_OVER)}
-RATIOS["plain"] = kit.family("ratio_without_ridge", template=f"{_RATIO}, smallest penalty.", meanings=_OVER)
+_RATIO = "Ratio of test errors, paired by seed, at this width or averaged in logs over all: {}."
+RATIOS = kit.family("ratio", template=_RATIO, meanings=_OVER)
 _SLOPES = {f"velocity_{name}": f"the velocity, {text}" for name, text in PHASES.items()} | {"angle_after": "the angle"}
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_SLOPES)
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest angle between K₀ and itself from probes in another order.")
@@ -68,9 +66,8 @@ CAPTIONS = {
     "errors": f"Test error over that of kernel regression with K₀, paired by seed: below 1 is better. {kit.marks.BARS}",
 }
 
-SPACING = 2.0  # kernel time between the two kernels of a distance
-USUAL = 500.0  # kernel time to the last error, for the forecast
-TENTH = 0.1  # training error that parts early from late
+SPACING, USUAL = 2.0, 500.0  # kernel time between the two kernels of a distance, and to the end for the forecast
+TENTH, HALF = 0.1, 0.5  # training error, and share of the time, that part early from late
 STEPS = {"small": ("#0072B2", "o-"), "large": ("#D55E00", "s--")}
 SPEEDS = dict(zip(PHASES, (("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "v")), strict=True))
 ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--"), "network": ("#0072B2", "o-")}
@@ -155,50 +152,52 @@ def _numbers(arm: kit.Arm) -> kit.Numbers:
     for kind, keys in FAMILIES.items():
         found |= {key(): average(last[f"{kind}_{name}"]) for name, key in keys.items()}
     found |= {key(): kit.over_finite(last[f"alignment_{name}"], kit.Number.mean) for name, key in ALIGNMENTS.items()}
-    found[MOVED()], gain = average(last["moved_half"]), last["alignment_after"] - last["alignment_init"]
-    found[ALIGNMENT_GAIN()] = kit.over_finite(gain, kit.Number.mean)
     found |= {key(): kit.exponent(rows, column) for column, key in EXPONENTS.items()}
-    for width in _widths(arm):
-        part = rows[rows["width"] == width]
-        found[SETTLES(width)] = average(part["settles_at"])
-        for (kind, keys), (name, (over, under)) in itertools.product(RATIOS.items(), PAIRS.items()):
-            found[keys[name](width)] = average(part[f"{kind}_{over}"] / part[f"{kind}_{under}"])
+    at = {m: rows["width"] == m for m in _widths(arm)}
+    found |= {key(m): average(rows.loc[here, name]) for m, here in at.items() for name, key in SETTLING.items()}
+    for name, (over, under) in PAIRS.items():
+        logs = (rows[f"error_{over}"] / rows[f"error_{under}"]).transform(np.log)
+        found[RATIOS[name]()] = average(np.exp(logs.groupby(rows["seed"]).mean()))
+        found |= {RATIOS[name](m): average(np.exp(logs[here])) for m, here in at.items()}
     return found
 
 
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """When the kernel settles, how fast it is in each phase, and what it is worth, at both rates."""
-    all_but = "" if numbers[REACHED()].value == 1 else f"{kit.percent(numbers[REACHED()])} of the runs reached the end."
-    return kit.sentences(*(part(numbers, arm) for part in (_motion, _worth) for arm in arms), all_but)
+    known = [arm for arm in arms if numbers[RATIOS["network"](arm=arm.name)].value is not None]
+    found = [part(numbers, arm) for part in (_motion, _worth) for arm in known]
+    return kit.sentences(*found, f"{kit.percent(numbers[REACHED()])} of the runs reached the last training error.")
 
 
 def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
     width, angle = _widths(arm)[-1], numbers[FAMILIES["angle"]["after"](arm=arm.name)]
-    settles, moved = numbers[SETTLES(width, arm=arm.name)], numbers[MOVED(arm=arm.name)]
-    if settles.value is None:
-        return f"With {arm.label}, the kernel cannot be followed to the end: {settles.reason}."
-    places = {"above": "early, as in Fort et al. 2020", "below": "late, as in Vyas et al. 2022"}
-    place = kit.compare(settles, TENTH, **places, around="neither visibly before nor after a tenth of the error")
+    error, time = (numbers[key(width, arm=arm.name)] for key in SETTLING.values())
+    in_error = kit.compare(error, TENTH, above="early", below="late", around="neither early nor late")
+    in_time = kit.compare(time, HALF, above="late", below="early", around="neither early nor late")
     speeds = [kit.format_number(numbers[key(arm=arm.name)]) for key in FAMILIES["velocity"].values()]
     return kit.sentences(
-        f"With {arm.label}, at width {width}, the kernel turns by {kit.format_number(angle)} rad and settles when the "
-        f"training error is {kit.format_number(settles)} of the first: {place}.",
-        f"At a tenth of the error it has made {kit.percent(moved)} of its way.",
+        f"With {arm.label}, at width {width}, the kernel turns by {kit.format_number(angle)} rad. It settles when the "
+        f"training error is {kit.format_number(error)} of the first ({in_error}), after {kit.percent(time)} of the "
+        f"training time ({in_time}).",
         kit.fill("Its velocity in the three phases of training is {} rad per unit of kernel time.", speeds),
         f"The angle scales as {kit.power(numbers[EXPONENTS['angle_after'](arm=arm.name)])}.",
     )
 
 
 def _worth(numbers: kit.Numbers, arm: kit.Arm) -> str:
-    words, width = {"below": "better", "above": "worse"}, _widths(arm)[-1]
-    kernel, network = (numbers[RATIOS["error"][name](width, arm=arm.name)] for name in ("after", "network_over_after"))
-    if kernel.value is None:
-        return ""
-    return (
-        f"With {arm.label}, the kernel after training has {kit.format_number(kernel)} times the test error of K₀ "
-        f"({kit.compare(kernel, 1.0, **words)}), and the network {kit.format_number(network)} times that of the kernel "
-        f"after training ({kit.compare(network, 1.0, **words)})."
+    ratio = {name: _judged(numbers[key(arm=arm.name)]) for name, key in RATIOS.items()}
+    rises = kit.position(numbers[RATIOS["resumed_over_after"](arm=arm.name)], 1.0) == "above"
+    left = f"With the last kernel and the outputs that the rise leaves behind, it is {ratio['resumed_over_after']}."
+    return kit.sentences(
+        f"With {arm.label}, over all widths, the test error with the last kernel is {ratio['after']} that with K₀ and "
+        f"{ratio['after_over_half']} that with the kernel at a tenth of the training error.",
+        f"That of the network is {ratio['network_over_after']} that with the last kernel.",
+        left if rises else "",
     )
+
+
+def _judged(ratio: kit.Number) -> str:
+    return f"{kit.format_number(ratio)} times ({kit.compare(ratio, 1.0, below='better', above='worse')})"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -206,12 +205,12 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms, numbers = _arms(results.table)[:2], dict(conclusion.numbers)
     panels = partial(kit.figures.panel_per_arm, arms, named="{}", columns=2)
     angle, speed = "angle between $K_t$ and $K_0$ (rad)", "velocity (rad per unit of kernel time τ)"
-    ratio, settling = "test error over that of $K_0$", partial(_draw_settling, numbers)
+    settling, worth = partial(_draw_settling, numbers), partial(_draw_errors, numbers)
     return {
         "angle": panels(partial(_draw_angle, results), title="How far the kernel turns", ylabel=angle),
         "velocity": panels(_draw_velocity, title="How fast the kernel turns", ylabel=speed, columns=1),
         "settling": kit.figures.panels([arms], settling, title="When the kernel settles", size=(6.4, 4.5)),
-        "errors": panels(partial(_draw_errors, numbers), title="What kernels and networks are worth", ylabel=ratio),
+        "errors": panels(worth, title="What the kernels are worth", ylabel="test error over that of $K_0$"),
     }
 
 
@@ -223,7 +222,7 @@ def _draw_angle(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
         errors = [run["mse"] / run["mse"][0] for run in runs]
         levels = np.geomspace(1, max(error[-1] for error in errors), 60)
         falling = partial(lab.measures.settling.when_falling, levels=levels)
-        angles = [falling(error, run["angle"]) for error, run in zip(errors, runs, strict=True)]
+        angles = list(map(falling, errors, [run["angle"] for run in runs]))
         kit.figures.band(ax, kit.curve(levels, angles, log=True), color, f"width {width}", linewidth=1.8)
     lab.figures.curves.ticks_at(ax, [1, 0.1, 0.01, 0.001]).set_xlabel("training error over the first   (training →)")
     lab.figures.curves.log_axis(ax.yaxis)
@@ -232,28 +231,30 @@ def _draw_angle(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
 
 def _draw_velocity(ax: kit.Axes, arm: kit.Arm) -> None:
     for place, (name, (color, marker)) in enumerate(SPEEDS.items()):
-        law = kit.power_law(arm.rows, f"velocity_{name}")
-        kit.figures.power_law(ax, law, color, PHASES[name], 0.96 * 1.04**place, marker)
+        shift, law = 0.96 * 1.04**place, kit.power_law(arm.rows, f"velocity_{name}")
+        kit.figures.power_law(ax, law, color, PHASES[name], shift, marker)
 
 
 def _draw_settling(numbers: kit.Numbers, ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
     for place, (arm, style) in enumerate(zip(arms, STEPS.values(), strict=False)):
-        _points(ax, {m: numbers[SETTLES(m, arm=arm.name)] for m in _widths(arm)}, 0.98 * 1.04**place, *style, arm.label)
+        _points(ax, numbers, arm, SETTLING["settles_at"], style, arm.label, place)
     lab.figures.curves.reference(ax, TENTH, "", horizontal=True)
     ax.set_ylabel("training error, over the first,\nwhen the kernel settles")
 
 
 def _draw_errors(numbers: kit.Numbers, ax: kit.Axes, arm: kit.Arm) -> None:
     for place, (name, style) in enumerate(ERRORS.items()):
-        found = {m: numbers[RATIOS["error"][name](m, arm=arm.name)] for m in _widths(arm)}
-        _points(ax, found, 0.96 * 1.04**place, *style, LEARNERS[name])
+        _points(ax, numbers, arm, RATIOS[name], style, LEARNERS[name], place)
     lab.figures.curves.reference(ax, 1.0, "", horizontal=True)
 
 
-def _points(ax: kit.Axes, found: dict[int, kit.Number], by: float, color: str, line: str, label: str) -> None:
-    """Numbers by width, moved sideways by a factor."""
-    kit.figures.points(ax, [by * width for width in found], list(found.values()), color, label, fmt=line)
-    lab.figures.curves.width_axis(ax, np.array(list(found)))
+def _points(
+    ax: kit.Axes, numbers: kit.Numbers, arm: kit.Arm, key: kit.Quantity, style: tuple[str, str], label: str, place: int
+) -> None:
+    """Numbers at each width, moved sideways by their place among others."""
+    found = {m * 0.97 * 1.03**place: numbers[key(m, arm=arm.name)] for m in _widths(arm)}
+    kit.figures.points(ax, list(found), list(found.values()), style[0], label, fmt=style[1])
+    lab.figures.curves.width_axis(ax, np.array(_widths(arm)))
 
 
 def _widths(arm: kit.Arm) -> list[int]:

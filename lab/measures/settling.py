@@ -86,6 +86,8 @@ class KernelCourse:
         c, the kernel time of a step.
     network
         At the last step.
+    risen
+        At the last step at which the error was above the first one; the start if it never was.
     noise
         Angle between K₀ and the same from the probes in the opposite order: what rounding does.
     """
@@ -99,6 +101,7 @@ class KernelCourse:
     stages: tuple[Stage, ...]
     critical_fraction: float
     network: Network
+    risen: Network
     noise: float
 
     @property
@@ -142,8 +145,9 @@ class KernelCourse:
         """One flat row of JSON values; what was not reached is None.
 
         velocity_…, distance_…: of each phase. angle_half, angle_after, alignment_init, alignment_half, alignment_after:
-        at error 0.1, and at the end. settles_at, settles_time: error and kernel time at `settled`. moved_half: angle at
-        error 0.1 over that at the end. kernel_time, error: where training ended. peak, noise, exit, diverged, reasons.
+        at error 0.1, and at the end; alignment_gain: the last minus the first. settles_at, settles_within: error at
+        `settled`, and its kernel time over that at the end. moved_half: angle at error 0.1 over that at the end.
+        kernel_time, error: where training ended. peak, noise, exit, diverged, reasons.
         """
         times = {name: self.critical_fraction * stage.step for name, stage in self.named.items()}
         places = {name: int(np.searchsorted(self.kernel_time, time)) for name, time in times.items()}
@@ -154,8 +158,12 @@ class KernelCourse:
         row |= {f"distance_{name}": each for name, each in self.distances().items()}
         row |= {"angle_half": _at(self.angle, half), "angle_after": _at(self.angle, after)}
         row |= {f"alignment_{name}": _at(self.alignment, places.get(name)) for name in STAGES}
-        row |= {"settles_at": _at(self.error, settled), "settles_time": _at(self.kernel_time, settled)}
-        row["moved_half"] = None if half is None or after is None else float(self.angle[half] / self.angle[after])
+        row |= {
+            "settles_at": _at(self.error, settled),
+            "settles_within": _at(self.kernel_time / self.kernel_time[-1], settled),
+        }
+        row["moved_half"] = None if after is None else _at(self.angle / self.angle[after], half)
+        row["alignment_gain"] = _at(self.alignment - self.alignment[0], after)
         row |= {"kernel_time": float(self.kernel_time[-1]), "error": _at(self.error, -1), "peak": self.peak}
         row |= {"noise": self.noise, "exit": self.exit, "diverged": self.exit == "diverged"}
         return {
@@ -215,6 +223,7 @@ def follow_kernel(
         stages=tuple(watch.stages),
         critical_fraction=critical_fraction,
         network=found.network,
+        risen=watch.risen,
         noise=watch.noise,
     )
 
@@ -233,14 +242,16 @@ def held_out_errors(course: KernelCourse, task: Task, validation: int) -> dict[s
     -------
     dict
         error_init, error_half, error_after: with the kernels of `STAGES` (`tangent_errors`). plain_…: the same with the
-        smallest penalty. error_network, plain_network: of the network, twice the same. All are mean (f − y)² over
+        smallest penalty. error_resumed, plain_resumed: with the last kernel, but from the outputs of
+        ``course.risen`` on. error_network, plain_network: of the network, twice the same. All are mean (f − y)² over
         the test samples in units of mean (y − ȳ)² there; None for what was not reached.
     """
     targets = task.test_split[1][validation:]
     unit = float((targets - targets.mean(0)).square().mean())
-    found = dict[str, tuple[float, float] | None].fromkeys([*STAGES, "network"])
+    found = dict[str, tuple[float, float] | None].fromkeys([*STAGES, "resumed", "network"])
     found |= {name: tangent_errors(stage.network, task, validation) for name, stage in course.named.items()}
     if course.exit == "reached":
+        found["resumed"] = tangent_errors(course.network, task, validation, course.risen)
         found["network"] = (output_error(course.network, task, validation),) * 2
     row = dict[str, float | None]()
     for name, pair in found.items():
@@ -279,7 +290,7 @@ class _Watch:
         start = Stage(0, network, network.jacobian(probes[0]).gram())
         opposite = network.jacobian(probes[0].flip(0)).gram().flip(0, 2)
         self.noise, self._first = angle(opposite, start.kernel), 0.0
-        self.stages = [start]
+        self.stages, self.risen = [start], network
         self.rows: list[tuple[float, float, float, float]] = []
 
     def __call__(self, snapshot: Snapshot) -> bool:
@@ -287,6 +298,7 @@ class _Watch:
         error = snapshot.loss / self._first
         if error > 1 + _ROUNDING:
             del self.stages[1:]
+            self.risen = snapshot.network.copy()
         reached = [share for share in self._shares[len(self.stages) - 1 :] if error <= share]
         due = [place for place, stage in enumerate(self.stages) if stage.step + self._spacing == snapshot.step]
         if reached or due or snapshot.step in self._wanted:

@@ -122,10 +122,13 @@ def output_error(network: Network, task: Task, validation: int) -> float:
     return split_errors(task, plain(network(task.test_split[0])), validation)[1]
 
 
-def tangent_errors(network: Network, task: Task, validation: int) -> tuple[float, float]:
+def tangent_errors(network: Network, task: Task, validation: int, start: Network | None = None) -> tuple[float, float]:
     """Test errors of kernel regression on the targets with the tangent kernel at a network's present weights.
 
-    Outputs start at 0, whatever those of the network are.
+    Parameters
+    ----------
+    start
+        The network from whose outputs the regression starts; from 0 if none is given.
 
     Returns
     -------
@@ -133,9 +136,12 @@ def tangent_errors(network: Network, task: Task, validation: int) -> tuple[float
         With the ridge penalty that validation chooses, and with the smallest one, 1e-9 λ_max.
     """
     jacobian, held_out = (network.jacobian(inputs) for inputs in _inputs(task))
-    targets, starts = task.train_targets.flatten(1), torch.zeros_like(held_out.outputs)
-    parts = (jacobian.gram(), torch.zeros_like(targets), targets, held_out.gram(jacobian), starts)
-    regressor = KernelRegressor(*parts)
+    starts = [torch.zeros_like(each.outputs) for each in (jacobian, held_out)]
+    if start is not None:
+        with torch.no_grad():
+            starts = [start(inputs).flatten(1) for inputs in _inputs(task)]
+    targets, cross = task.train_targets.flatten(1), held_out.gram(jacobian)
+    regressor = KernelRegressor(jacobian.gram(), starts[0], targets, cross, starts[1])
     smallest = PENALTIES[:1]
     chosen, interpolating = (_ridge_error(regressor, task, validation, each) for each in (PENALTIES, smallest))
     return chosen, interpolating
