@@ -53,8 +53,9 @@ def watch(table: pd.DataFrame, lazy: Mapping[str, float], rich: Mapping[str, flo
                     table["step"], table[name], color=color, linestyle=dash, marker=marker, markersize=4, label=text
                 )
             for name in set(shown) & set(lazy):
-                reference(ax, lazy[name], "lazy below", horizontal=True)
-                reference(ax, rich[name], "rich above", horizontal=True)
+                of = name.replace("_", " ")  # other columns of the panel have no thresholds
+                reference(ax, lazy[name], f"lazy: {of} below", horizontal=True)
+                reference(ax, rich[name], f"rich: {of} above", horizontal=True)
             ax.set_ylim(bottom=0)
             ax.set(xlabel="step", ylabel=label)
             if shown:

@@ -38,4 +38,5 @@ SMALL = {
         "COUNTS": [3, 30, 300, 3000],
         "PENALTIES": [0.01, 0.1, 1.0, 10.0, 100.0],
     },
+    "08_is_my_network_lazy": {"CHANNELS": 4, "STEPS": 60},
 }
