@@ -32,7 +32,7 @@ version = 1
 PHASES = {"early": "error 1 to 0.5", "middle": "error 0.5 to 0.1", "late": "error 0.1 to the end"}
 KERNELS = {"init": "K₀", "half": "the kernel at a tenth of the training error", "after": "the kernel at the end"}
 LEARNERS = {name: f"kernel regression with {text}" for name, text in KERNELS.items()} | {"network": "the network"}
-LEARNERS["resumed"] = "kernel regression with the last kernel, from the outputs where the error last exceeds the first"
+LEARNERS["resumed"] = "the same, from the outputs after the rise"
 _SPEED = "Angle between the kernels at the ends of this phase over its kernel time, in rad per unit of τ: {}."
 _DISTANCE = "1 − cos of the angle between kernels 2 units of τ apart (Fort et al. 2020) where this phase begins: {}."
 _ERROR = "Mean (f − y)² over the test set in units of mean (y − ȳ)² there: {}"
@@ -49,8 +49,8 @@ ALIGNMENTS = kit.family("alignment", template=_ALIGNED, meanings=KERNELS | {"gai
 _SETTLING = {"settles_at": "Training error over the first", "settles_within": "Share of the kernel time"}
 _FROM = "{} from which on the angle to K₀ is 0.9 of its final value or more, at this width."
 SETTLING = kit.family(template=_FROM, meanings=_SETTLING)
-PAIRS = {name: (name, "init") for name in ("half", "after", "network")} | {"after_over_half": ("after", "half")}
-PAIRS |= {f"{name}_over_after": (name, "after") for name in ("network", "resumed")}
+PAIRS = {name: (name, "init") for name in LEARNERS if name != "init"} | {"after_over_half": ("after", "half")}
+PAIRS |= {f"network_over_{name}": ("network", name) for name in ("after", "resumed")}
 _OVER = {name: f"{LEARNERS[over]} over {LEARNERS[under]}" for name, (over, under) in PAIRS.items()}
 _RATIO = "Ratio of test errors, paired by seed, at this width or averaged in logs over all: {}."
 RATIOS = kit.family("ratio", template=_RATIO, meanings=_OVER)
@@ -69,8 +69,12 @@ CAPTIONS = {
 SPACING, USUAL = 2.0, 500.0  # kernel time between the two kernels of a distance, and to the end for the forecast
 TENTH, HALF = 0.1, 0.5  # training error, and share of the time, that part early from late
 STEPS = {"small": ("#0072B2", "o-"), "large": ("#D55E00", "s--")}
-SPEEDS = dict(zip(PHASES, (("#0072B2", "o"), ("#D55E00", "^"), ("#009E73", "v")), strict=True))
-ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--"), "network": ("#0072B2", "o-")}
+ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--")}
+ERRORS |= {"network": ("#0072B2", "o-"), "resumed": ("#6b6b6b", "v:")}
+OTHERS = {"after": "K₀", "after_over_half": "the kernel at a tenth of the error"}
+OTHERS |= {"network_over_after": "the last kernel"}
+OTHERS |= {"network_over_resumed": "the last kernel from the outputs that the rise of the error leaves behind"}
+CITED = "Fort et al. 2020 saw kernels settle within a few epochs, Vyas et al. 2022 move during most of the training."
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers, arms = kit.Numbers(), _arms(table)
     for arm in arms:
         numbers |= arm.keyed(_numbers(arm))
-    numbers[REACHED()] = kit.Number.share(table["exit"] == "reached")
+    numbers[REACHED()] = kit.Number.exact(float((table["exit"] == "reached").mean()), table["seed"].nunique())
     numbers[NOISE_FLOOR()] = kit.Number.exact(float(table["noise"].max()), table["seed"].nunique())
     return kit.Conclusion(numbers, verdict(numbers, arms[:2]))
 
@@ -165,15 +169,19 @@ def _numbers(arm: kit.Arm) -> kit.Numbers:
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """When the kernel settles, how fast it is in each phase, and what it is worth, at both rates."""
     known = [arm for arm in arms if numbers[RATIOS["network"](arm=arm.name)].value is not None]
-    found = [part(numbers, arm) for part in (_motion, _worth) for arm in known]
-    return kit.sentences(*found, f"{kit.percent(numbers[REACHED()])} of the runs reached the last training error.")
+    some = f"{kit.percent(numbers[REACHED()])} of the runs reached the last training error."
+    motions, worths = ([part(numbers, arm) for arm in known] for part in (_motion, _worth))
+    return kit.sentences(*motions, CITED if known else "", *worths, "" if numbers[REACHED()].value == 1 else some)
 
 
 def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
     width, angle = _widths(arm)[-1], numbers[FAMILIES["angle"]["after"](arm=arm.name)]
     error, time = (numbers[key(width, arm=arm.name)] for key in SETTLING.values())
-    in_error = kit.compare(error, TENTH, above="early", below="late", around="neither early nor late")
-    in_time = kit.compare(time, HALF, above="late", below="early", around="neither early nor late")
+    neither = "neither early nor late"
+    in_error = kit.compare(error, TENTH, above="early: above a tenth", below="late: below a tenth", around=neither)
+    in_time = kit.compare(
+        time, HALF, above="late: in the second half", below="early: in the first half", around=neither
+    )
     speeds = [kit.format_number(numbers[key(arm=arm.name)]) for key in FAMILIES["velocity"].values()]
     return kit.sentences(
         f"With {arm.label}, at width {width}, the kernel turns by {kit.format_number(angle)} rad. It settles when the "
@@ -185,19 +193,13 @@ def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
 
 
 def _worth(numbers: kit.Numbers, arm: kit.Arm) -> str:
-    ratio = {name: _judged(numbers[key(arm=arm.name)]) for name, key in RATIOS.items()}
-    rises = kit.position(numbers[RATIOS["resumed_over_after"](arm=arm.name)], 1.0) == "above"
-    left = f"With the last kernel and the outputs that the rise leaves behind, it is {ratio['resumed_over_after']}."
+    known = {name: numbers[RATIOS[name](arm=arm.name)] for name in OTHERS}
+    words = {name: kit.compare(ratio, 1.0, below="better", above="worse") for name, ratio in known.items()}
+    told = [f"{kit.format_number(known[name])} times that of {text} ({words[name]})" for name, text in OTHERS.items()]
+    start = f"With {arm.label}, over all widths, regression with the last kernel has a test error that is {{}}."
     return kit.sentences(
-        f"With {arm.label}, over all widths, the test error with the last kernel is {ratio['after']} that with K₀ and "
-        f"{ratio['after_over_half']} that with the kernel at a tenth of the training error.",
-        f"That of the network is {ratio['network_over_after']} that with the last kernel.",
-        left if rises else "",
+        kit.fill(start, told[:2]), kit.fill("That of the network is {}.", told[2 : 4 if arm.name else 3])
     )
-
-
-def _judged(ratio: kit.Number) -> str:
-    return f"{kit.format_number(ratio)} times ({kit.compare(ratio, 1.0, below='better', above='worse')})"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -205,10 +207,14 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms, numbers = _arms(results.table)[:2], dict(conclusion.numbers)
     panels = partial(kit.figures.panel_per_arm, arms, named="{}", columns=2)
     angle, speed = "angle between $K_t$ and $K_0$ (rad)", "velocity (rad per unit of kernel time τ)"
+    colors = zip(PHASES.items(), lab.figures.style.QUANTITIES, strict=False)
+    speeds = {f"velocity_{name}": (text, color) for (name, text), color in colors}
     settling, worth = partial(_draw_settling, numbers), partial(_draw_errors, numbers)
     return {
         "angle": panels(partial(_draw_angle, results), title="How far the kernel turns", ylabel=angle),
-        "velocity": panels(_draw_velocity, title="How fast the kernel turns", ylabel=speed, columns=1),
+        "velocity": panels(
+            kit.figures.power_laws(speeds, kit.power_law), title="How fast the kernel turns", ylabel=speed, columns=1
+        ),
         "settling": kit.figures.panels([arms], settling, title="When the kernel settles", size=(6.4, 4.5)),
         "errors": panels(worth, title="What the kernels are worth", ylabel="test error over that of $K_0$"),
     }
@@ -227,12 +233,6 @@ def _draw_angle(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
     lab.figures.curves.ticks_at(ax, [1, 0.1, 0.01, 0.001]).set_xlabel("training error over the first   (training →)")
     lab.figures.curves.log_axis(ax.yaxis)
     ax.invert_xaxis()
-
-
-def _draw_velocity(ax: kit.Axes, arm: kit.Arm) -> None:
-    for place, (name, (color, marker)) in enumerate(SPEEDS.items()):
-        shift, law = 0.96 * 1.04**place, kit.power_law(arm.rows, f"velocity_{name}")
-        kit.figures.power_law(ax, law, color, PHASES[name], shift, marker)
 
 
 def _draw_settling(numbers: kit.Numbers, ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
