@@ -24,8 +24,7 @@ GLOSSARY = MappingProxyType(
         "lazy": "A network trains lazily if its gap stays small: it follows its linearization, and features hardly "
         "move.",
         "critical fraction c": "The learning rate in units of the critical one, η = c·2(1 + β)/λ_max(K₀) with momentum "
-        "β; at c = 1 the linear model begins to diverge. Under other losses than the squared one, λ_max of H₀^½K₀H₀^½ with "
-        "the loss's curvature H₀ at the start, and c = 1 is an edge there alone.",
+        "β; at c = 1 the linear model begins to diverge. Other losses: λ_max(H₀^½K₀H₀^½), with their curvature H₀.",
         "kernel time τ": "η·(batch/n)·t·λ_max(K₀)/2 after t steps, divided by 1 − β: one unit is one critical step "
         "over the full batch. Runs with different rates are compared at equal τ.",
         "readout": "Which time steps of the sequence the outputs see: the last one, all from the second on (the loss "
