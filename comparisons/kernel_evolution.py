@@ -72,8 +72,7 @@ STEPS = {"small": ("#0072B2", "o-"), "large": ("#D55E00", "s--")}
 ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--")}
 ERRORS |= {"network": ("#0072B2", "o-"), "resumed": ("#6b6b6b", "v:")}
 OTHERS = {"after": "K₀", "after_over_half": "the kernel at a tenth of the error"}
-OTHERS |= {"network_over_after": "the last kernel"}
-OTHERS |= {"network_over_resumed": "the last kernel from the outputs that the rise of the error leaves behind"}
+OTHERS |= {"network_over_after": "the last kernel", "network_over_resumed": "the same from the outputs after the rise"}
 CITED = "Fort et al. 2020 saw kernels settle within a few epochs, Vyas et al. 2022 move during most of the training."
 
 

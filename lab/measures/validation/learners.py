@@ -57,7 +57,7 @@ class Stopped:
 
 
 def split_errors(task: Task, outputs: ArrayLike, validation: int) -> tuple[float, float]:
-    """Mean square errors of outputs (n', q) on the validation and on the test samples.
+    """Mean square errors of outputs (n', …), as many as targets, on the validation and on the test samples.
 
     Raises
     ------
@@ -65,7 +65,8 @@ def split_errors(task: Task, outputs: ArrayLike, validation: int) -> tuple[float
         No validation sample, or a task without a test split.
     """
     check_integer("validation", validation, 1)
-    squares = (np.asarray(outputs, dtype=np.float64) - task.test_split[1].numpy()).ravel() ** 2
+    targets = task.test_split[1].flatten(1).numpy()
+    squares = (np.asarray(outputs, dtype=np.float64).reshape(targets.shape) - targets).ravel() ** 2
     chosen = validation * task.test_split[1][0].numel()
     return float(squares[:chosen].mean()), float(squares[chosen:].mean())
 
