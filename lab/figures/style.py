@@ -122,7 +122,7 @@ def panels(
 
 def legend_below(ax: Axes, columns: int = 1) -> Axes:
     """A legend under the axes and their labels, in at most so many columns: fewer where they are wider than a panel."""
-    figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
+    figure, grid = ax.figure, ax.get_subplotspec()
     assert figure is not None
     drop = _BELOW * float(mpl.rcParams["font.size"]) / 72  # inches
     place: dict[str, Any] = {
@@ -153,7 +153,7 @@ def _fit(legend: Callable[..., Legend], columns: int, share: float = 1.0) -> Non
     """The legend with as many columns as fit into a share of the width of its figure, up to a number."""
     for count in range(columns, 0, -1):
         made = legend(ncols=count, handlelength=2.8, columnspacing=1.2)
-        figure = made.get_figure(root=True)
+        figure = made.figure
         if count == 1 or figure is None or made.get_window_extent().width <= share * figure.bbox.width:
             return
         made.remove()

@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def save(watch: Watch, path: str | PathLike[str]) -> Path:
     """Write a watch to one npz file, whole or not at all; returns its path."""
-    arrays: Arrays = {"inputs": _array(watch._probe.twin.inputs)}
+    arrays: dict[str, Any] = {"inputs": _array(watch._probe.twin.inputs)}
     if watch._probe.targets is not None:
         arrays["targets"] = _array(watch._probe.targets)
     for place, point in (("first", watch._first), ("last", watch._last)):
@@ -38,7 +38,7 @@ def save(watch: Watch, path: str | PathLike[str]) -> Path:
     meta = {"format": FORMAT, "version": VERSION, "rows": watch._rows, "each": watch._each, "loss": loss}
     meta |= {"steps": [watch._first.step, watch._last.step]}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays, meta=np.array(json.dumps(meta)))
+    np.savez(buffer, **arrays, meta=np.array(json.dumps(meta)))  # older numpys would store allow_pickle as an array
     target = Path(path)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     partial.write_bytes(buffer.getvalue())
