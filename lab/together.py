@@ -344,7 +344,7 @@ def _train(
     after = network if in_place else network.copy()
     check = _check(after, start, task.train_inputs, in_place)
     start.release()
-    trajectory = train_network(after, task, descent, learning_rate)
+    trajectory = train_network(after, task, descent, learning_rate, aim)
     return SideBySide(
         network=trajectory,
         linearized=linearized,

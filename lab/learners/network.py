@@ -132,25 +132,26 @@ def descend(
             jacobian = network.jacobian(task.train_inputs)
             kernel = jacobian.gram()
         learning_rate = descent.rate(sharpness(kernel, aim.curvature(jacobian.outputs)))
-    return descend_at(network if in_place else network.copy(), task, descent, learning_rate, progress=progress)
+    return _descend_at(network if in_place else network.copy(), task, descent, learning_rate, aim, progress)
 
 
-def descend_at(
-    network: Network, task: Task, descent: Descent, learning_rate: float | None, *, progress: bool = True
+def _descend_at(
+    network: Network, task: Task, descent: Descent, learning_rate: float | None, aim: Objective, progress: bool = True
 ) -> Path:
     """Descend in place at a learning rate that is already known."""
     model = NetworkModel(network, evaluator(network, task.train_inputs))
-    visits = follow(model, objective(network, task, descent.loss), descent, learning_rate, "network")
-    return Path(network, visits, progress)
+    return Path(network, follow(model, aim, descent, learning_rate, "network"), progress)
 
 
-def train_network(network: Network, task: Task, descent: Descent, learning_rate: float | None) -> Trajectory:
-    """Train a network in place and record its outputs on both splits."""
-    aim = objective(network, task, descent.loss)
+def train_network(
+    network: Network, task: Task, descent: Descent, learning_rate: float | None, aim: Objective | None = None
+) -> Trajectory:
+    """Train a network in place and record its outputs on both splits; ``aim`` is its `objective` if it is at hand."""
+    aim = objective(network, task, descent.loss) if aim is None else aim
     o = math.prod(aim.shape)
     test = None if task.test_inputs is None else (len(task.test_inputs), o)
     recorder = Recorder(descent.recorded(), (len(task.train_inputs), o), test, labels(aim, task))
-    path = descend_at(network, task, descent, learning_rate)
+    path = _descend_at(network, task, descent, learning_rate, aim)
     for snapshot in path:
         with torch.no_grad():
             held_out = None if task.test_inputs is None else plain(network(task.test_inputs).flatten(1))

@@ -55,9 +55,9 @@ def class_targets(labels: Any, classes: Sequence[Any] | None = None) -> NDArray[
     return sign_columns(matches.argmax(1), len(names))
 
 
-def class_names(labels: Any) -> NDArray[Any]:
+def class_names(labels: Any) -> list[Any]:
     """The labels (n,) that occur, sorted, each once."""
-    return np.unique(_one_each(labels))
+    return list(np.unique(_one_each(labels)))
 
 
 def _one_each(labels: Any) -> NDArray[Any]:

@@ -84,8 +84,8 @@ class Task(Facts):
         (('cat', 'dog', 'owl'), [-1.0, 1.0, -1.0])
         """
         chosen = class_names(train_labels) if classes is None else list(classes)
-        targets = class_targets(train_labels, chosen)
-        held_out = None if test_labels is None else class_targets(test_labels, chosen)
+        targets: Any = class_targets(train_labels, chosen)
+        held_out: Any = None if test_labels is None else class_targets(test_labels, chosen)
         return cls(train_inputs, targets, test_inputs, held_out, name, tuple(map(str, chosen)))
 
     def __post_init__(self) -> None:
