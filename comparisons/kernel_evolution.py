@@ -32,7 +32,7 @@ version = 1
 PHASES = {"early": "error 1 to 0.5", "middle": "error 0.5 to 0.1", "late": "error 0.1 to the end"}
 KERNELS = {"init": "K₀", "half": "the kernel at a tenth of the training error", "after": "the kernel at the end"}
 LEARNERS = {name: f"kernel regression with {text}" for name, text in KERNELS.items()} | {"network": "the network"}
-LEARNERS["resumed"] = "the same, from the outputs after the rise"
+LEARNERS["resumed"] = "the last kernel, from the outputs after the error rose"
 _SPEED = "Angle between the kernels at the ends of this phase over its kernel time, in rad per unit of τ: {}."
 _DISTANCE = "1 − cos of the angle between kernels 2 units of τ apart (Fort et al. 2020) where this phase begins: {}."
 _ERROR = "Mean (f − y)² over the test set in units of mean (y − ȳ)² there: {}"
@@ -70,9 +70,9 @@ SPACING, USUAL = 2.0, 500.0  # kernel time between the two kernels of a distance
 TENTH, HALF = 0.1, 0.5  # training error, and share of the time, that part early from late
 STEPS = {"small": ("#0072B2", "o-"), "large": ("#D55E00", "s--")}
 ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--")}
-ERRORS |= {"network": ("#0072B2", "o-"), "resumed": ("#6b6b6b", "v:")}
+ERRORS |= {"resumed": ("#6b6b6b", "v:"), "network": ("#0072B2", "o-")}
 OTHERS = {"after": "K₀", "after_over_half": "the kernel at a tenth of the error"}
-OTHERS |= {"network_over_after": "the last kernel", "network_over_resumed": "the same from the outputs after the rise"}
+OTHERS |= {"network_over_after": "the last kernel", "network_over_resumed": "it from the outputs after the error rose"}
 CITED = "Fort et al. 2020 saw kernels settle within a few epochs, Vyas et al. 2022 move during most of the training."
 
 

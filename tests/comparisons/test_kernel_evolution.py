@@ -141,7 +141,7 @@ def spread(seed, *_):
         ({"error_after": lambda seed, *_: 0.8 + 0.001 * seed}, "times that of K₀ (worse)"),
         ({"error_after": lambda seed, *_: 4 * spread(seed)}, "times that of K₀ (no difference is visible)"),
         ({}, "That of the network is 1.99 (1.94 to 2.05) times that of the last kernel (worse)"),
-        ({}, "times that of the same from the outputs after the rise (no difference is visible)"),
+        ({}, "times that of it from the outputs after the error rose (no difference is visible)"),
         ({}, "The angle scales as width^−0.5"),
     ],
 )
