@@ -160,14 +160,14 @@ def _numbers(arm: kit.Arm) -> kit.Numbers:
     found |= {key(m): average(rows.loc[here, name]) for m, here in at.items() for name, key in SETTLING.items()}
     for name, (over, under) in PAIRS.items():
         logs = (rows[f"error_{over}"] / rows[f"error_{under}"]).transform(np.log)
-        found[RATIOS[name]()] = average(np.exp(logs.groupby(rows["seed"]).mean()))
+        found[RATIOS[name]()] = average(np.exp(logs.groupby(rows["seed"]).sum(min_count=len(at)) / len(at)))
         found |= {RATIOS[name](m): average(np.exp(logs[here])) for m, here in at.items()}
     return found
 
 
 def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
     """When the kernel settles, how fast it is in each phase, and what it is worth, at both rates."""
-    known = [arm for arm in arms if numbers[RATIOS["network"](arm=arm.name)].value is not None]
+    known = [arm for arm in arms if numbers[RATIOS["network"](_widths(arm)[-1], arm=arm.name)].value is not None]
     some = f"{kit.percent(numbers[REACHED()])} of the runs reached the last training error."
     motions, worths = ([part(numbers, arm) for arm in known] for part in (_motion, _worth))
     return kit.sentences(*motions, CITED if known else "", *worths, "" if numbers[REACHED()].value == 1 else some)
@@ -176,7 +176,7 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
 def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
     width, angle = _widths(arm)[-1], numbers[FAMILIES["angle"]["after"](arm=arm.name)]
     error, time = (numbers[key(width, arm=arm.name)] for key in SETTLING.values())
-    neither = "neither early nor late"
+    slope, neither = numbers[EXPONENTS["angle_after"](arm=arm.name)], "neither early nor late"
     in_error = kit.compare(error, TENTH, above="early: above a tenth", below="late: below a tenth", around=neither)
     in_time = kit.compare(
         time, HALF, above="late: in the second half", below="early: in the first half", around=neither
@@ -187,7 +187,7 @@ def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
         f"training error is {kit.format_number(error)} of the first ({in_error}), after {kit.percent(time)} of the "
         f"training time ({in_time}).",
         kit.fill("Its velocity in the three phases of training is {} rad per unit of kernel time.", speeds),
-        f"The angle scales as {kit.power(numbers[EXPONENTS['angle_after'](arm=arm.name)])}.",
+        kit.fill("The angle scales as {}.", [kit.power(slope)] * (slope.value is not None)),
     )
 
 

@@ -169,6 +169,17 @@ def test_runs_that_did_not_arrive_are_counted_and_most_of_them_leave_no_number()
     assert numbers_of(most)["ratio.half.large"].value == pytest.approx(0.75)
 
 
+def test_seeds_enter_the_ratio_over_all_widths_only_with_every_width():
+    table = made_up()
+    table.loc[(table["seed"] == 0) & (table["width"] == 64), "error_after"] = np.nan
+    numbers = numbers_of(kernel_evolution.conclude(table))
+    assert (numbers["ratio.after"].seeds, numbers["ratio.after.64"].seeds, numbers["ratio.after.128"].seeds) == (
+        4,
+        4,
+        5,
+    )
+
+
 def test_tables_of_one_rate_or_from_a_file_conclude_as_well(tmp_path):
     table = made_up()
     table.to_csv(tmp_path / "table.csv", index=False)
@@ -176,6 +187,9 @@ def test_tables_of_one_rate_or_from_a_file_conclude_as_well(tmp_path):
         kernel_evolution.conclude(pd.read_csv(tmp_path / "table.csv")).verdict
         == kernel_evolution.conclude(table).verdict
     )
+    narrow = kernel_evolution.conclude(table[table["width"] == 64])
+    assert "angle scales" not in narrow.verdict
+    assert numbers_of(narrow)["exponent.angle_after"].value is None
     one = kernel_evolution.conclude(table[table["critical_fraction"] == 0.25])
     assert "large" not in one.verdict
     assert one.verdict.endswith(").")
