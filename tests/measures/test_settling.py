@@ -93,6 +93,16 @@ def test_phases_velocities_and_stages_are_those_of_a_recorded_path(task, fractio
     assert relative(found.error, errors[places]) < EXACT
 
 
+def test_phases_begin_again_where_an_error_that_was_small_rises_above_the_first(task):
+    errors, networks = recorded(network(task), task, 2.0, 0.02)
+    risen, steps = by_hand(errors, 0.02)
+    assert errors[:risen].min() < 0.5, "the error falls below a share before it rises"
+    found = follow(network(task), task, 2.0)
+    assert [stage.step for stage in found.stages] == steps
+    half = networks[steps[2]]
+    assert relative(found.named["half"].kernel.flatten(), kernel(half, probes(task)[0]).ravel()) < EXACT
+
+
 def test_distances_are_taken_after_a_fixed_kernel_time(task):
     errors, networks = recorded(network(task), task, 0.3, 0.02)
     _, steps = by_hand(errors, 0.02)
