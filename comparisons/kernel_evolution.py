@@ -157,7 +157,8 @@ def _numbers(arm: kit.Arm) -> kit.Numbers:
     found |= {key(): kit.over_finite(last[f"alignment_{name}"], kit.Number.mean) for name, key in ALIGNMENTS.items()}
     found |= {key(): kit.exponent(rows, column) for column, key in EXPONENTS.items()}
     at = {m: rows["width"] == m for m in _widths(arm)}
-    found |= {key(m): average(rows.loc[here, name]) for m, here in at.items() for name, key in SETTLING.items()}
+    kinds = zip(SETTLING.items(), (average, partial(kit.over_finite, average=kit.Number.rate)), strict=True)
+    found |= {key(m): each(rows.loc[at[m], name]) for (name, key), each in kinds for m in at}
     for name, (over, under) in PAIRS.items():
         logs = (rows[f"error_{over}"] / rows[f"error_{under}"]).transform(np.log)
         found[RATIOS[name]()] = average(np.exp(logs.groupby(rows["seed"]).sum(min_count=len(at)) / len(at)))
@@ -206,16 +207,14 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms, numbers = _arms(results.table)[:2], dict(conclusion.numbers)
     panels = partial(kit.figures.panel_per_arm, arms, named="{}", columns=2)
     angle, speed = "angle between $K_t$ and $K_0$ (rad)", "velocity (rad per unit of kernel time τ)"
-    colors = zip(PHASES.items(), lab.figures.style.QUANTITIES, strict=False)
+    colors, ratio = zip(PHASES.items(), lab.figures.style.QUANTITIES, strict=False), "test error over that of $K_0$"
     speeds = {f"velocity_{name}": (text, color) for (name, text), color in colors}
-    settling, worth = partial(_draw_settling, numbers), partial(_draw_errors, numbers)
+    velocity, settling = kit.figures.power_laws(speeds, kit.power_law), partial(_draw_settling, numbers)
     return {
         "angle": panels(partial(_draw_angle, results), title="How far the kernel turns", ylabel=angle),
-        "velocity": panels(
-            kit.figures.power_laws(speeds, kit.power_law), title="How fast the kernel turns", ylabel=speed, columns=1
-        ),
+        "velocity": panels(velocity, title="How fast the kernel turns", ylabel=speed, columns=1),
         "settling": kit.figures.panels([arms], settling, title="When the kernel settles", size=(6.4, 4.5)),
-        "errors": panels(worth, title="What the kernels are worth", ylabel="test error over that of $K_0$"),
+        "errors": panels(partial(_draw_errors, numbers), title="What the kernels are worth", ylabel=ratio),
     }
 
 

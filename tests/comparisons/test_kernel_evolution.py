@@ -124,6 +124,12 @@ def test_ratios_over_all_widths_are_means_of_logs_by_seed():
     assert found.interval == pytest.approx((np.exp(logs.mean() - half), np.exp(logs.mean() + half)), rel=1e-3)
 
 
+def test_shares_of_the_time_and_their_intervals_stay_below_one():
+    table = made_up(settles_within=lambda seed, *_: (0.02, 0.1, 0.5, 0.9, 1.0)[seed])
+    found = numbers_of(kernel_evolution.conclude(table))["settles_within.64"]
+    assert 0 < found.interval[0] < found.value < found.interval[1] <= 1
+
+
 def spread(seed, *_):
     return 0.1 * 4.0 ** (seed - 2)
 
