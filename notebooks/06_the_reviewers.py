@@ -203,6 +203,24 @@ answer("frozen_layers", "losses")
 answer("early_sgd", "gap")
 
 # %% [markdown]
+# ### Does the loss decide?
+#
+# The theory is about the squared loss; classifiers are trained by cross-entropy. There the outputs grow without end, so that
+# targets are no unit for a gap: here it is the change of the linear model's own outputs, for every loss.
+
+# %% tags=["varies"]
+answer("loss_function", "leaving")
+
+# %% [markdown]
+# ### When does the kernel stop moving, and is the kernel after training better?
+#
+# The tangent kernel is computed again along training. Its velocity is the angle by which it turns in one unit of kernel time.
+# Kernels from the start, from a tenth of the error and from the end of training then learn the same task from scratch.
+
+# %% tags=["varies"]
+answer("kernel_evolution", "errors")
+
+# %% [markdown]
 # ### Does the theory suffice to explain success in practice?
 #
 # Here the test error on real data counts: of the network in three regimes, its linearization, its infinite-width kernel, and
