@@ -73,7 +73,7 @@ ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--")}
 ERRORS |= {"resumed": ("#6b6b6b", "v:"), "network": ("#0072B2", "o-")}
 OTHERS = {"after": "K₀", "after_over_half": "the kernel at a tenth of the error"}
 OTHERS |= {"network_over_after": "the last kernel", "network_over_resumed": "it from the outputs after the error rose"}
-CITED = "Fort et al. 2020 saw kernels settle within a few epochs, Vyas et al. 2022 move during most of the training."
+CITED = "Fort and others (2020) saw kernels settle in a few epochs, Vyas and others (2022) move for most of training."
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ GLOSSARY = MappingProxyType(
         "learners": "The three models that train side by side: the network, its first-order linearization around the "
         "initialization, and the kernel regressor with the empirical tangent kernel K₀ at initialization.",
         "gap": "RMS over samples and outputs of (network − linearized) at one step, in units of the RMS of the "
-        "training targets about their mean: what there is to learn; under other losses than the squared one, in units of "
-        "the linear learner's own RMS change on the training set. Quoted is its largest value over the recorded steps, "
-        "on the test set unless said otherwise.",
+        "training targets about their mean: what there is to learn; under other losses than the squared one, in units "
+        "of the linear learner's own RMS change on the training set. Quoted is its largest value over the recorded "
+        "steps, on the test set unless said otherwise.",
         "initial gap": "The same in units of RMS(y − f₀), the initial residual on the training set. For an uncentred "
         "network that is mostly the size of its random f₀; for a centred one both agree if targets average to 0.",
         "f0_share": "‖f₀‖²/‖y − f₀‖² on the training set: the share of the initial residual that is the network's own "

@@ -20,8 +20,11 @@ REVIEWERS = {
     "infinite_width": {"widths": (16, 32), "readouts": ("last",), "variants": ("centred",)},
     "frozen_layers": {"widths": (16,), "kernel_time": 5.0, "seeds": 2},
     "early_sgd": {"widths": (16, 32), "kernel_time": 3.0, "seeds": 2},
-    "loss_function": {"widths": (16, 32), "kernel_time": 55.0, "rates_up_to": 16, "largest_fraction": 4.0, "seeds": 2},
-    "kernel_evolution": {"widths": (16, 32), "seeds": 2},
+    "loss_function": {
+        "losses": ("squared", "logistic"), "widths": (16,), "samples": 8, "kernel_time": 15.0, "rates_up_to": 16,
+        "largest_fraction": 2.0, "seeds": 2,
+    },
+    "kernel_evolution": {"widths": (16,), "samples": 16, "goal": 0.05, "seeds": 2},
     "practice": {"samples": (48,), "width": 16, "kernel_time": 50.0, "test": 50, "seeds": 2},
 }  # fmt: skip
 
