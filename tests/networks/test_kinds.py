@@ -102,6 +102,10 @@ def as_network(module, inputs):
     return network(inputs), jacobian.push(jacobian.pull(jacobian.outputs)), jacobian.keep().gram(), network.copy()
 
 
+def watch(module, inputs):
+    return lab.Watch(module, inputs).look(1)
+
+
 ENTRIES = {
     "empirical_ntk": lab.empirical_ntk,
     "side_by_side": side_by_side,
@@ -111,6 +115,7 @@ ENTRIES = {
     "KernelRegressor": kernel_regressor,
     "Scaled": scaled,
     "as_network": as_network,
+    "Watch": watch,
 }
 
 
