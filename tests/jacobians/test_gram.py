@@ -60,7 +60,7 @@ BOUNDS = [1, 2_000, 50_000, 2**28]  # with one byte each pair is a block, which 
 
 
 @pytest.mark.parametrize(
-    ("sizes", "memory"), [(s, m) for s in STORED for m in BOUNDS if m > 1 or s[0] * s[2] < 200], ids=str
+    ("sizes", "memory"), [(s, m) for s in STORED for m in BOUNDS if m > 1 or s[0] * s[2] < 100], ids=str
 )
 def test_the_gram_route_reads_factors_as_they_are_stored(sizes, memory):
     left, right = factors(*sizes), factors(sizes[0] + 1, sizes[1] + 2, sizes[2] + 1, *sizes[3:], seed=4)
