@@ -205,7 +205,7 @@ class CrossEntropy(Loss):
         p = outputs.softmax(-1)
         between = p[..., :, None] * p[..., None, :]
         between.diagonal(dim1=-2, dim2=-1).zero_()
-        blocks = torch.diag_embed(between.sum(-1)) - between  # p − p² would cancel for logits that are sure
+        blocks = torch.diag_embed(between.sum(-1)) - between  # p − p² would cancel where the softmax is saturated
         n, q = len(p), p.shape[-1]
         blocks = blocks.reshape(n, -1, q, q)
         steps = blocks.shape[1]

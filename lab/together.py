@@ -467,9 +467,7 @@ class _Start:
     def recursion(self, descent: Descent, learning_rate: float) -> Trajectory:
         """The linear model on coefficients a."""
         assert self.kernel is not None
-        test = None
-        if self.test_kernel is not None and self.test_outputs is not None:
-            test = self.test_kernel, self.test_outputs
+        test = self.test_kernel, self.test_outputs
         return recursion((self.kernel, self.outputs), test, self.aim, descent, learning_rate)
 
     def no_check(self, descent: Descent) -> dict[str, str]:

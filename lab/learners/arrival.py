@@ -82,8 +82,8 @@ def arrive(
         Its ``record`` says at which steps the condition is evaluated; ``record="all"`` evaluates it at every step.
     until
         A positive number: the mean squared training error to fall below, for other losses than the squared one the
-        training loss per sample. Or a function of the `lab.Snapshot` that
-        returns whether to stop; it is called once at each recorded step, in order, and may collect what it needs.
+        training loss per sample. Or a function of the `lab.Snapshot` that returns whether to stop; it is called once at
+        each recorded step, in order, and may collect what it needs.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from lab.kernels.spectrum import Spectrum
 from lab.learners.descent import Descent, Divergence
 from lab.learners.linearized import LinearizedNetwork, train_linearized
 from lab.learners.network import objective
-from lab.learners.trajectory import Labels, Trajectory
+from lab.learners.trajectory import Trajectory
 from lab.losses import LOSSES, Loss, LossFunction, Objective, Squared
 from lab.networks.network import Network
 from lab.progress import bar
@@ -170,9 +170,7 @@ class KernelRegressor(Facts):
         if aim is None:
             shape = tuple(self.targets.shape[1:])
             aim = Objective(descent.criterion, descent.criterion.encode(self.targets, shape), shape)
-        test = None
-        if self.test_kernel is not None and self.test_outputs is not None:
-            test = self.test_kernel, self.test_outputs
+        test = self.test_kernel, self.test_outputs
         return recursion((self.kernel, self.outputs), test, aim, descent, learning_rate)
 
     def flow(self, times: Array) -> tuple[Array, Array | None]:
@@ -258,31 +256,28 @@ class KernelRegressor(Facts):
 
 def recursion(
     train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor] | None,
+    test: tuple[Tensor | None, Tensor | None],
     aim: Objective,
     descent: Descent,
     learning_rate: float,
-    known: Labels | None = None,
 ) -> Trajectory:
     """The linear model on coefficients a: a ← a − η g(f₀ + K a), with the descent's batches and momentum, in float64.
 
     Parameters
     ----------
     train, test
-        Kernel and f₀ of each split, shaped as for `KernelRegressor`.
+        Kernel and f₀ of each split, shaped as for `KernelRegressor`; (None, None) without a test split.
     aim
         The loss on the training set, g being its gradient in the outputs.
-    known
-        The classes that the targets mean.
     """
     kernel, outputs = (values.detach().to("cpu", torch.float64) for values in train)
     rows, samples = math.prod(kernel.shape[: kernel.ndim // 2]), len(outputs)
-    duals = [dual(kernel, outputs, samples, rows // samples)]
-    if test is not None:
-        cross, held_out = (values.detach().to("cpu", torch.float64) for values in test)
-        duals.append(dual(cross, held_out, samples, rows // samples))
-    model = LinearizedNetwork(duals[0], {"a": torch.zeros_like(outputs)})
-    return train_linearized(model, duals[1] if test else None, aim.to(outputs), descent, learning_rate, known)
+    held_out = None
+    if test[0] is not None and test[1] is not None:
+        cross, start = (values.detach().to("cpu", torch.float64) for values in (test[0], test[1]))
+        held_out = dual(cross, start, samples, rows // samples)
+    model = LinearizedNetwork(dual(kernel, outputs, samples, rows // samples), {"a": torch.zeros_like(outputs)})
+    return train_linearized(model, held_out, aim.to(outputs), descent, learning_rate)
 
 
 def dual(kernel: Tensor, outputs: Tensor, samples: int, columns: int) -> DualJacobian:

@@ -56,11 +56,6 @@ def norm_ratio(kernel: Tensor, reference: Tensor) -> float:
     return float(torch.linalg.vector_norm(kernel) / torch.linalg.vector_norm(reference))
 
 
-def drift(kernel: Tensor, reference: Tensor) -> float:
-    """‖K − K_ref‖_F/‖K_ref‖_F."""
-    return float(torch.linalg.vector_norm(kernel - reference) / torch.linalg.vector_norm(reference))
-
-
 def traced(kernel: Tensor) -> Tensor:
     """K̄ (n, n): the sum over outputs of the kernel of each output with itself; a matrix as it is."""
     return kernel if kernel.ndim == 2 else torch.einsum("aibi->ab", kernel)

@@ -17,6 +17,7 @@ from lab.jacobians.jacobian import Tangent
 from lab.kernels.sharpness import sharpness
 from lab.losses import Custom, Loss, Objective
 from lab.measures import evolution
+from lab.measures.kernels import relative_error
 from lab.measures.motion import norm
 from lab.watch.twin import Twin
 
@@ -119,7 +120,7 @@ class Probe:
             "outputs": max(float((again.detach() - outputs).norm()), precision * float(outputs.norm())),
             "kernel_distance": abs(evolution.cosine_distance(other.double(), kernel.double())),
             "kernel_angle": evolution.angle(other, kernel),
-            "kernel_drift": evolution.drift(other, kernel),
+            "kernel_drift": relative_error(other, kernel),
             "effective_rank": abs(evolution.effective_rank(other) - evolution.effective_rank(kernel)),
         }
 
@@ -138,7 +139,7 @@ def kernels(kernel: Tensor, first: Tensor, last: Tensor, steps: float) -> Row:
         "kernel_distance": evolution.cosine_distance(kernel.double(), first.double()),
         "kernel_velocity": evolution.velocity(kernel, last, steps),
         "kernel_norm_ratio": evolution.norm_ratio(kernel, first),
-        "kernel_drift": evolution.drift(kernel, first),
+        "kernel_drift": relative_error(kernel, first),
     }
 
 

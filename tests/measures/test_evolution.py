@@ -6,6 +6,7 @@ import torch
 
 from lab.errors import LabError
 from lab.measures import evolution
+from lab.measures.kernels import relative_error
 from tests.references import draw
 from tests.tolerances import EXACT
 
@@ -72,4 +73,4 @@ def test_effective_rank_counts_equal_eigenvalues():
 def test_size_and_drift():
     kernel = some_kernel()
     assert abs(evolution.norm_ratio(3 * kernel, kernel) - 3) < EXACT
-    assert abs(evolution.drift(3 * kernel, kernel) - 2) < EXACT
+    assert abs(relative_error(3 * kernel, kernel) - 2) < EXACT
