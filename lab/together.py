@@ -252,7 +252,7 @@ class SideBySide(Facts):
         parameters = sum(value.numel() for value in self.trained_network.trained.values())
         width = getattr(self.trained_network, "width", None)
         size = f"{parameters:,} trained parameters" if width is None else f"width {width}"
-        return f"{self.task.name}, {size}"
+        return ", ".join(filter(None, (self.task.name, size, getattr(self.trained_network, "label", ""))))
 
     def _divergence(self) -> str:
         ends = [

@@ -48,8 +48,9 @@ def infinite_ntk(
     are read, never a weight: a network on ``device="meta"`` will do.
 
     In the "ntk" parametrization the kernel does not depend on m. In the paper's, the parts of W and A grow like m and
-    that of B stays of order 1. For ReLU with equal σ's, p inputs and q outputs the parts are multiples of each other,
-    and so are the empirical ones of networks with one seed, at any width:
+    that of B stays of order 1. In "mean_field" it is the kernel of "ntk" times α² = α₀²/m. For ReLU with equal σ's, p
+    inputs and q outputs the parts are multiples of each other, and so are the empirical ones of networks with one seed,
+    at any width:
 
         K_W(paper) = m p/(q σ_w²) K_W(ntk),   K_A(paper) = m p/(q σ_u²) K_A(ntk),   K_B(paper) = p/σ_v² K_B(ntk)
 
@@ -118,8 +119,10 @@ def infinite_nngp(
 ) -> Tensor:
     """Covariance of the outputs over initializations as the width grows: the kernel of the Gaussian-process limit.
 
-    It is of order 1 in both parametrizations; for ReLU the paper's is p/q times the "ntk" one at equal σ's. What is
-    trained does not matter. Parameters, shapes, errors and the rest are those of `infinite_ntk`.
+    It is of order 1 in "paper" and "ntk"; for ReLU the paper's is p/q times the "ntk" one at equal σ's. In "mean_field"
+    it is that of "ntk" times α² = α₀²/m. It is that of f itself, for a centred network too, whose outputs at
+    initialization are 0. What is trained does not matter. Parameters, shapes, errors and the rest are those of
+    `infinite_ntk`.
 
     References
     ----------

@@ -14,6 +14,7 @@ from lab.arrays import as_tensor
 from lab.errors import check_choice, check_integer, check_seed, first_line, refuse
 from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian, version_of
+from lab.jacobians.recurrent_expansion import RecurrentExpansion
 from lab.jacobians.workspace import Workspace
 from lab.networks.network import Evaluator, chosen
 from lab.networks.parametrization import Parametrization
@@ -48,7 +49,8 @@ class ElmanRNN(torch.nn.Module):
         "paper": W, A ~ N(0, 2/m), B ~ N(0, 1/q), no multipliers. Made for ReLU: pre-activations are of order 1/√m, so
         erf and tanh become linear as the network widens; softplus is refused, since its states φ(0) = log 2 would blow
         up. "ntk": entries N(0, 1) with σ_w/√m, σ_u/√p, σ_v/√m in front (√2, √2, 1); the one to use when activations
-        are compared. Or a `Parametrization` of your own.
+        are compared. "mean_field": "ntk" with 2/m in front of B, where features move by O(1) at every width if the
+        learning rate is in units of the critical one. Or a `Parametrization` of your own.
     seed
         One seed is one network: the same float64 draws whatever dtype, device, trained set or number of threads.
     dtype, device
@@ -57,7 +59,8 @@ class ElmanRNN(torch.nn.Module):
         Outputs are f(θ) − f(θ₀), θ₀ being the weights of the seed, so that training begins at 0 and not at a random f₀,
         whose RMS in the paper's parametrization is √L for inputs of unit norm, against targets of size 1. It is
         `lab.Scaled` with α = 1 without a second copy of the weights: f₀ is remembered for each set of inputs, and
-        computed by weights drawn again (for that moment alone) where the present ones have moved.
+        computed by weights drawn again (for that moment alone) where the present ones have moved. None stands for True
+        in "mean_field" and for False elsewhere.
 
     Attributes
     ----------
@@ -99,7 +102,7 @@ class ElmanRNN(torch.nn.Module):
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
         device: str | torch.device = "cpu",
-        centred: bool = False,
+        centred: bool | None = None,
     ) -> None:
         super().__init__()
         for name, size in (("width", width), ("inputs", inputs), ("outputs", outputs)):
@@ -107,10 +110,10 @@ class ElmanRNN(torch.nn.Module):
         check_seed("seed", seed)
         _check_place(dtype, device)
         check_choice("readout", readout, READOUTS)
-        self.readout, self.seed, self.centred = readout, seed, bool(centred)
-        self._starts = InitialOutputs()
+        self.readout, self.seed, self._starts = readout, seed, InitialOutputs()
         self.activation = find_activation(activation)
         self.parametrization = _check_pair(find_parametrization(parametrization), activation)
+        self.centred = self.parametrization.style == "mean_field" if centred is None else bool(centred)
         self.scales = self.parametrization.scales(width, inputs, outputs)
         self.multipliers = {name: scale.multiplier for name, scale in self.scales.items()}
         self._trained = _check_trained(trained, self.scales)
@@ -143,7 +146,15 @@ class ElmanRNN(torch.nn.Module):
         sizes = f"width={self.width}, inputs={self.A.shape[1]}, outputs={len(self.B)}"
         choices = f"readout={self.readout!r}, activation={self.activation.name!r}, trained={self._trained!r}"
         origin = f"seed={self.seed}" + (", centred=True" if self.centred else "")
-        return f"{sizes}, {choices}, parametrization={self.parametrization.style!r}, {origin}"
+        scales = f"parametrization={self.parametrization.style!r}"
+        if (alpha := self.parametrization.alpha) is not None:
+            scales += f" (alpha={alpha:g})"
+        return f"{sizes}, {choices}, {scales}, {origin}"
+
+    @property
+    def label(self) -> str:
+        """What titles say of its limit of width (see `Parametrization.label`)."""
+        return self.parametrization.label
 
     @property
     def width(self) -> int:
@@ -201,6 +212,16 @@ class ElmanRNN(torch.nn.Module):
             return FactoredJacobian(unrolled, start)
 
         return evaluate
+
+    @torch.no_grad()
+    def expansion(self, inputs: Tensor) -> RecurrentExpansion:
+        """The second-order expansion by the recurrence of two tangents; kinks of ReLU have no second derivative."""
+        unrolled, bend = self.unroll(inputs), self.activation.bend
+        memory, start = unrolled.workspace, self.initial_outputs(inputs) if self.centred else None
+        if bend is None:
+            return RecurrentExpansion(unrolled, None, start)
+        preactivations = memory.states if self.activation.gain_of_state else memory.preactivations
+        return RecurrentExpansion(unrolled, bend(preactivations, memory.states, memory.slopes), start)
 
     def _prepare(self, inputs: Tensor, *, lasting: bool) -> Unrolled:
         """Inputs time first, and memory for what `_recur` computes from them."""

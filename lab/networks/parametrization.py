@@ -1,4 +1,4 @@
-"""Where the scale of the weights lives: in their variance (paper) or in multipliers in front (ntk)."""
+"""Where the scale of the weights lives: in their variance (paper) or in multipliers in front (ntk, mean_field)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lab.errors import check_choice, check_number, refuse
 
-STYLES = ("paper", "ntk")
+STYLES = ("paper", "ntk", "mean_field")
+MEAN_FIELD_SCALE = 2.0  #: the default of α₀
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,30 @@ class Parametrization:
     In ``style="ntk"`` (Jacot et al. 2018; Alemohammad et al. 2020) all entries are N(0, 1), and σ_w/√m, σ_u/√p,
     σ_v/√m and σ_b stand in front of W, A, B and the bias b. Pre-activations are of order 1 for any activation.
 
+    ``style="mean_field"`` is "ntk" with the output scale α = α₀/√m, so that α₀σ_v/m stands in front of B. With the
+    learning rate in units of the critical one, which then grows like m, features move by O(1) at every width: the other
+    limit of infinite width, called mean-field or maximal-update. Networks in this style are centred by default.
+
     Parameters
     ----------
     style
-        "paper" or "ntk".
+        "paper", "ntk" or "mean_field".
     sigma_w, sigma_u, sigma_v
         Scales of W, A, B; positive.
     sigma_b
-        Scale of the bias; 0 means that there is none. Only in "ntk": the paper's bias is a constant input feature.
+        Scale of the bias; 0 means that there is none. Not in "paper": its bias is a constant input feature.
+    alpha
+        α₀ of "mean_field", positive; 2 if not given. None in the other styles.
 
     Raises
     ------
     LabError
-        An unknown style, a scale that is not positive, or a bias in the paper's style.
+        An unknown style, a scale that is not positive, a bias in the paper's style, an α₀ in a style that has none.
+
+    References
+    ----------
+    Geiger, Spigler, Jacot, Wyart, "Disentangling feature and lazy training in deep neural networks", 2020.
+    Yang, Hu, "Tensor Programs IV: Feature Learning in Infinite-Width Neural Networks", ICML 2021.
     """
 
     style: str = "paper"
@@ -49,6 +61,7 @@ class Parametrization:
     sigma_u: float = math.sqrt(2)
     sigma_v: float = 1.0
     sigma_b: float = 0.0
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("parametrization", self.style, STYLES)
@@ -58,6 +71,27 @@ class Parametrization:
         if self.style == "paper" and self.sigma_b:
             fix = "append a constant input feature, or use style='ntk'"
             refuse("sigma_b", self.sigma_b, "0 in the paper's style", fix)
+        self._check_alpha()
+
+    def _check_alpha(self) -> None:
+        """Refuse an α₀ that would not be used, and fill in the default."""
+        if self.style != "mean_field":
+            if self.alpha is not None:
+                fix = "use style='mean_field', or lab.Scaled(network, alpha) for an output scale of your own"
+                refuse("alpha", self.alpha, f"None in style={self.style!r}", fix)
+        elif self.alpha is None:
+            object.__setattr__(self, "alpha", MEAN_FIELD_SCALE)
+        else:
+            check_number("alpha", self.alpha, above=0)
+
+    def output_scale(self, width: int) -> float:
+        """α in front of the outputs of an "ntk" network of this width: α₀/√m in "mean_field", otherwise 1."""
+        return 1.0 if self.alpha is None else self.alpha / math.sqrt(width)
+
+    @property
+    def label(self) -> str:
+        """What titles say of it: α₀ in "mean_field"; otherwise empty."""
+        return "" if self.alpha is None else f"mean-field limit with α₀ = {self.alpha:g}"
 
     def scales(self, width: int, inputs: int, outputs: int) -> dict[str, Scale]:
         """Deviation and multiplier of W, A, B and, where there is a bias, b."""
@@ -66,14 +100,14 @@ class Parametrization:
             deviations["B"] = self.sigma_v / math.sqrt(outputs)
             return {name: Scale(deviation, 1.0) for name, deviation in deviations.items()}
         multipliers = {"W": self.sigma_w / math.sqrt(width), "A": self.sigma_u / math.sqrt(inputs)}
-        multipliers["B"] = self.sigma_v / math.sqrt(width)
+        multipliers["B"] = self.output_scale(width) * self.sigma_v / math.sqrt(width)
         if self.sigma_b:
             multipliers["b"] = self.sigma_b
         return {name: Scale(1.0, multiplier) for name, multiplier in multipliers.items()}
 
 
 def parametrization(choice: str | Parametrization) -> Parametrization:
-    """``"paper"``, ``"ntk"`` or a `Parametrization` itself; anything else raises `LabError`."""
+    """The `Parametrization` of this style, or one that is given itself; anything else raises `LabError`."""
     if isinstance(choice, Parametrization):
         return choice
     check_choice("parametrization", choice, STYLES)
