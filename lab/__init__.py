@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         sweeps,
         tasks,
     )
+    from lab.coordinates import CoordinateCheck, coordinate_check
+    from lab.ensembles import Ensemble, ensemble
     from lab.equal_error import EqualError, at_equal_error
     from lab.errors import LabError, LabWarning
     from lab.kernels.empirical import empirical_ntk
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from lab.learners.kernel import KernelRegressor
     from lab.learners.linearized import LinearizedNetwork
     from lab.learners.network import Snapshot, descend
+    from lab.learners.quadratic import QuadraticNetwork
     from lab.learners.trajectory import Trajectory
     from lab.measures.exponents import Exponent, fit_exponent
     from lab.measures.motion import Motion
     from lab.networks.elman import ElmanRNN
+    from lab.networks.gate_frozen import GateFrozen
     from lab.networks.modules import as_network
     from lab.networks.parametrization import Parametrization
     from lab.networks.scaled import Scaled
@@ -46,6 +50,10 @@ if TYPE_CHECKING:
     from lab.watch.watch import Watch
 
 _HOMES = {
+    "CoordinateCheck": "lab.coordinates",
+    "coordinate_check": "lab.coordinates",
+    "Ensemble": "lab.ensembles",
+    "ensemble": "lab.ensembles",
     "EqualError": "lab.equal_error",
     "at_equal_error": "lab.equal_error",
     "LabError": "lab.errors",
@@ -60,11 +68,13 @@ _HOMES = {
     "LinearizedNetwork": "lab.learners.linearized",
     "Snapshot": "lab.learners.network",
     "descend": "lab.learners.network",
+    "QuadraticNetwork": "lab.learners.quadratic",
     "Trajectory": "lab.learners.trajectory",
     "Exponent": "lab.measures.exponents",
     "fit_exponent": "lab.measures.exponents",
     "Motion": "lab.measures.motion",
     "ElmanRNN": "lab.networks.elman",
+    "GateFrozen": "lab.networks.gate_frozen",
     "as_network": "lab.networks.modules",
     "Parametrization": "lab.networks.parametrization",
     "Scaled": "lab.networks.scaled",
@@ -93,16 +103,20 @@ _ROOMS = (
 __version__ = _version("lazylab")
 __all__ = [
     "Arrival",
+    "CoordinateCheck",
     "Descent",
     "ElmanRNN",
+    "Ensemble",
     "EqualError",
     "Exponent",
+    "GateFrozen",
     "KernelRegressor",
     "LabError",
     "LabWarning",
     "LinearizedNetwork",
     "Motion",
     "Parametrization",
+    "QuadraticNetwork",
     "Scaled",
     "SequenceTask",
     "SideBySide",
@@ -113,11 +127,13 @@ __all__ = [
     "arrive",
     "as_network",
     "at_equal_error",
+    "coordinate_check",
     "costs",
     "data",
     "descend",
     "diagnose",
     "empirical_ntk",
+    "ensemble",
     "estimators",
     "figures",
     "fit_exponent",

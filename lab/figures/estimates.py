@@ -32,6 +32,7 @@ def power_law(
     band: tuple[float, float] | None = None,
     interval: Array | None = None,
     shift: float = 1.0,
+    dash: Any = "-",
 ) -> Axes:
     """A quantity against width on log axes.
 
@@ -47,6 +48,8 @@ def power_law(
         Ends (2, w) of the interval at each width.
     shift
         Factor by which the points are moved sideways, so that several quantities do not hide each other.
+    dash
+        Of the fitted line.
     """
     for row in values:
         ax.plot(shift * widths, row, marker, color=color, alpha=0.25, markersize=3, zorder=2)
@@ -58,7 +61,7 @@ def power_law(
         grid = np.geomspace(widths.min(), widths.max(), 50)
         pivot = np.exp(np.log(widths).mean())
         fitted = np.exp(line[1]) * grid ** line[0]
-        ax.plot(grid, fitted, color=color, linewidth=1.6, zorder=2.5)
+        ax.plot(grid, fitted, color=color, linestyle=dash, linewidth=1.6, zorder=2.5)
         if band is not None:
             ends = [fitted * (grid / pivot) ** (slope - line[0]) for slope in band]
             ax.fill_between(grid, np.minimum(*ends), np.maximum(*ends), color=color, alpha=0.15, linewidth=0)
