@@ -34,13 +34,14 @@ def results():
         "exponent": lab.fit_exponent([8, 16, 32], np.array([[4.0, 2.0, 1.0]] * 3)),
         "arrival": lab.arrive(network, task, lab.Descent(5), 1e-9),
         "equal error": lab.at_equal_error(network, task, 0.5),
+        "ensemble": lab.ensemble(lambda seed: lab.ElmanRNN.like(task, 8, seed=seed), task, lab.Descent(2), seeds=2),
         "sweep": Results(table, cells, lambda cell: {}),
     }
 
 
 NAMES = (
     *("task", "side by side", "trajectory", "motion", "regressor", "spectrum", "exponent", "arrival", "equal error"),
-    "sweep",
+    *("ensemble", "sweep"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from lab.tasks import models
 from lab.tasks.classes import class_targets
+from lab.tasks.curve import curve
 from lab.tasks.digits import digits
 from lab.tasks.files import archive, from_file
 from lab.tasks.neuron import neuron_of_sequence
@@ -15,6 +16,7 @@ __all__ = [
     "archive",
     "as_task",
     "class_targets",
+    "curve",
     "digits",
     "from_file",
     "models",
