@@ -230,8 +230,7 @@ def ensemble(
     """
     task, chosen = as_task(task), _seeds(seeds)
     check_descent(descent)
-    first = _first(make, chosen)
-    objective(as_network(first), task, descent.loss)
+    first = _first(make, chosen, lambda network: objective(as_network(network), task, descent.loss))
     with shown(progress):
         limit, reason = _limit(first, task, descent)
         rate = descent.learning_rate if limit is None else limit.learning_rate(descent)
@@ -299,14 +298,13 @@ def _made(make: Make, seed: int) -> Any:
         return make(seed)
 
 
-def _first(make: Make, seeds: tuple[int, ...]) -> Any:
-    """The first network, compared with the second."""
+def _first(make: Make, seeds: tuple[int, ...], check: Callable[[Any], object]) -> Any:
+    """The first network, once it passes a check and differs from the second."""
     fix = "pass a function such as lambda seed: lab.ElmanRNN.like(task, 256, seed=seed, parametrization='ntk')"
     if not callable(make) or isinstance(make, torch.nn.Module):
         refuse("make", type(make).__name__, "a function from a seed to a network", fix)
-    second = _weights(_made(make, seeds[1]))
-    first = _made(make, seeds[0])
-    pairs = zip(_weights(first), second, strict=False)
+    check(first := _made(make, seeds[0]))
+    pairs = zip(_weights(first), _weights(_made(make, seeds[1])), strict=False)
     if all(one.shape == other.shape and torch.equal(one, other) for one, other in pairs):
         refuse("make", f"equal weights for seeds {seeds[0]} and {seeds[1]}", "another network for each seed", fix)
     return first
@@ -315,14 +313,14 @@ def _first(make: Make, seeds: tuple[int, ...]) -> Any:
 def _weights(network: Any) -> list[Tensor]:
     """All parameters and buffers of a module; of another network of the lab what it trains."""
     if not isinstance(network, torch.nn.Module):
-        return [value.detach().clone() for value in as_network(network).trained.values()]
-    return [value.detach().clone() for value in (*network.parameters(), *network.buffers())]
+        return list(as_network(network).trained.values())
+    return [*network.parameters(), *network.buffers()]
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(seeds, (Sequence, np.ndarray)) or isinstance(seeds, str):
         check_integer("seeds", seeds, 2)
-        return tuple(range(operator.index(seeds)))  # type: ignore[arg-type]
+        return tuple(range(operator.index(seeds)))
     for seed in seeds:
         check_seed("seeds", seed)
     if len(seeds) < 2 or len(set(seeds)) < len(seeds):

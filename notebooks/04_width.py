@@ -15,7 +15,7 @@
 #
 # * run the lab's main comparison step by step, and read its figure;
 # * turn a table of widths and seeds into an exponent with an interval, and say what the interval means;
-# * compare a finite network with the infinitely wide one.
+# * compare a finite network with the infinitely wide one, and an ensemble of them with its closed form.
 #
 # Terms of this project, such as *gap*, *motion* and *drift*, stand in the [glossary](../README.md#glossary).
 
@@ -36,6 +36,7 @@ notebook.begin()
 
 # %% tags=["parameters"]
 WIDTHS, SEEDS, STEPS = (32, 64, 128, 256, 512), 5, 200
+ENSEMBLE_WIDTH, MEMBERS = 128, 50
 
 # %% [markdown]
 # ## One cell of the table
@@ -178,6 +179,44 @@ Markdown(run.verdict)
 #
 # The full experiments are `lazylab run width` and `lazylab run infinite_width`: they keep every cell and resume when
 # stopped. With `--network gru` (or lstm, mlp, cnn), `width` measures other networks.
+#
+# ## Many initializations
+#
+# One network is one draw of the weights. We train many on a function of one number, all of their weights, and look at the
+# mean and the standard deviation of their outputs. At infinite width both have a closed form
+# ([Lee et al. 2019](https://arxiv.org/abs/1902.06720)). Initial outputs are Gaussian there, with a known covariance (the
+# *NNGP kernel*). Training is the same linear map for all draws, because the tangent kernel is not random. So outputs are
+# Gaussian at every step.
+#
+# **Predict first.** A linearized network starts from the outputs of its network. After training, do linearized networks
+# differ from each other less than networks do, as much, or more?
+
+# %%
+curve = lab.tasks.curve()
+
+
+def make(seed):
+    """A network for each seed."""
+    return lab.ElmanRNN.like(curve, ENSEMBLE_WIDTH, seed=seed, trained=("W", "A", "B"), **smooth)
+
+
+members = lab.ensemble(make, curve, descent, seeds=MEMBERS)
+members.plot()
+
+# %%
+sizes = {learner: np.sqrt(variance[-1].mean()) for learner, variance in members.variance.items()}
+pd.Series(sizes, name="standard deviation of the test outputs (RMS)").round(3).to_frame()
+
+# %% [markdown]
+# **What to see.** Bands show two standard deviations, thin dashed lines those of infinite width. They are narrow at the
+# training points, where all members have learnt the same targets, and widest where no target is near: nothing in the data
+# reduces the variation of the initial outputs there.
+#
+# Linearized networks differ *more*. Each has its own tangent kernel, and at this width the kernels are far from their
+# limit, as the section above showed. A random kernel is a second source of variation, which the closed form does not have.
+# With `centred=True` in `make` initial outputs are 0, and this source alone is left. The networks differ less than their
+# linearizations: training at this width is not linear. That they differ about as much as at infinite width is therefore no
+# sign of laziness. With `ENSEMBLE_WIDTH = 512` the learners and infinite width come together.
 #
 # ## Exercises
 #

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lab.arrays import as_array
 from lab.errors import check_integer, check_number, refuse
-from lab.tasks.task import SequenceTask, Task
+from lab.tasks.task import SequenceTask, Task, split
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def curve(
     reach
         How far the test inputs go; beyond 1 they lie outside the training points.
     function
-        From z (n,) to targets (n,); sin(πz) if not given.
+        From z of all samples (n + n',) to their targets (n + n',); sin(πz) if not given.
 
     Raises
     ------
@@ -56,9 +56,8 @@ def curve(
         check_integer(name, value, least)
     check_number("reach", reach, above=0)
     target = (lambda z: np.sin(math.pi * z)) if function is None else function
-    places = np.linspace(-1, 1, points), np.linspace(-reach, reach, test)
-    (X, y), (held_out, aims) = ((_sequences(z, length), _values(target, z)) for z in places)
-    return SequenceTask(X, y, held_out, aims, name="curve")
+    z = np.concatenate([np.linspace(-1, 1, points), np.linspace(-reach, reach, test)])
+    return split(_sequences(z, length), _values(target, z), points, "curve")
 
 
 def coordinate(task: Task) -> tuple[Array, Array | None] | None:
@@ -66,8 +65,8 @@ def coordinate(task: Task) -> tuple[Array, Array | None] | None:
 
     It is None where inputs of the two splits differ in more than one entry, or in none.
     """
-    splits = [split for split in (task.train_inputs, task.test_inputs) if split is not None]
-    rows = [np.asarray(split.flatten(1).double().numpy()) for split in splits]
+    splits = [inputs for inputs in (task.train_inputs, task.test_inputs) if inputs is not None]
+    rows = [np.asarray(inputs.flatten(1).double().numpy()) for inputs in splits]
     every = np.concatenate(rows)
     (varying,) = np.nonzero(np.ptp(every, axis=0))
     if len(varying) != 1:

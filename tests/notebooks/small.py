@@ -32,7 +32,7 @@ SMALL = {
     "01_quickstart": {"WIDTH": 64, "STEPS": 50},
     "02_what_is_lazy_training": {"WIDTHS": (16, 64), "STEPS": 60, "SCALED_WIDTH": 24, "SCALED_STEPS": 60},
     "03_the_tangent_kernel": {"WIDTH": 128},
-    "04_width": {"WIDTHS": (16, 32, 64), "SEEDS": 3, "STEPS": 60},
+    "04_width": {"WIDTHS": (16, 32, 64), "SEEDS": 3, "STEPS": 60, "ENSEMBLE_WIDTH": 64, "MEMBERS": 8},
     "05_step_size_and_phases": {"WIDTH": 64, "STEPS": 60, "SECOND_PHASE": 150},
     "06_the_reviewers": {"SETTINGS": REVIEWERS},
     "07_your_own_network": {
