@@ -183,6 +183,23 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Play:
+    """The playground: one self-contained page that trains the three learners in the browser; it works offline."""
+
+    out: Annotated[Path, tyro.conf.arg(help="The file to write.")] = Path("play.html")
+    open: Open = False
+
+    def __call__(self) -> int:
+        """Write the page and print where it is."""
+        from comparisons.play.page import write_playground
+
+        print(write_playground(self.out))
+        if self.open:
+            messages.open_in_browser(self.out)
+        return DONE
+
+
+@dataclass(frozen=True)
 class Diagnose:
     """Was the training between two checkpoints of your network lazy?"""
 
@@ -212,5 +229,5 @@ class Diagnose:
 #: By the name that stands first on the command line; `run` is read apart, as its flags depend on the comparison.
 COMMANDS = {
     "list": List, "run": Run, "show": Show, "status": Status, "runs": Runs, "compare": Compare, "report": Report,
-    "diagnose": Diagnose,
+    "play": Play, "diagnose": Diagnose,
 }  # fmt: skip

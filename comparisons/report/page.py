@@ -6,7 +6,6 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,13 @@ from comparisons.report.explorer import explore_all, styles
 from comparisons.report.glossary import GLOSSARY
 from comparisons.report.pairs import Beside, beside
 from comparisons.report.runs import Section, gather, ordered
+from comparisons.report.writing import check_out, fill, static, write
 from comparisons.runs.outputs import Run, check_style
 from comparisons.runs.run import load
-from lab.errors import LabError, refuse
-from lab.sweeps import Store, versions
+from lab.errors import refuse
+from lab.sweeps import versions
+
+HOME = "comparisons.report"
 
 
 def write_report(
@@ -53,16 +55,11 @@ def write_report(
     if not directories:
         refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
     check_style(style)
-    _check_out(out)
+    check_out(out)
     runs = ordered(_load(_distinct(directories), leave_out))
     explored = explore_all([run.results for run in runs])
     sections = [gather(run, shown, style) for run, shown in zip(runs, explored, strict=True)]
-    page = render(sections, beside(runs)).encode()
-    try:
-        Store(out.parent).write(out.name, page)
-    except PermissionError as error:
-        raise LabError("out", f"{str(out)!r} ({error.strerror})", "a file to write", "choose another --out") from None
-    return _described(out, sections, len(page))
+    return _described(out, sections, write(out, render(sections, beside(runs))))
 
 
 def _load(directories: Sequence[Path], leave_out: Callable[[Path, Exception], None] | None) -> list[Run]:
@@ -76,13 +73,6 @@ def _load(directories: Sequence[Path], leave_out: Callable[[Path, Exception], No
                 raise
             leave_out(directory, error)
     return runs
-
-
-def _check_out(out: Path) -> None:
-    if out.is_dir() or not out.name:
-        refuse("out", f"{str(out)!r}, which is a folder", "a file", f"write --out {out / 'page.html'}")
-    if not out.parent.is_dir():
-        refuse("out", f"{str(out)!r}", "a file in a folder that is there", f"make the folder {str(out.parent)!r} first")
 
 
 def _distinct(directories: Sequence[Path]) -> list[Path]:
@@ -105,23 +95,16 @@ def _count(number: int, what: str) -> str:
 
 def render(runs: Sequence[Section], pairs: Sequence[Beside]) -> str:
     """The page as text: equal runs give equal pages under equal versions. ``pairs`` are runs of one comparison."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("comparisons.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     explorer = _explorer(runs)
-    return environment.get_template("page.html").render(
+    return fill(
+        HOME,
+        "page.html",
         groups=_groups(runs, pairs),
         count=len(runs),
-        theme=_static("theme.js"),
+        theme=static(HOME, "theme.js"),
         glossary=GLOSSARY,
-        css=_static("page.css"),
-        script=_static("explorer.js") if explorer else "",
+        css=static(HOME, "page.css"),
+        script=static(HOME, "explorer.js") if explorer else "",
         data=_pack(json.dumps(explorer, ensure_ascii=False, separators=(",", ":")).encode()) if explorer else "",
         plotly=_plotly() if explorer else "",
         version=versions()["lazylab"] or "(not installed)",
@@ -155,10 +138,6 @@ def _explorer(runs: Sequence[Section]) -> dict[str, Any] | None:
             for place, run, explored in shown
         ],
     }
-
-
-def _static(name: str) -> str:
-    return resources.files("comparisons.report").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def _plotly() -> str:

@@ -1,0 +1,1 @@
+"""The playground: a page that trains the three learners in the browser."""

@@ -1,0 +1,341 @@
+"use strict";
+(() => {
+  const element = (id) => document.getElementById(id);
+  const PREFIX = "#play?";
+  const LAST = 20000;  // steps after which the playground pauses by itself
+  const KEPT = 2000;  // points of a curve; beyond, every second one is dropped
+  const SLIDERS = {
+    width: [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512],
+    alpha: [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30],
+    fraction: [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8],
+    noise: [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5],
+  };
+  const CHOICES = ["task", "network", "activation", "style", "loss", "seed"];
+  const dials = element("dials").elements;
+  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, frames: 0, writing: null };
+
+  // Worker ---------------------------------------------------------------------------------------------------------
+
+  function startWorker() {
+    const source = ["engine", "tasks", "worker"].map((name) => element(`source-${name}`).textContent);
+    const worker = new Worker(URL.createObjectURL(new Blob(source, { type: "text/javascript" })));
+    worker.addEventListener("message", ({ data }) => receive(data));
+    worker.addEventListener("error", (event) => say(`Training has failed: ${event.message}`));
+    return worker;
+  }
+
+  function send(request) {
+    state.waiting = true;
+    worker.postMessage({ ...request, id: state.id });
+  }
+
+  function receive(answer) {
+    if (answer.id !== state.id) return;  // of settings that were left
+    state.waiting = false;
+    if (answer.kind === "failed") {
+      pause();
+      say(`Training has failed: ${answer.message}`);
+      return;
+    }
+    if (answer.kind === "begin") {
+      element("functions").dataset.kind = answer.picture.kind;
+      element("reading").textContent = KINDS[answer.picture.kind].reading;
+      Object.assign(state, { picture: answer.picture, start: answer.start, history: [], told: "" });
+    }
+    remember(answer);
+    requestAnimationFrame(() => {
+      draw();
+      goOn();
+    });
+  }
+
+  function remember(answer) {
+    state.now = answer;
+    state.history.push(...answer.looks);
+    state.step = answer.facts.step;
+    if (state.history.length > KEPT) state.history = state.history.filter((_, k) => k % 2 === 0 || k === state.history.length - 1);
+  }
+
+  // Settings -------------------------------------------------------------------------------------------------------
+
+  function settings() {
+    const found = {};
+    for (const name of CHOICES) found[name] = name === "seed" ? seed() : dials[name].value;
+    for (const [name, values] of Object.entries(SLIDERS)) found[name] = values[Number(dials[name].value)];
+    return found;
+  }
+
+  function seed() {
+    const value = Math.round(Number(dials.seed.value));
+    return Number.isFinite(value) ? Math.min(Math.max(value, 1), 9999) : 1;
+  }
+
+  function set(asked) {
+    for (const name of CHOICES) {
+      const options = name === "seed" ? null : [...dials[name].options].map((option) => option.value);
+      if (asked[name] !== undefined && (!options || options.includes(String(asked[name])))) dials[name].value = asked[name];
+    }
+    dials.seed.value = seed();
+    for (const [name, values] of Object.entries(SLIDERS)) {
+      const value = Number(asked[name]);
+      if (asked[name] === undefined || !Number.isFinite(value)) continue;
+      const off = values.map((each) => Math.abs(each - value));
+      dials[name].value = off.indexOf(Math.min(...off));
+    }
+    showDials();
+  }
+
+  function showDials() {
+    for (const [name, values] of Object.entries(SLIDERS)) {
+      const value = String(values[Number(dials[name].value)]);
+      element(`${name}-shown`).textContent = value;
+      dials[name].setAttribute("aria-valuetext", value);
+    }
+    const classes = dials.task.value !== "curve";
+    dials.loss.querySelector("[value=logistic]").disabled = !classes;
+    if (!classes) dials.loss.value = "squared";
+  }
+
+  function begin(goal = LAST) {
+    showDials();
+    state.id += 1;
+    Object.assign(state, { goal, step: 0 });
+    say("");
+    send({ kind: "begin", settings: settings() });
+    writeAddress();
+  }
+
+  // Training -------------------------------------------------------------------------------------------------------
+
+  const finished = () => state.step >= state.goal || (state.now && ["network", "linearized", "kernel"].every((name) => state.now.diverged[name]));
+
+  function goOn() {
+    if (!state.playing || state.waiting) return;
+    if (finished()) {
+      pause();
+      if (state.step >= state.goal) element("story-next").classList.toggle("primary", !element("story-next").disabled);
+      say(state.step >= state.goal ? `Done: ${state.step} steps.` : `${told()} Press Reset.`);
+      return;
+    }
+    advance(Math.min(state.hurry ?? Number(element("speed").value), state.goal - state.step));
+  }
+
+  const advance = (count) => send({ kind: "advance", count });
+
+  function play(goal, hurry) {
+    Object.assign(state, { playing: true, goal, hurry });
+    element("go").textContent = "Pause";
+    if (!state.waiting) goOn();
+  }
+
+  function pause() {
+    Object.assign(state, { playing: false, hurry: undefined });
+    element("go").textContent = "Play";
+    describe();
+    writeAddress();
+  }
+
+  function say(words) {
+    if (element("status").textContent !== words) element("status").textContent = words;
+  }
+
+  // Which learners have diverged, in words.
+  function told() {
+    const { network, linearized } = state.now.diverged;
+    const parts = [];
+    if (linearized) parts.push(`The linear model and the kernel have exploded (step ${linearized}).`);
+    if (network) parts.push(`The network has exploded (step ${network}).`);
+    return parts.join(" ");
+  }
+
+  // Pictures -------------------------------------------------------------------------------------------------------
+
+  const KINDS = {
+    curve: { view: Views.curve, reading: "Black points: what the models learn from. Grey: the curve that the points come from." },
+    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares and black crosses: linear model and kernel." },
+  };
+
+  function draw() {
+    if (!state.now) return;
+    const { picture, start, now, history } = state;
+    KINDS[picture.kind].view(element("functions"), picture, now.predicted, now.outputs);
+    const times = history.map((look) => look.step);
+    const along = (pick) => history.map(pick);
+    const losses = Object.fromEntries(["network", "linearized", "kernel"].map((name) => [name, along((look) => look.loss[name])]));
+    Views.chart(element("loss"), { times, curves: losses, log: true });
+    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3 });
+    Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5 });
+    Views.matrix(element("kernel-start"), start.matrix, picture.y.length);
+    Views.matrix(element("kernel-now"), now.matrix, picture.y.length);
+    Views.spectrum(element("eigenvalues"), start.values, now.values, start.edge);
+    const gated = now.facts.flips !== null;
+    [element("flips").hidden, element("no-gates").hidden] = [!gated, gated];
+    if (gated) Views.chart(element("flips"), { times, curves: { flips: along((look) => look.flips) }, least: 0.2 });
+    showNumbers();
+    state.frames += 1;
+    document.body.dataset.frames = state.frames;
+  }
+
+  const short = (value) => {
+    if (value === null || value === undefined || Number.isNaN(value)) return "none";
+    if (!Number.isFinite(value)) return "too large";
+    return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+  };
+
+  function showNumbers() {
+    const { facts, diverged } = state.now;
+    const loss = (name) => (diverged[name] ? `exploded at step ${diverged[name]}` : short(facts.loss[name]));
+    const shown = {
+      "loss-network": loss("network"), "loss-linearized": loss("linearized"), "loss-kernel": loss("kernel"),
+      "gap-now": `${short(facts.gap)} (largest so far ${short(facts.largestGap)})`, "motion-now": short(facts.motion),
+      "drift-now": short(facts.drift), "flips-now": facts.flips === null ? "no gates" : `${short(100 * facts.flips)} %`,
+      "eigenvalue-now": `${short(state.now.values[0])} (start ${short(state.start.values[0])}, limit ${short(state.start.edge)})`,
+    };
+    for (const [id, words] of Object.entries(shown)) element(id).textContent = words;
+    element("step").textContent = `step ${state.step}`;
+    const found = told();
+    if (found && found !== state.told) say(found);
+    state.told = found;
+    showFact();
+  }
+
+  // What a screen reader says of the pictures; not on every frame.
+  function describe() {
+    if (!state.now) return;
+    const { facts } = state.now;
+    element("functions").setAttribute("aria-label", `Outputs of the three models at step ${state.step}. Gap between network and linear model: ${short(facts.gap)}.`);
+    element("loss").setAttribute("aria-label", `Loss at step ${state.step}: network ${short(facts.loss.network)}, linear model ${short(facts.loss.linearized)}, kernel ${short(facts.loss.kernel)}.`);
+    for (const [id, value] of [["gap", facts.gap], ["motion", facts.motion], ["flips", facts.flips]]) {
+      element(id).setAttribute("aria-label", `${element(id).dataset.name} at step ${state.step}: ${short(value)}`);
+    }
+  }
+
+  // Stories --------------------------------------------------------------------------------------------------------
+
+  const FACTS = {
+    largestGap: ({ largestGap }) => `Largest gap so far: ${short(largestGap)} (1 is the size of what there is to learn)`,
+    drift: ({ drift }) => `The kernel has changed by ${short(drift)} times its size`,
+    losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
+    right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences on the right side of 0: network ${networkRight} of ${unseen}, kernel ${kernelRight} of ${unseen}`,
+  };
+
+  function listStories() {
+    Stories.forEach(({ name }, k) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: `${k + 1}. ${name}` });
+      button.addEventListener("click", () => tell(k, 0));
+      element("chapters").append(button);
+    });
+  }
+
+  // Show one step of a story, with its settings, before its first gradient step.
+  function tell(story, step, goal = LAST) {
+    state.story = [story, step];
+    showStory();
+    state.playing = false;
+    element("go").textContent = "Play";
+    set(Stories[story].parts[step].settings);
+    begin(goal);
+  }
+
+  function showStory() {
+    element("story").hidden = state.story === null;
+    [...element("chapters").children].forEach((button, k) => button.setAttribute("aria-pressed", String(k === state.story?.[0])));
+    if (!state.story) return;
+    const [story, at] = state.story;
+    const { name, parts, question, answer } = Stories[story];
+    element("story-title").textContent = name;
+    element("story-step").textContent = `Part ${at + 1} of ${parts.length}`;
+    element("story-text").innerHTML = parts[at].text;
+    for (const each of document.querySelectorAll(".lit")) each.classList.remove("lit");
+    for (const id of parts[at].see) (element(id).closest(".view") ?? element(id)).classList.add("lit");
+    element("story-next").classList.remove("primary");
+    element("story-back").disabled = at === 0;
+    element("story-next").textContent = at + 1 < parts.length ? "Next part" : "Next story";
+    element("story-next").disabled = at + 1 === parts.length && story + 1 === Stories.length;
+    element("riddle").hidden = at + 1 < parts.length;
+    element("riddle").open = false;
+    element("question").textContent = question;
+    element("answer").innerHTML = answer;
+  }
+
+  function showFact() {
+    const { look } = state.story ? Stories[state.story[0]].parts[state.story[1]] : {};
+    element("story-fact").textContent = look && state.step > 0 ? `${FACTS[look](state.now.facts).replace(/\.$/, "")}.` : "";
+  }
+
+  function turn(by) {
+    const [story, at] = state.story;
+    if (at + by < Stories[story].parts.length) tell(story, at + by);
+    else tell(story + 1, 0);
+    element("story-run").focus({ preventScroll: true });
+  }
+
+  function runStory() {
+    const [story, at] = state.story;
+    const { settings: asked, run } = Stories[story].parts[at];
+    set(asked);
+    begin(run);
+    play(run);
+    element("functions").scrollIntoView({ block: "nearest" });
+  }
+
+  // Address: what is set, and how far training is --------------------------------------------------------------------
+
+  function address() {
+    const asked = new URLSearchParams({ ...settings(), step: state.step });
+    if (state.story) asked.set("story", state.story.map((each) => each + 1).join("."));
+    return PREFIX + asked;
+  }
+
+  // A moment later: browsers refuse to change the address many times a second.
+  function writeAddress() {
+    clearTimeout(state.writing);
+    state.writing = setTimeout(() => {
+      element("link").href = address();
+      history.replaceState(null, "", address());
+    }, 250);
+  }
+
+  function restore() {
+    if (!location.hash.startsWith(PREFIX)) return false;
+    const asked = Object.fromEntries(new URLSearchParams(location.hash.slice(PREFIX.length)));
+    const [story, at] = (asked.story ?? "").split(".").map((each) => Number(each) - 1);
+    state.story = Stories[story]?.parts[at] ? [story, at] : null;
+    showStory();
+    set(asked);
+    const step = Math.min(Math.max(Math.round(Number(asked.step)) || 0, 0), LAST);
+    begin(step || LAST);
+    if (step) play(step, 50);
+    else pause();
+    return true;
+  }
+
+  // Buttons --------------------------------------------------------------------------------------------------------
+
+  function listen() {
+    element("go").addEventListener("click", () => (state.playing ? pause() : play(finished() || state.goal <= state.step ? LAST : state.goal)));
+    element("one").addEventListener("click", () => {
+      if (state.playing) pause();
+      if (!state.waiting) advance(1);
+      writeAddress();
+    });
+    element("reset").addEventListener("click", () => begin());
+    element("dials").addEventListener("input", (event) => {
+      if (event.target.name in SLIDERS || CHOICES.includes(event.target.name)) begin();
+    });
+    element("dials").addEventListener("submit", (event) => event.preventDefault());
+    element("story-run").addEventListener("click", runStory);
+    element("story-next").addEventListener("click", () => turn(1));
+    element("story-back").addEventListener("click", () => turn(-1));
+    addEventListener("resize", () => requestAnimationFrame(draw));
+    addEventListener("hashchange", restore);
+  }
+
+  for (const [name, values] of Object.entries(SLIDERS)) Object.assign(dials[name], { min: 0, max: values.length - 1, step: 1 });
+  Views.use(JSON.parse(element("learners").textContent));
+  const worker = startWorker();
+  listStories();
+  listen();
+  if (!restore()) tell(0, 0);
+})();

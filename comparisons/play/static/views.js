@@ -1,0 +1,256 @@
+"use strict";
+// Drawings on canvases, from numbers alone. They are drawn for a white page; page.css turns them over in the dark.
+const Views = (() => {
+  const [INK, GREY, HAIR] = ["#1a1a1a", "#6b6b6b", "#e4e4e4"];
+  const FONT = "12px system-ui, 'DejaVu Sans', sans-serif";
+  let LEARNERS = {};  // {name: {color, dash, width}}, as the figures of the lab have them
+
+  function use(learners) {
+    LEARNERS = learners;
+  }
+
+  // A cleared canvas in the pixels of the screen, measured in those of the page.
+  function begin(canvas) {
+    const [width, height, ratio] = [canvas.clientWidth, canvas.clientHeight, devicePixelRatio];
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+    }
+    const c = canvas.getContext("2d");
+    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    c.fillStyle = "#fff";
+    c.fillRect(0, 0, width, height);
+    c.font = FONT;
+    return { c, width, height };
+  }
+
+  // Axes -----------------------------------------------------------------------------------------------------------
+
+  const tidy = (value) => (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(0).replace("+", "") : String(Number(value.toPrecision(4))));
+
+  function ticks([low, high], count) {
+    const rough = (high - low) / count;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((digit) => digit * power).find((each) => each >= rough);
+    const first = Math.ceil(low / step - 1e-9);
+    return Array.from({ length: Math.max(0, Math.floor(high / step + 1e-9) - first + 1) }, (_, k) => (first + k) * step);
+  }
+
+  function decades([low, high], count) {  // of logarithms
+    const step = Math.max(1, Math.ceil((high - low) / count));
+    return ticks([low, high], (high - low) / step).filter((power) => Number.isInteger(power));
+  }
+
+  // Ticks, grid and names; returns functions from values to pixels, and clips what follows to the field.
+  function axes({ c, width, height }, { x, y, log = false, xName, yName }) {
+    const field = { left: 48, right: width - 14, top: yName ? 22 : 8, bottom: height - 34 };
+    const [fx, fy] = [(field.right - field.left) / (x[1] - x[0]), (field.bottom - field.top) / (y[1] - y[0])];
+    const px = (value) => field.left + fx * (value - x[0]);
+    const py = (value) => {  // not far outside, where dashes of what has exploded would take long to draw
+      const at = field.bottom - fy * ((log ? Math.log10(value) : value) - y[0]);
+      return Math.min(Math.max(at, field.top - 50), field.bottom + 50);
+    };
+    c.lineWidth = 1;
+    c.textBaseline = "middle";
+    for (const tick of log ? decades(y, height / 40) : ticks(y, height / 45)) {
+      const at = field.bottom - fy * (tick - y[0]);
+      line(c, [[field.left, at], [field.right, at]], HAIR);
+      text(c, log ? tidy(10 ** tick) : tidy(tick), field.left - 6, at, "right");
+    }
+    c.textBaseline = "alphabetic";
+    for (const tick of ticks(x, Math.max(2, width / 90))) text(c, tidy(tick), px(tick), field.bottom + 15, "center");
+    text(c, xName, (field.left + field.right) / 2, height - 4, "center");
+    if (yName) text(c, yName, 2, 12, "left");
+    line(c, [[field.left, field.top], [field.left, field.bottom], [field.right, field.bottom]], GREY);
+    c.save();
+    c.beginPath();
+    c.rect(field.left, field.top, field.right - field.left, field.bottom - field.top);
+    c.clip();
+    return { px, py, field, end: () => c.restore() };
+  }
+
+  function text(c, words, x, y, align, color = INK) {
+    c.fillStyle = color;
+    c.textAlign = align;
+    c.fillText(words, x, y);
+  }
+
+  function line(c, points, color, dash = [], width = 1) {
+    c.strokeStyle = color;
+    c.lineWidth = width;
+    c.setLineDash(dash);
+    c.beginPath();
+    let drawing = false;
+    for (const [x, y] of points) {
+      if (!Number.isFinite(x) || !Number.isFinite(y)) drawing = false;
+      else if (drawing) c.lineTo(x, y);
+      else {
+        c.moveTo(x, y);
+        drawing = true;
+      }
+    }
+    c.stroke();
+    c.setLineDash([]);
+  }
+
+  function mark(c, kind, x, y, size, color, fill) {
+    c.strokeStyle = color;
+    c.fillStyle = fill ?? color;
+    c.lineWidth = 1.6;
+    c.beginPath();
+    if (kind === "cross") {
+      c.moveTo(x - size, y - size);
+      c.lineTo(x + size, y + size);
+      c.moveTo(x - size, y + size);
+      c.lineTo(x + size, y - size);
+    } else if (kind === "triangle") {
+      c.moveTo(x, y - 1.2 * size);
+      c.lineTo(x + 1.1 * size, y + 0.8 * size);
+      c.lineTo(x - 1.1 * size, y + 0.8 * size);
+      c.closePath();
+    } else if (kind === "square") c.rect(x - size, y - size, 2 * size, 2 * size);
+    else c.arc(x, y, size, 0, 2 * Math.PI);
+    if (kind !== "cross" && fill !== null) c.fill();
+    c.stroke();
+  }
+
+  // Curves along the steps -----------------------------------------------------------------------------------------
+
+  // curves: {name: values}, drawn as the learner of this name, or as the network. `least` is the least upper end of a
+  // linear axis, so that small values look small; `most` is the largest one.
+  function chart(canvas, { times, curves, log = false, least = 0, most = Infinity }) {
+    const place = begin(canvas);
+    const all = Object.values(curves).flat().filter((value) => Number.isFinite(value) && (!log || value > 0));
+    const top = all.reduce((a, b) => Math.max(a, b), log ? 1e-300 : least);
+    const bottom = log ? all.reduce((a, b) => Math.min(a, b), top) : 0;
+    const y = log ? [Math.floor(Math.log10(Math.max(bottom, top * 1e-14)) * 2 - 0.1) / 2, Math.log10(top) + 0.2] : [0, Math.min(top, most) * 1.05];
+    const x = [0, Math.max(10, times[times.length - 1])];
+    const { px, py, end } = axes(place, { x, y, log, xName: "gradient step" });
+    for (const [name, values] of Object.entries(curves)) {
+      const style = LEARNERS[name] ?? LEARNERS.network;
+      line(place.c, values.map((value, k) => [px(times[k]), log && value <= 0 ? NaN : py(value)]), style.color, style.dash, style.width);
+    }
+    end();
+  }
+
+  // What the learners say ------------------------------------------------------------------------------------------
+
+  function curve(canvas, { x, grid, y, truth }, predicted) {
+    const place = begin(canvas);
+    const size = 1.7 * y.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    const found = axes(place, { x: [grid[0], grid[grid.length - 1]], y: [-size, size], xName: "input", yName: "output" });
+    const { px, py } = found;
+    const through = (values) => Array.from(values, (value, k) => [px(grid[k]), py(value)]);
+    line(place.c, through(truth), "#cfcfcf", [], 6);
+    for (const [name, { color, dash, width }] of Object.entries(LEARNERS)) {
+      line(place.c, through(predicted[name]), color, dash, 1.15 * width);
+    }
+    x.forEach((each, k) => mark(place.c, "circle", px(each), py(y[k]), 4.5, "#fff", INK));
+    found.end();
+  }
+
+  // Outputs as colours, purple above 0 and green below, one map for each learner.
+  const TINTS = [[[231, 212, 232], [118, 42, 131]], [[217, 240, 211], [27, 120, 55]]];
+  function tint(value) {
+    const [pale, full] = TINTS[value > 0 ? 0 : 1];
+    const share = Math.min(Math.abs(value), 1.5) / 1.5;
+    return pale.map((each, k) => each + (full[k] - each) * share);
+  }
+
+  function maps(canvas, { places, side, axis, y }, predicted) {
+    const { c, width, height } = begin(canvas);
+    const room = Math.min((width - 20) / 3, height - 26);
+    const left = (width - 3 * room - 20) / 2;
+    const small = document.createElement("canvas");
+    [small.width, small.height] = [side, side];
+    const pixels = small.getContext("2d");
+    const reach = axis[axis.length - 1];
+    Object.entries(LEARNERS).forEach(([name, { label }], k) => {
+      const image = pixels.createImageData(side, side);
+      predicted[name].forEach((value, cell) => {
+        const row = side - 1 - Math.floor(cell / side);
+        image.data.set([...tint(value), 255], 4 * (row * side + (cell % side)));
+      });
+      pixels.putImageData(image, 0, 0);
+      const at = left + k * (room + 10);
+      c.drawImage(small, at, 22, room, room);
+      text(c, label, at + room / 2, 14, "center");
+      const scale = (value) => (room / 2) * (1 + (value / reach) * ((side - 1) / side));
+      places.forEach(([a, b], i) => {
+        const kind = y[i] > 0 ? "circle" : "triangle";
+        mark(c, kind, at + scale(a), 22 + room - scale(b), room > 150 ? 5 : 3.5, "#000", y[i] > 0 ? "#e7d4e8" : "#d9f0d3");
+      });
+    });
+  }
+
+  // One column for each sequence: its target as a grey bar, the learners' outputs as marks, and its signs below.
+  const MARKS = { network: "circle", linearized: "square", kernel: "cross" };
+  function sequences(canvas, { seen, unseen, y, truth, length }, predicted, outputs) {
+    const place = begin(canvas);
+    const { c } = place;
+    const all = [...seen, ...unseen];
+    const targets = [...y, ...truth];
+    const found = axes(place, { x: [-1, all.length], y: [-2.6, 2.1], xName: "", yName: "output" });
+    const { px, py, field } = found;
+    const step = px(1) - px(0);
+    c.fillStyle = "#fff";
+    c.fillRect(field.left + 1, py(-1.75), field.right - field.left, field.bottom - py(-1.75));
+    all.forEach((signs, k) => {
+      line(c, [[px(k) - 0.45 * step, py(targets[k])], [px(k) + 0.45 * step, py(targets[k])]], "#b5b5b5", [], 6);
+      signs.forEach((sign, t) => {
+        c.fillStyle = sign > 0 ? INK : "#d0d0d0";
+        const high = (field.bottom - py(-1.8)) / length;
+        c.fillRect(px(k) - 0.35 * step, py(-1.8) + t * high, 0.7 * step, high - 1);
+      });
+    });
+    for (const name of ["linearized", "kernel", "network"]) {
+      const size = Math.min(3.5, 0.3 * step);
+      [...outputs[name], ...predicted[name]].forEach((value, k) => {
+        mark(c, MARKS[name], px(k), py(value), size, LEARNERS[name].color, name === "network" ? LEARNERS[name].color : null);
+      });
+    }
+    const border = px(seen.length - 0.5);
+    line(c, [[border, field.top], [border, field.bottom]], INK, [4, 3]);
+    found.end();
+    text(c, "training", (field.left + border) / 2, 12, "center");
+    text(c, "unseen", (border + field.right) / 2, 12, "center");
+    c.clearRect(field.left, field.bottom + 2, place.width, 20);
+    text(c, "a column is one sequence, its first sign on top", place.width / 2, place.height - 8, "center");
+  }
+
+  // Kernels --------------------------------------------------------------------------------------------------------
+
+  // Values as blue, negative ones as brown, relative to the largest.
+  function matrix(canvas, values, n) {
+    const { c, width, height } = begin(canvas);
+    const size = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+    const side = Math.min(width, height - 20);
+    const left = (width - side) / 2;
+    const cell = side / n;
+    values.forEach((value, k) => {
+      const share = Math.min(Math.abs(value) / size, 1);
+      const full = value >= 0 ? [8, 48, 107] : [127, 39, 4];
+      c.fillStyle = `rgb(${full.map((each) => Math.round(255 + (each - 255) * share)).join(" ")})`;
+      c.fillRect(left + (k % n) * cell, Math.floor(k / n) * cell, cell + 0.5, cell + 0.5);
+    });
+    c.strokeStyle = GREY;
+    c.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
+    text(c, `darkest: ${Number.isFinite(size) ? size.toPrecision(3) : "too large"}`, width / 2, side + 15, "center");
+  }
+
+  function spectrum(canvas, start, now, edge) {
+    const place = begin(canvas);
+    const { c } = place;
+    const largest = Math.max(start[0], edge, Number.isFinite(now[0]) ? Math.min(now[0], 1e3 * edge) : 0);
+    const least = Math.max(1e-6 * largest, Math.min(...[...start, ...now].filter((value) => value > 0)));
+    const y = [Math.log10(least) - 0.3, Math.log10(largest) + 1];
+    const found = axes(place, { x: [0, start.length + 1], y, log: true, xName: "from the largest", yName: "" });
+    const { px, py } = found;
+    line(c, [[px(0), py(edge)], [px(start.length + 1), py(edge)]], INK, [6, 4], 1.2);
+    start.forEach((value, k) => value > 0 && mark(c, "circle", px(k + 1), py(value), 5, GREY, null));
+    now.forEach((value, k) => value > 0 && mark(c, "circle", px(k + 1), py(value), 2.5, LEARNERS.network.color));
+    text(c, "limit", px(start.length + 1) - 4, py(edge) - 5, "right");
+    found.end();
+  }
+
+  return { use, chart, curve, maps, sequences, matrix, spectrum };
+})();
