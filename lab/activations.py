@@ -21,6 +21,14 @@ class Gain(Protocol):
         ...
 
 
+class SecondDerivative(Protocol):
+    """A second derivative as `Activation.bend` computes it."""
+
+    def __call__(self, preactivations: Tensor, states: Tensor, slopes: Tensor) -> Tensor:
+        """φ''(g)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Activation:
     """A pointwise nonlinearity φ and what its derivative needs.
@@ -36,6 +44,8 @@ class Activation:
         kink it follows torch: relu'(0) = 0.
     in_place
         φ again, written over its argument, which it returns.
+    bend
+        (g, h, φ'(g)) -> φ''(g), same shape; None where it is 0 but for kinks. ``g`` is not read if `gain_of_state`.
     gated
         Whether φ' is 0 or 1, so that one can speak of open and closed gates.
     gain_of_state
@@ -46,6 +56,7 @@ class Activation:
     function: Callable[[Tensor], Tensor]
     gain: Gain
     in_place: Callable[[Tensor], Tensor]
+    bend: SecondDerivative | None
     gated: bool = False
     gain_of_state: bool = False
 
@@ -69,6 +80,18 @@ def _softplus_gain(preactivations: Tensor, states: Tensor, out: Tensor | None = 
     return torch.sigmoid(preactivations, out=out).masked_fill_(preactivations > _SOFTPLUS_THRESHOLD, 1.0)
 
 
+def _erf_bend(preactivations: Tensor, states: Tensor, slopes: Tensor) -> Tensor:
+    return -2 * preactivations * slopes
+
+
+def _tanh_bend(preactivations: Tensor, states: Tensor, slopes: Tensor) -> Tensor:
+    return -2 * states * slopes
+
+
+def _softplus_bend(preactivations: Tensor, states: Tensor, slopes: Tensor) -> Tensor:
+    return slopes * (1 - slopes)
+
+
 def _softplus_in_place(preactivations: Tensor) -> Tensor:
     return preactivations.copy_(torch.nn.functional.softplus(preactivations))
 
@@ -76,10 +99,10 @@ def _softplus_in_place(preactivations: Tensor) -> Tensor:
 ACTIVATIONS = {
     activation.name: activation
     for activation in (
-        Activation("relu", torch.relu, _relu_gain, torch.relu_, gated=True, gain_of_state=True),
-        Activation("erf", torch.erf, _erf_gain, torch.erf_),
-        Activation("tanh", torch.tanh, _tanh_gain, torch.tanh_, gain_of_state=True),
-        Activation("softplus", torch.nn.functional.softplus, _softplus_gain, _softplus_in_place),
+        Activation("relu", torch.relu, _relu_gain, torch.relu_, None, gated=True, gain_of_state=True),
+        Activation("erf", torch.erf, _erf_gain, torch.erf_, _erf_bend),
+        Activation("tanh", torch.tanh, _tanh_gain, torch.tanh_, _tanh_bend, gain_of_state=True),
+        Activation("softplus", torch.nn.functional.softplus, _softplus_gain, _softplus_in_place, _softplus_bend),
     )
 }
 

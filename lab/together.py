@@ -23,14 +23,15 @@ from lab.learners.descent import Descent, check_descent, check_optimizer, plain
 from lab.learners.kernel import KernelRegressor, recursion
 from lab.learners.linearized import linearize, train_linearized
 from lab.learners.network import labels, objective, train_network
+from lab.learners.quadratic import QuadraticNetwork
 from lab.learners.trajectory import Trajectory
 from lab.losses import Objective, Squared
-from lab.measures.derivative import DerivativeCheck, check_derivative
+from lab.measures.derivative import DerivativeCheck, check_derivative, check_second_derivative
 from lab.measures.gap import UNITS, change_unit, disagreement, gap_units, largest, rms, tracking_gap, with_divergences
 from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
 from lab.networks.modules import as_network
-from lab.networks.network import Network
+from lab.networks.network import Network, expansion
 from lab.progress import shown
 from lab.tasks.task import Task, as_task
 
@@ -71,6 +72,12 @@ class SideBySide(Facts):
         The loss on the training set.
     motion
         How far weights, gates and kernel went.
+    quadratic
+        Trajectory of the second-order Taylor model, `lab.QuadraticNetwork`, under the same descent; None unless
+        ``order=2`` was asked for.
+    second_derivative_check
+        Relative difference between vᵀH₀v and a difference quotient of the Jacobian (see
+        `lab.measures.derivative.check_second_derivative`); None without ``quadratic``, and for float32.
     reasons
         Why something is None, by name; why the derivative check is large although nothing is wrong.
     task, descent
@@ -100,6 +107,8 @@ class SideBySide(Facts):
     linearized_in: str = "weights"
     f0_share: float | None = None
     derivative_check: float | None = None
+    quadratic: Trajectory | None = None
+    second_derivative_check: float | None = None
     reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -115,10 +124,15 @@ class SideBySide(Facts):
     @property
     def learners(self) -> dict[str, Trajectory]:
         """The trajectories there are, by name."""
-        every = {"network": self.network, "linearized": self.linearized, "kernel": self.kernel}
+        every = {
+            "network": self.network,
+            "linearized": self.linearized,
+            "kernel": self.kernel,
+            "quadratic": self.quadratic,
+        }
         return {name: trajectory for name, trajectory in every.items() if trajectory is not None}
 
-    def gap(self, split: str = "test", unit: str | None = None) -> Array:
+    def gap(self, split: str = "test", unit: str | None = None, *, learner: str = "linearized") -> Array:
         """Tracking gap at the recorded steps, shape (T,): RMS of (network − linearized) over samples and outputs.
 
         It is inf from a divergence on. Logits of a cross-entropy are centred over classes first.
@@ -133,8 +147,12 @@ class SideBySide(Facts):
             average to 0. "change", the default and, for classes, the only one for other losses: the RMS change of the
             linear learner's own training outputs at that step, for both splits; NaN at step 0, and while it is below
             100 times the noise floor (see `lab.measures.gap.change_unit`).
+        learner
+            What is compared with the network: "linearized", "kernel" or "quadratic", if it is there.
         """
         check_choice("split", split, ("train", "test"))
+        check_choice("learner", learner, [name for name in self.learners if name != "network"])
+        other = self.learners[learner]
         unit = self.gap_unit if unit is None else unit
         check_choice("unit", unit, UNITS)
         if split == "test" and not self.task.has_test:
@@ -148,8 +166,8 @@ class SideBySide(Facts):
             came = f"{unit!r} for loss={self.objective.loss.name!r}, whose targets are not values of the outputs"
             refuse("unit", came, "'change'", "leave it out")
         scale = self._change() if unit == "change" else self.units[unit]
-        gap = tracking_gap(self._centred(self.network, split), self._centred(self.linearized, split), scale)
-        return with_divergences(gap, self.network.steps, self.network.diverged_at, self.linearized.diverged_at)
+        gap = tracking_gap(self._centred(self.network, split), self._centred(other, split), scale)
+        return with_divergences(gap, self.network.steps, self.network.diverged_at, other.diverged_at)
 
     @property
     def gap_unit(self) -> str:
@@ -196,6 +214,8 @@ class SideBySide(Facts):
         gaps: dict[str, float | None] = {f"gap_{split}": largest(self.gap(split)) for split in self._splits}
         for split in self._splits if "initial" in self.units else ():
             gaps[f"gap_initial_{split}"] = largest(self.gap(split, "initial"))
+        for split in self._splits if self.quadratic is not None else ():
+            gaps[f"gap_quadratic_{split}"] = largest(self.gap(split, learner="quadratic"))
         losses = {f"final_loss_{name}": trajectory.final_loss for name, trajectory in self.learners.items()}
         ends = {f"diverged_at_{name}": trajectory.diverged_at for name, trajectory in self.learners.items()}
         numbers = {
@@ -209,6 +229,8 @@ class SideBySide(Facts):
             "derivative_check": self.derivative_check,
             "f0_share": self.f0_share,
         }
+        if self.quadratic is not None:
+            numbers["second_derivative_check"] = self.second_derivative_check
         reasons = {**self.reasons, **self.motion.reasons}
         for name, value in numbers.items():
             if value is not None and not np.isfinite(value):
@@ -268,6 +290,7 @@ def side_by_side(
     *,
     in_place: bool = False,
     kernel: bool = True,
+    order: int = 1,
     progress: bool = True,
 ) -> SideBySide:
     """Train a network, its linearization around these weights, and the kernel regressor, by the same descent.
@@ -290,6 +313,9 @@ def side_by_side(
         False leaves out the kernel regressor and all else that needs the kernel's (n·o)² numbers: ``lambda_min``, the
         motion ``kernel_drift``, the disagreement of the two linear learners. For thousands of samples. λ_max is then
         found by Lanczos iteration. Not possible ``in_place``.
+    order
+        2 trains the second-order Taylor model as well (`lab.QuadraticNetwork`), at the same rate; three to four times
+        the cost of the network for an ElmanRNN. Not possible ``in_place``, since it holds the first weights.
     progress
         Whether a progress bar appears when the work takes longer than about two seconds.
 
@@ -304,7 +330,8 @@ def side_by_side(
     LabError
         A network that does not fit the task, targets that the loss does not take, a module that cannot be
         differentiated per sample, outputs that do not depend on the trained weights (zero kernel), a critical fraction
-        with a loss that is not convex at the initial outputs, ``in_place`` without the kernel.
+        with a loss that is not convex at the initial outputs, ``in_place`` without the kernel or with ``order=2``,
+        another order, a network without a second-order expansion.
 
     Examples
     --------
@@ -323,10 +350,19 @@ def side_by_side(
     if in_place and not kernel and descent.optimizer is None:
         refuse("kernel", "False beside in_place=True", "one of the two", "leave one of them out")
     warn_of_adaptive_steps(network, descent)
+    _check_order(order, in_place)
     with torch.no_grad(), shown(progress):
         found = _train(network, task, descent, aim, in_place, kernel)
+        found = _add_quadratic(found, network) if order == 2 else found
     every: dict[str, Any] = {name: replace(learner, labels=known) for name, learner in found.learners.items()}
     return replace(found, **every)
+
+
+def _check_order(order: int, in_place: bool) -> None:
+    if isinstance(order, bool) or order not in (1, 2):
+        refuse("order", repr(order), "1 or 2", "pass order=2 for the second-order model, or leave it out")
+    if order == 2 and in_place:
+        refuse("order", "2 beside in_place=True", "one of the two", "leave in_place out")
 
 
 def _train(
@@ -362,6 +398,26 @@ def _train(
         f0_share=start.f0_share,
         derivative_check=check.error,
         reasons=reasons | ({"derivative_check": check.reason} if check.reason else {}),
+    )
+
+
+def _add_quadratic(found: SideBySide, network: Network) -> SideBySide:
+    """The same with the second-order model trained beside; warns if its second derivative seems wrong."""
+    task, descent = found.task, found.descent
+    check = check_second_derivative(network.copy(), expansion(network, task.train_inputs), task.train_inputs)
+    if check.fails:
+        warnings.warn(
+            f"the second derivative vᵀH₀v differs from a difference quotient of the Jacobian by {check.error:.2g} "
+            f"(tolerance {check.tolerance:.2g}), so that the second-order model may be that of another function: look "
+            "for fused or hand-written functions, whose second derivative torch may get wrong",
+            LabWarning,
+            stacklevel=3,
+        )
+    model = QuadraticNetwork(network, track_weights=descent.optimizer is not None)
+    quadratic = train_network(model, task, descent, found.learning_rate, found.objective)
+    reasons = {"second_derivative_check": check.reason} if check.reason else {}
+    return replace(
+        found, quadratic=quadratic, second_derivative_check=check.error, reasons={**found.reasons, **reasons}
     )
 
 

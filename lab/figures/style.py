@@ -40,6 +40,7 @@ LEARNERS = {
     "network": Line("#0072B2", "-", "o", 2.4, 3.0),
     "linearized": Line("#D55E00", (0, (5, 2)), "s", 2.0, 3.1),
     "kernel": Line("#000000", (0, (1, 1.6)), "x", 1.6, 3.2),
+    "quadratic": Line("#009E73", (0, (6, 1.6, 1.2, 1.6)), "^", 1.8, 3.15),
 }
 NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARNERS["kernel"]
 QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C08400", "#3A96C9")  # amber and light blue are darkened

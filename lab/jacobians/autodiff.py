@@ -31,6 +31,9 @@ _REPLACE = "write the operation in elementary ones, or freeze the parameters bef
 
 _Result = TypeVar("_Result")
 
+#: Outputs (n, o) at parameters.
+Function = Callable[[Tangent], Tensor]
+
 
 class UndifferentiableError(LabError):
     """A module without a derivative along directions."""
@@ -112,14 +115,14 @@ class AutodiffJacobian:
         if self._graph is not None:
             graph, self._graph = self._graph, None  # it can be gone through once
             try:
-                return _gradient(*graph, cotangent, retain_graph=False)
+                return gradient(*graph, cotangent, retain_graph=False)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError:  # cuDNN's recurrent layers have no backward pass in evaluation mode
                 pass
-        leaves = self._leaves()
+        leaves = self.leaves()
         with torch.enable_grad():
-            return _gradient(self._function(self._inputs)(leaves), leaves, cotangent)
+            return gradient(self._function(self._inputs)(leaves), leaves, cotangent)
 
     def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         """Tangent += scale · Jᵀr in place."""
@@ -197,7 +200,7 @@ class AutodiffJacobian:
         self._point = {name: real_view(frozen[name]) for name in self._point}
         self._watch = None
         with torch.enable_grad():
-            outputs = self._function(self._inputs[:1])(self._leaves())
+            outputs = self._function(self._inputs[:1])(self.leaves())
         refuse_shared(foreign_leaves(outputs, ()), originals)
         return self
 
@@ -209,17 +212,25 @@ class AutodiffJacobian:
         chosen._inputs, chosen._outputs = self._inputs[samples], self._outputs[samples]
         return chosen
 
+    @property
+    def function(self) -> Function:
+        """θ -> f(θ), shape (n, o), in operations that every transform of torch.func can pass."""
+        return self._function(self._inputs)
+
     def _check(self) -> None:
         if self._watch is not None:
             self._watch.check()
 
-    def _detached(self) -> Tangent:
+    @property
+    def point(self) -> Tangent:
+        """The parameters, without graph, in the memory of the module."""
         return {name: value.detach() for name, value in self._point.items()}
 
-    def _leaves(self) -> Tangent:
+    def leaves(self) -> Tangent:
+        """The parameters as leaves of a graph, in the memory of the module."""
         return {name: value.detach().requires_grad_() for name, value in self._point.items()}
 
-    def _function(self, inputs: Tensor) -> Callable[[Tangent], Tensor]:
+    def _function(self, inputs: Tensor) -> Function:
         """θ -> f(θ, inputs), shape (n, o)."""
 
         def outputs(point: Tangent) -> Tensor:
@@ -234,12 +245,12 @@ class AutodiffJacobian:
         return _flat(call(self._module, own, inputs, held), len(inputs))
 
     def _run_with_graph(self, held: Mapping[str, Tensor]) -> None:
-        leaves = self._leaves()
+        leaves = self.leaves()
         with torch.enable_grad():
             outputs = self._called(leaves, self._inputs, held)
         self._graph, self._outputs = (outputs, leaves), outputs.detach()
 
-    def _attempt(
+    def attempt(
         self,
         what: str,
         fast: Callable[[], _Result],
@@ -268,22 +279,16 @@ class AutodiffJacobian:
     def _push(self, direction: Tangent, inputs: Tensor) -> Tensor:
         """Jv on these inputs, (n, o)."""
         forward, backward = (partial(route, direction, inputs) for route in (self._push_forward, self._push_backward))
-        return self._attempt("forward mode", forward, backward)
+        return self.attempt("forward mode", forward, backward)
 
     def _push_forward(self, direction: Tangent, inputs: Tensor) -> Tensor:
         with torch.enable_grad():  # some formulas are wrong under no_grad (torch.linalg.solve)
-            change: Tensor = jvp(self._function(inputs), (self._detached(),), (direction,))[1]
+            change = along_forward(self._function(inputs), direction)(self.point)
         return change.detach().to(self._outputs.dtype)  # a 0-d output times a Python float has a float64 tangent
 
     def _push_backward(self, direction: Tangent, inputs: Tensor) -> Tensor:
-        """Jv as the derivative in r of ⟨Jᵀr, v⟩."""
-        leaves = self._leaves()
         with torch.enable_grad():
-            outputs = self._function(inputs)(leaves)
-            cotangent = torch.zeros_like(outputs, requires_grad=True)
-            pulled = _gradient(outputs, leaves, cotangent, create_graph=True)
-            along = torch.stack([(value * direction[name]).sum() for name, value in pulled.items()]).sum()
-            return _gradient(along, {"r": cotangent}, torch.ones_like(along))["r"]
+            return along_backward(self._function(inputs), direction)(self.leaves()).detach()
 
     def _push_each(self, directions: Tangent, inputs: Tensor) -> Tensor:
         """Jv on these inputs for a stack of directions, (directions, n·o)."""
@@ -302,12 +307,12 @@ class AutodiffJacobian:
                 are_close(changes[place], self._push(end, inputs)) for place, end in zip((0, -1), ends, strict=True)
             )
 
-        return self._attempt("forward mode under vmap", together, in_turn, agrees).flatten(1)
+        return self.attempt("forward mode under vmap", together, in_turn, agrees).flatten(1)
 
     def _rows(self, block: _Block) -> Tangent:
         """Some rows of J as a stack of tangents: name -> (rows, *shape)."""
         together, in_turn = partial(self._rows_together, block), partial(self._rows_in_turn, block)
-        stacked = self._attempt("backward pass under vmap", together, in_turn, partial(self._ends_agree, block))
+        stacked = self.attempt("backward pass under vmap", together, in_turn, partial(self._ends_agree, block))
         return {name: value.detach().to(self._outputs.dtype) for name, value in stacked.items()}
 
     def _ends_agree(self, block: _Block, rows: Tangent) -> bool:
@@ -330,7 +335,7 @@ class AutodiffJacobian:
         return {name: value[0] for name, value in self._rows_in_turn(place).items()}
 
     def _rows_together(self, block: _Block) -> Tangent:
-        point = self._detached()
+        point = self.point
         outputs = self._outputs
         units = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)[block.outputs]
 
@@ -343,11 +348,11 @@ class AutodiffJacobian:
         return {name: value.flatten(0, 1) for name, value in rows.items()}
 
     def _rows_in_turn(self, block: _Block) -> Tangent:
-        leaves, rows = self._leaves(), []
+        leaves, rows = self.leaves(), []
         for sample in self._inputs[block.samples]:
             with torch.enable_grad():
                 outputs = self._function(sample[None])(leaves)[0]
-                rows += [_gradient(output, leaves, torch.ones_like(output)) for output in outputs[block.outputs]]
+                rows += [gradient(output, leaves, torch.ones_like(output)) for output in outputs[block.outputs]]
         return {name: torch.stack([row[name] for row in rows]) for name in leaves}
 
     def _contract(self, kernel: Tensor, right: Self, work: Work, memory: int) -> None:
@@ -397,7 +402,7 @@ class AutodiffJacobian:
     def _forward_work(self) -> Work:
         work = Work()
         with work:
-            self._function(self._inputs[:1])(self._detached())
+            self._function(self._inputs[:1])(self.point)
         return work
 
     def _cheaper_route(self, right: Self, work: Work, memory: int) -> str:
@@ -453,7 +458,30 @@ def _flat(outputs: object, samples: int) -> Tensor:
     return outputs.reshape(samples, -1)
 
 
-def _gradient(
+def along_forward(function: Function, direction: Tangent) -> Function:
+    """θ -> J(θ)v by forward mode."""
+
+    def along(point: Tangent) -> Tensor:
+        change: Tensor = jvp(function, (point,), (direction,))[1]
+        return change
+
+    return along
+
+
+def along_backward(function: Function, direction: Tangent) -> Function:
+    """θ -> J(θ)v, with a graph, as the derivative in r of ⟨Jᵀr, v⟩; θ are leaves."""
+
+    def along(point: Tangent) -> Tensor:
+        outputs = function(point)
+        cotangent = torch.zeros_like(outputs, requires_grad=True)
+        pulled = gradient(outputs, point, cotangent, create_graph=True)
+        inner = torch.stack([(value * direction[name]).sum() for name, value in pulled.items()]).sum()
+        return gradient(inner, {"r": cotangent}, torch.ones_like(inner), create_graph=True)["r"]
+
+    return along
+
+
+def gradient(
     outputs: Tensor, leaves: Tangent, cotangent: Tensor, *, create_graph: bool = False, retain_graph: bool = True
 ) -> Tangent:
     """Jᵀr by autograd; zeros for leaves that the outputs do not depend on."""

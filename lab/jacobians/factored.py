@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -87,6 +87,12 @@ class Unrolled:
         """Whether every time step from the first that is read is an output of its own: R is the identity there."""
         return len(self.taps) == len(self.states) - self.first_read
 
+    def select(self, samples: Tensor) -> Self:
+        """The same network unrolled over some of its sequences, by integer indices."""
+        workspace = Workspace(self.states[:, samples])
+        workspace.slopes = self.slopes[:, samples]
+        return replace(self, inputs=self.inputs[:, samples], workspace=workspace)
+
 
 class FactoredJacobian:
     """Jacobian of all outputs of a recurrent network in its trained weights.
@@ -112,7 +118,7 @@ class FactoredJacobian:
         self._factors: Factors | None = None
         self._watch = WeightWatch(unrolled.weights)
         self._shapes = {name: unrolled.weights[name].shape for name in unrolled.trained}
-        outputs = _read_out(unrolled, unrolled.states)
+        outputs = read_out(unrolled, unrolled.states)
         self._outputs = outputs if start is None else outputs - start
 
     @property
@@ -204,7 +210,7 @@ class FactoredJacobian:
         return self._factors if self._factors is not None else form_factors(self._current())
 
 
-def _read_out(unrolled: Unrolled, states: Tensor) -> Tensor:
+def read_out(unrolled: Unrolled, states: Tensor) -> Tensor:
     """c_B R B h over states (L, n, m), flattened to (n, o)."""
     B = unrolled.weights["B"].detach()
     read = torch.mm(states[-1], B.T) if unrolled.reads_last else _read_steps(unrolled, states, B)
@@ -220,14 +226,14 @@ def _read_steps(unrolled: Unrolled, states: Tensor, B: Tensor) -> Tensor:
     return read.transpose(0, 1).reshape(n, -1)
 
 
-def _pool(unrolled: Unrolled, states: Tensor) -> Tensor:
+def pool(unrolled: Unrolled, states: Tensor) -> Tensor:
     """What B multiplies at the observed steps, c_B R h, shape (n, s, m)."""
     taps = unrolled.multipliers["B"] * unrolled.taps[:, unrolled.first_read :]
     read = states[unrolled.first_read :].flatten(1)
     return torch.matmul(taps, read).view(len(taps), *states.shape[1:]).transpose(0, 1)
 
 
-def _seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
+def seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
     """Write ∂⟨r, f⟩/∂h_t through the readout alone to the time steps of deltas (L, n, m) that are read."""
     n, steps, B = len(cotangent), len(unrolled.taps), unrolled.weights["B"].detach()
     if unrolled.reads_last:
@@ -243,7 +249,7 @@ def _seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
 def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
     """∂⟨r, f⟩/∂g_t, shape (L, n, m), from the first time step that counts: one backward pass."""
     deltas, rows = unrolled.workspace.deltas()
-    _seed(unrolled, deltas, cotangent)
+    seed(unrolled, deltas, cotangent)
     W, slopes, multiplier = unrolled.weights["W"].detach(), unrolled.workspace.slope_steps, unrolled.multipliers["W"]
     later = rows[-1].mul_(slopes[-1])
     for t in range(len(rows) - 2, unrolled.first_step - 1, -1):  # two operations per time step
@@ -262,15 +268,15 @@ def _add_pull_live(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent:
     recurrent = [name for name in unrolled.trained if name != "B"]
     deltas = _seeded_deltas(unrolled, cotangent) if recurrent else unrolled.states[:0]
     for name in recurrent:
-        features, start = _time_features(unrolled, name)
+        features, start = time_features(unrolled, name)
         weight, rows = tangent[name].view(len(tangent[name]), -1), deltas[start:].flatten(0, 1)
         weight.addmm_(rows.T, features.flatten(0, 1), alpha=scale * unrolled.multipliers[name])
     if "B" in unrolled.trained:
         residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
-        tangent["B"].addmm_(residual.T, _pool(unrolled, unrolled.states).flatten(0, 1), alpha=scale)
+        tangent["B"].addmm_(residual.T, pool(unrolled, unrolled.states).flatten(0, 1), alpha=scale)
 
 
-def _time_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:
+def time_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:
     """What the weight multiplies, time first, (steps, n, d), and the time step at which it begins to."""
     if name == "W":
         return unrolled.states[:-1], 1
@@ -283,7 +289,7 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
     """Tangent recurrence u_t = φ'(g_t) ∘ (c_W W u_{t-1} + Σ c dθ z_t), read out as the states are."""
     moved = torch.zeros_like(unrolled.states)
     for name in tangent.keys() - {"B"}:
-        features, start = _time_features(unrolled, name)
+        features, start = time_features(unrolled, name)
         direction = tangent[name].reshape(len(tangent[name]), -1)
         moved[start:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
     W_transposed = unrolled.weights["W"].detach().T
@@ -291,9 +297,9 @@ def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
     earlier = rows[0].mul_(slopes[0])
     for row, slope in zip(rows[1:], slopes[1:], strict=True):
         earlier = row.addmm_(earlier, W_transposed, alpha=unrolled.multipliers["W"]).mul_(slope)
-    change = _read_out(unrolled, moved)
+    change = read_out(unrolled, moved)
     if "B" in tangent:
-        change += torch.matmul(_pool(unrolled, unrolled.states), tangent["B"].T).reshape(change.shape)
+        change += torch.matmul(pool(unrolled, unrolled.states), tangent["B"].T).reshape(change.shape)
     return change
 
 
@@ -305,7 +311,7 @@ def form_factors(unrolled: Unrolled) -> Factors:
         features, places = _all_features(unrolled, recurrent)
         parts["recurrent"] = Products(_output_deltas(unrolled), features.transpose(0, 1), places)
     if "B" in unrolled.trained:
-        parts["B"] = OutputMatrix("B", _pool(unrolled, unrolled.states), len(unrolled.weights["B"]))
+        parts["B"] = OutputMatrix("B", pool(unrolled, unrolled.states), len(unrolled.weights["B"]))
     sizes = {name: unrolled.weights[name].shape for name in unrolled.trained}
     return Factors(parts, unrolled.states.new_empty(_output_shape(unrolled)), sizes)
 
@@ -316,7 +322,7 @@ def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, tuple[P
         return unrolled.states[:-1], (Place("W", slice(0, unrolled.states.shape[2])),)  # the states, not a copy
     places, parts, start = [], [], 0
     for name in names:
-        features, begins = _time_features(unrolled, name)
+        features, begins = time_features(unrolled, name)
         missing = features.new_zeros(begins - unrolled.first_step, *features.shape[1:])  # h_0 = 0
         parts.append(unrolled.multipliers[name] * torch.cat([missing, features]))
         places.append(Place(name, slice(start, start := start + features.shape[2])))

@@ -266,7 +266,7 @@ class RecordedJacobian(AutodiffJacobian):
             self._findings.others |= assembled.others
 
     def _record(self, inputs: Tensor) -> Assembled:
-        recorder, leaves = Recorder(len(inputs)), self._leaves()
+        recorder, leaves = Recorder(len(inputs)), self.leaves()
 
         def one(sample: Tensor) -> Tensor:
             with recorder:

@@ -8,6 +8,7 @@ from typing import Self
 
 from torch import Tensor
 
+from lab.jacobians.expansion import Expansion
 from lab.jacobians.jacobian import Jacobian, Reducible, Tangent
 
 
@@ -70,3 +71,38 @@ class ScaledJacobian:
         chosen = copy.copy(self)
         chosen._inner, chosen._outputs = self._inner.select(samples), self._outputs[samples]
         return chosen
+
+
+class ScaledExpansion:
+    """The second-order expansion of α (f − c) for a constant c: the inner one times α.
+
+    Parameters
+    ----------
+    inner
+        Expansion of f.
+    alpha
+        The scale α.
+    start
+        c on the same samples, (n, o); None for 0.
+    """
+
+    def __init__(self, inner: Expansion, alpha: float, start: Tensor | None) -> None:
+        self._inner, self._alpha, self._start = inner, alpha, start
+
+    @property
+    def outputs(self) -> Tensor:
+        """α (f₀ − c), shape (n, o)."""
+        return self._scale(self._inner.outputs)
+
+    def at(self, motion: Mapping[str, Tensor]) -> ScaledJacobian:
+        """The Jacobian of the second-order model at v."""
+        inner = self._inner.at(motion)
+        return ScaledJacobian(inner, self._alpha, self._scale(inner.outputs))
+
+    def select(self, samples: Tensor) -> Self:
+        """The expansion of some samples, by integer indices."""
+        start = None if self._start is None else self._start[samples]
+        return type(self)(self._inner.select(samples), self._alpha, start)
+
+    def _scale(self, outputs: Tensor) -> Tensor:
+        return self._alpha * (outputs if self._start is None else outputs - self._start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import submodules
 
 if TYPE_CHECKING:
-    from lab.learners import arrival, descent, features, kernel, linearized, network, trajectory
+    from lab.learners import arrival, descent, features, kernel, linearized, network, quadratic, trajectory
 
-__all__ = ["arrival", "descent", "features", "kernel", "linearized", "network", "trajectory"]
+__all__ = ["arrival", "descent", "features", "kernel", "linearized", "network", "quadratic", "trajectory"]
 __getattr__ = submodules(__name__)

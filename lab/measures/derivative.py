@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lab.jacobians.expansion import Expansion
 from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.networks.network import Network
 
 _TOLERANCE = 15.0  # in units of ε^(1/3)
 _KINK = 0.1  # share of the sum of two errors from which their difference is no rounding
 _AT_A_KINK = "units lie exactly at a kink, where torch takes one of two derivatives"
+_SECOND_STEP, _SECOND_TOLERANCE = 1e-7, 1e-3  # of the second derivative
 _HALF_PRECISION = 1e-3  # ε from which a difference quotient has no digits left
 
 
@@ -79,6 +81,53 @@ def check_derivative(network: Network, jacobian: Jacobian, inputs: Tensor, seed:
     behind = -_error_along(network, jacobian, inputs, direction, -step)[0]
     difference, total = torch.linalg.vector_norm(error - behind), torch.linalg.vector_norm(error + behind)
     return replace(check, reason=_AT_A_KINK if bool(difference > _KINK * total) else None)
+
+
+@torch.no_grad()
+def check_second_derivative(network: Network, expansion: Expansion, inputs: Tensor, seed: int = 0) -> DerivativeCheck:
+    """Compare vᵀH₀v with a difference quotient of J v, for a random direction v; in float64 alone.
+
+    v is as for `check_derivative`. The quotient is (J(θ₀ + hv)v − J(θ₀ − hv)v)/2h with h = 1e-7: so near that hardly
+    a ReLU gate flips, and so far that its rounding errors are of relative size 1e-9. An error above the tolerance of
+    1e-3 is looked at again with h/2: if H₀ is wrong, both errors are equal; if a gate flips in between, they are not.
+
+    Parameters
+    ----------
+    network
+        A network at θ₀; its weights are moved and put back to the bit.
+    expansion
+        Its expansion at θ₀ on these inputs.
+    inputs
+        Shape (n, …).
+    seed
+        Of the direction.
+    """
+    outputs = expansion.outputs
+    if outputs.dtype != torch.float64:
+        return DerivativeCheck(None, _SECOND_TOLERANCE, f"{outputs.dtype} has too few digits")
+    direction = _direction(network, network.jacobian(inputs), torch.Generator().manual_seed(seed))
+    ahead, behind = ({name: sign * v for name, v in direction.items()} for sign in (1, -1))
+    second = expansion.at(ahead).outputs + expansion.at(behind).outputs - 2 * outputs
+    near, far = (
+        _slope_quotient(network, direction, inputs, step) - second for step in (_SECOND_STEP / 2, _SECOND_STEP)
+    )
+    check = _compare(far, second, outputs, _SECOND_TOLERANCE)
+    difference, total = torch.linalg.vector_norm(near - far), torch.linalg.vector_norm(near + far)
+    return replace(check, reason=_AT_A_KINK if check.fails and bool(difference > _KINK * total) else None)
+
+
+def _slope_quotient(network: Network, direction: Tangent, inputs: Tensor, step: float) -> Tensor:
+    """(J(θ₀ + hv)v − J(θ₀ − hv)v)/2h, (n, o)."""
+    saved, slopes = {name: value.detach().clone() for name, value in network.trained.items()}, []
+    try:
+        for sign in (1, -1):
+            for name, value in network.trained.items():
+                value.copy_(saved[name] + sign * step * direction[name])
+            slopes.append(network.jacobian(inputs).push(direction))
+    finally:
+        for name, value in network.trained.items():
+            value.copy_(saved[name])
+    return (slopes[0] - slopes[1]) / (2 * step)
 
 
 def _error_along(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import submodules
 
 if TYPE_CHECKING:
-    from lab.networks import elman, modules, network, parametrization, scaled, weights
+    from lab.networks import elman, gate_frozen, modules, network, parametrization, scaled, weights
 
-__all__ = ["elman", "modules", "network", "parametrization", "scaled", "weights"]
+__all__ = ["elman", "gate_frozen", "modules", "network", "parametrization", "scaled", "weights"]
 __getattr__ = submodules(__name__)

@@ -19,7 +19,7 @@ from lab.jacobians.workspace import Workspace
 from lab.networks.network import Evaluator, chosen
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
-from lab.networks.start import InitialOutputs
+from lab.networks.start import Remembered
 from lab.networks.weights import draw_rows, fill, initial_pieces
 from lab.tasks.task import Task, as_task
 
@@ -110,7 +110,7 @@ class ElmanRNN(torch.nn.Module):
         check_seed("seed", seed)
         _check_place(dtype, device)
         check_choice("readout", readout, READOUTS)
-        self.readout, self.seed, self._starts = readout, seed, InitialOutputs()
+        self.readout, self.seed, self._starts = readout, seed, Remembered[Tensor]()
         self.activation = find_activation(activation)
         self.parametrization = _check_pair(find_parametrization(parametrization), activation)
         self.centred = self.parametrization.style == "mean_field" if centred is None else bool(centred)
@@ -171,13 +171,19 @@ class ElmanRNN(torch.nn.Module):
         outputs = self._read(self._cast(inputs))
         return outputs - self.initial_outputs(inputs).view_as(outputs) if self.centred else outputs
 
-    def _read(self, inputs: Tensor) -> Tensor:
+    def through(self, inputs: Tensor, slopes: Tensor) -> Tensor:
+        """`forward` with h_t = s_t ∘ g_t in the place of φ(g_t), for slopes s (L, n, m)."""
+        outputs = self._read(self._cast(inputs), slopes)
+        return outputs - self.initial_outputs(inputs).view_as(outputs) if self.centred else outputs
+
+    def _read(self, inputs: Tensor, slopes: Tensor | None = None) -> Tensor:
         """Outputs that are not centred, for inputs that are cast."""
         projected = self._project(inputs)
         state, states = projected.new_zeros(len(inputs), self.width), []
         W_transposed = self.W.T
-        for step in projected.unbind(1):
-            state = self.activation.function(step + self.multipliers["W"] * (state @ W_transposed))
+        for t, step in enumerate(projected.unbind(1)):
+            preactivation = step + self.multipliers["W"] * (state @ W_transposed)
+            state = self.activation.function(preactivation) if slopes is None else slopes[t] * preactivation
             states.append(state)
         first = _first_read(self.readout, len(states))
         read = torch.matmul(torch.stack(states[first:]), self.B.T)  # in the order of `FactoredJacobian.outputs`
@@ -192,10 +198,13 @@ class ElmanRNN(torch.nn.Module):
         return FactoredJacobian(self.unroll(inputs), self.initial_outputs(inputs) if self.centred else None)
 
     @torch.no_grad()
-    def unroll(self, inputs: Tensor) -> Unrolled:
-        """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU (D is boolean)."""
+    def unroll(self, inputs: Tensor, slopes: Tensor | None = None) -> Unrolled:
+        """States h_t and gains φ'(g_t), both (L, n, m), with h = D(W h + A x) to the bit for ReLU (D is boolean).
+
+        With ``slopes`` s (L, n, m), states are h_t = s_t ∘ g_t and the gains these slopes.
+        """
         unrolled = self._prepare(inputs, lasting=False)
-        self._recur(unrolled)
+        self._recur(unrolled, slopes)
         return unrolled
 
     @torch.no_grad()
@@ -239,7 +248,7 @@ class ElmanRNN(torch.nn.Module):
             trained=self._trained,
         )
 
-    def _recur(self, unrolled: Unrolled) -> None:
+    def _recur(self, unrolled: Unrolled, slopes: Tensor | None = None) -> None:
         """Write h_t, one time step after the other, and φ'(g_t) into the memory of an unrolling."""
         activation, W_transposed, memory, previous = self.activation, self.W.T, unrolled.workspace, None
         scale = {} if self.multipliers["W"] == 1 else {"alpha": self.multipliers["W"]}
@@ -250,8 +259,11 @@ class ElmanRNN(torch.nn.Module):
                 state.addmm_(previous, W_transposed, **scale)
             if not activation.gain_of_state:
                 preactivations[t] = state
-            previous = activation.in_place(state)
-        activation.gain(preactivations, memory.states, memory.slopes)
+            previous = activation.in_place(state) if slopes is None else state.mul_(slopes[t])
+        if slopes is None:
+            activation.gain(preactivations, memory.states, memory.slopes)
+        else:
+            memory.slopes.copy_(slopes)
 
     @torch.no_grad()
     def gates(self, inputs: Tensor) -> Tensor | None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lab.arrays import as_tensor, is_integral
 from lab.errors import LabWarning
-from lab.jacobians.autodiff import real_view
+from lab.jacobians.autodiff import AutodiffJacobian, real_view
 from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.module_expansion import ModuleExpansion
 from lab.jacobians.recorded import Findings, RecordedJacobian
 from lab.jacobians.substitution import call, copied, tensors_of
 from lab.networks.network import Evaluator, Network, chosen
@@ -109,6 +110,13 @@ class ModuleNetwork:
             check_samples(self.module, inputs, jacobian.outputs)
             self._is_checked = True
         return jacobian
+
+    def expansion(self, inputs: Tensor) -> ModuleExpansion:
+        """The second-order expansion by torch.func around a copy of the module; kinks have no second derivative."""
+        inputs = self.cast(inputs)
+        with explained(inputs):
+            self._look(inputs)
+            return ModuleExpansion(AutodiffJacobian(self.module, self.trained, inputs).keep())
 
     def gates(self, inputs: Tensor) -> Tensor | None:
         """None: the lab does not look for gates inside a foreign module."""

@@ -7,6 +7,8 @@ from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
+from lab.errors import refuse
+from lab.jacobians.expansion import Expansion
 from lab.jacobians.jacobian import Jacobian
 
 
@@ -74,6 +76,15 @@ def chosen(inputs: Tensor, batch: Tensor | None) -> Tensor:
 
 
 @runtime_checkable
+class Expandable(Network, Protocol):
+    """A network that has a second-order Taylor expansion."""
+
+    def expansion(self, inputs: Tensor, /) -> Expansion:
+        """The expansion around today's weights, which it copies."""
+        ...
+
+
+@runtime_checkable
 class Redrawable(Network, Protocol):
     """A network whose initial weights can be drawn again, so that no copy of them need be kept."""
 
@@ -84,3 +95,17 @@ class Redrawable(Network, Protocol):
     def initial_pieces(self, name: str) -> Iterator[tuple[slice, Tensor]]:
         """An initial weight in pieces of a few rows, each with its place, in the weight's dtype and on its device."""
         ...
+
+
+def expansion(network: Network, inputs: Tensor) -> Expansion:
+    """The second-order expansion of a network on inputs (n, …), around today's weights.
+
+    Raises
+    ------
+    LabError
+        A network that has none.
+    """
+    if not isinstance(network, Expandable):
+        fix = "give it a method `expansion`, or use an ElmanRNN, a Scaled one, or a torch.nn.Module"
+        refuse("network", f"{type(network).__name__}, which has no second-order expansion", "one that has", fix)
+    return network.expansion(inputs)

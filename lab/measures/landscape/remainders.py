@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.measures.landscape.points import moved, projected_inputs
+from lab.measures.landscape.points import moved
 from lab.networks.elman import ElmanRNN
+from lab.networks.gate_frozen import GateFrozen
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,8 @@ class Remainder:
 
 @torch.no_grad()
 def gate_frozen(network: ElmanRNN, inputs: Tensor, motion: Tensor) -> Tensor:
-    """Outputs (n, o) at W₀ + W′ of the network whose gates stay those of W₀: h_t = D_t((W₀ + W′) h_{t−1} + A x_t)."""
-    unrolled, W = network.unroll(inputs), network.W + motion
-    states = projected_inputs(network, unrolled)
-    states[0] *= unrolled.gains[0]
-    for t in range(1, len(states)):
-        states[t].addmm_(states[t - 1], W.T, alpha=network.multipliers["W"]).mul_(unrolled.gains[t])
-    taps = network.multipliers["B"] * unrolled.taps
-    outputs = torch.einsum("st,tnm,qm->nsq", taps, states, network.B).flatten(1)
-    return outputs - network.initial_outputs(inputs) if network.centred else outputs
+    """Outputs (n, o) at W₀ + W′ of the network whose gates stay those of W₀ (see `lab.networks.GateFrozen`)."""
+    return GateFrozen(moved(network, motion), network).jacobian(inputs).outputs
 
 
 @torch.no_grad()
