@@ -3,13 +3,14 @@
 For each width and seed the three learners (`lab.side_by_side`) train by the same descent. The table keeps the largest
 gap over the recorded steps, and how far weights, gates and kernel moved. The gap is RMS(network − linearized) over
 samples and outputs, in units of the RMS of the training targets about their mean; with another ``loss`` in units of the
-RMS change of the linear learner's outputs on the training set. Outputs are centred, f(θ) − f(θ₀); the paper's own
-network, which first has to remove a random f₀, and one with a smooth activation are arms beside it.
+RMS change of the linear learner's outputs on the training set. Outputs are centred, f(θ) − f(θ₀); the paper's network,
+with its random f₀, and a smooth one are arms beside it. ``parametrization="mean_field"``, never lazy, is the control.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -55,13 +56,12 @@ LABELS = {
     "gate_flips": "share of flipped gates",
 }
 CAPTIONS = {
-    "gap": "Largest gap of network and linearization during training, against the width. The lower, the lazier; the "
-    f"theory is a slope of −½. {kit.marks.LAWS}",
+    "gap": "Largest gap of network and linearization during training, against the width. The lower, the lazier; theory "
+    f"bounds the slope by −½ in the lazy limit and has 0 in the mean-field one. {kit.marks.LAWS}",
     "motion": f"How far training moved weights, kernel and gates, against the width. {kit.marks.LAWS}",
     "outputs": "Outputs on the test samples after training, in the order of the linearized network's: the nearer the "
     "dots to the dashed line, the lazier the network. The kernel's dotted line should lie on the dashed one.",
 }
-THEORY = -0.5  # exponent of the bound on the gap
 NOISE = 10  # times the noise floor: a smaller gap is rounding
 IN_PLACE_FROM = 8192  # width from which one copy of W is held, and the linearized network runs on coefficients
 NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole sequence, with all weights trained."
@@ -69,9 +69,10 @@ NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole 
 
 @dataclass(frozen=True)
 class Settings(kit.variants.Settings):
-    """Settings of the width comparison: those of `variants.Settings`, the number of gradient steps, and the network."""
+    """Those of `variants.Settings`, the number of gradient steps, one more limit of width, and the network."""
 
     steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max.")] = 300
+    parametrization: kit.limits.Parametrization = "paper"
     network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
     loss: kit.losses.Loss = "squared"
 
@@ -80,9 +81,8 @@ class Settings(kit.variants.Settings):
         super().check()
         kit.networks.check_network(self.network, self)
         if self.network != "elman" and self.variants[0] == "erf":
-            refuse(
-                "variants", f"erf first, with network={self.network!r}", "centred or paper there", "set `activation`"
-            )
+            came = f"erf first, with network={self.network!r}"
+            refuse("variants", came, "centred or paper there", "set `activation`")
 
 
 PRESETS = {
@@ -125,8 +125,8 @@ def measure(cell: Cell) -> kit.Measured:
     task, network = kit.networks.build(cell, cell.network)
     descent = lab.Descent(cell.steps, cell.critical_fraction, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=cell.in_place)
-    loss = np.stack([learner.loss for learner in result.learners.values()])
-    arrays = {"loss": loss, "gap_test": result.gap("test"), "gap_train": result.gap("train")}
+    arrays = {f"gap_{split}": result.gap(split) for split in ("test", "train")}
+    arrays["loss"] = np.stack([learner.loss for learner in result.learners.values()])
     return _row(cell, result), {**kit.records.trajectories(task, result.learners, result.objective), **arrays}
 
 
@@ -135,7 +135,8 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
     reasons = summary.pop("reasons")
     assert result.learning_rate is not None
     return {
-        **kit.pick(cell, "variant", "readout", "width", "seed"),
+        **kit.pick(cell, "variant", "readout", "width", "seed", "activation"),
+        "alpha": kit.limits.scale_of(result.trained_network),
         **summary,
         end: kit.finite(kit.losses.mean(result.linearized.final_loss, result.objective)),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
@@ -153,8 +154,9 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
             rows = arm.rows[arm.rows["width"] == width]
             numbers[GAP(width, arm=arm.name)] = kit.Number.geometric(rows["gap_test"])
-            initial = kit.records.of_values(rows, "gap_initial_test", kit.Number.geometric)
-            numbers[GAP_INITIAL(width, arm=arm.name)] = initial
+            key = GAP_INITIAL(width, arm=arm.name)
+            numbers[key] = kit.records.of_values(rows, "gap_initial_test", kit.Number.geometric)
+        numbers |= arm.keyed(kit.limits.widest_exponent(arm.rows))
         numbers[F0_SHARE(arm=arm.name)] = kit.records.of_values(kit.widest(arm.rows), "f0_share")
     main, words = kit.main_readout(table), kit.losses.words_of(table)
     numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
@@ -168,45 +170,45 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     """How far the gap falls and how fast, as far as the intervals support it, and how the other arms differ."""
     low, high = int(table["width"].min()), int(table["width"].max())
     gap, last = numbers[EXPONENTS["gap_test"]()], numbers[GAP(high)]
+    arms, words = kit.by_readout(table), kit.losses.words_of(table)
+    limit = kit.limits.note(arms[0].rows)
     if gap.value is None:
-        return f"No exponent of the test gap could be fitted: {gap.reason}."
+        return kit.sentences(f"No exponent of the test gap could be fitted: {gap.reason}.", limit)
     if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
-        return f"At width {high} the test gap is below {NOISE} times the numerical noise; its exponent is not judged."
-    others = {str(arm.rows["variant"].iloc[0]): arm.name for arm in kit.by_readout(table)[1:]}
-    words = kit.losses.words_of(table)
-    end = numbers[words.end()].value
+        return kit.sentences(f"Not judged: the gap at width {high} is below {NOISE} times the numerical noise.", limit)
+    others, end = {str(arm.rows["variant"].iloc[0]): arm for arm in arms[1:]}, numbers[words.end()].value
+    lazy = partial(_course, "In the ntk parametrization, not centred,") if limit else _uncentred
     return kit.sentences(
         f"From width {low} to {high} the largest test gap between network and linearization goes from "
-        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as {kit.power(gap)}; "
-        f"{kit.compare_with_theory(gap, THEORY)}.",
-        _smooth(numbers, others.get("erf"), low, high),
-        _uncentred(numbers, others.get("paper"), high),
+        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as "
+        f"{kit.limits.describe(gap, arms[0].rows)}.",
+        _course("With erf", numbers, others.get("erf"), low, high),
+        lazy(numbers, others.get("paper"), low, high),
         f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",
     )
 
 
-def _smooth(numbers: kit.Numbers, arm: str | None, low: int, high: int) -> str:
-    """How a smooth activation compares; empty where it is the main arm or is not there."""
-    if not arm:
+def _course(where: str, numbers: kit.Numbers, arm: kit.Arm | None, low: int, high: int) -> str:
+    """How the gap of another arm falls; empty where it is not there."""
+    if arm is None:
         return ""
-    slope, ends = numbers[EXPONENTS["gap_test"](arm=arm)], [numbers[GAP(width, arm=arm)] for width in (low, high)]
+    slope, gaps = numbers[EXPONENTS["gap_test"](arm=arm.name)], [numbers[GAP(m, arm=arm.name)] for m in (low, high)]
     if slope.value is None:
-        return f"With erf no exponent could be fitted: {slope.reason}."
-    return f"With erf it goes from {kit.percent(ends[0])} to {kit.percent(ends[1])}, as {kit.power(slope)}."
+        return f"{where} no exponent could be fitted: {slope.reason}."
+    ends = f"from {kit.percent(gaps[0])} to {kit.percent(gaps[1])}"
+    return f"{where} it goes {ends}, as {kit.limits.describe(slope, arm.rows)}."
 
 
-def _uncentred(numbers: kit.Numbers, arm: str | None, high: int) -> str:
+def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None, low: int, high: int) -> str:
     """What f₀ does to the paper's own network; empty where it is the main arm or is not there."""
-    gap, initial = (numbers[what(high, arm=arm or "")] for what in (GAP, GAP_INITIAL))
-    share = numbers[F0_SHARE(arm=arm or "")]
-    if not arm or gap.value is None:
+    if arm is None or (gap := numbers[GAP(high, arm=arm.name)]).value is None:
         return ""
+    initial, share = numbers[GAP_INITIAL(high, arm=arm.name)], numbers[F0_SHARE(arm=arm.name)]
     start = f"The paper's network, which is not centred, has a gap of {kit.percent(gap)} at width {high}."
     if initial.value is None or share.value is None:
         return start
-    residual = f"{kit.percent(share)} of the initial residual (median)"
-    inside = f"in units of that residual the gap is {kit.percent(initial)}"
-    return f"{start} Its random initial output makes up {residual}; {inside}."
+    inside = f"(median); in units of that residual the gap is {kit.percent(initial)}"
+    return f"{start} Its random initial output makes up {kit.percent(share)} of the initial residual {inside}."
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
@@ -220,8 +222,8 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     figure, axes = style.panels(2, size=(6.0, 4.8), sharey=True)
     for ax, (name, what) in zip(axes[0], (("gap_test", "test set"), ("gap_train", "training set")), strict=True):
         for place, (arm, color) in enumerate(zip(kit.by_readout(table), style.QUANTITIES, strict=False)):
-            law = kit.power_law(arm.rows, name)
-            kit.figures.power_law(ax, law, color, arm.label, 0.94 * 1.04**place, "osD^vP"[place])
+            law, label = kit.power_law(arm.rows, name), kit.limits.label(arm, table)
+            kit.figures.power_law(ax, law, color, label, 0.94 * 1.04**place, "osD^vP"[place])
         ax.set_title(f"{what}; bars: 95 % intervals over seeds")
     style.legends_below(figure)
     words = kit.losses.words_of(table)

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comparisons.kit import figures, ladders, losses, marks, networks, paths, records, tasks, variants, widths
+from comparisons.kit import (
+    figures,
+    ladders,
+    limits,
+    losses,
+    marks,
+    networks,
+    paths,
+    records,
+    scaled,
+    tasks,
+    variants,
+    widths,
+)
 from comparisons.kit.arms import Arm, Group, by_readout, each_readout, groups, main_readout, split, widest
 from comparisons.kit.cells import Cell, grid, optional, pick
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion, Figures, Measured, Row

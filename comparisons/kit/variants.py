@@ -15,6 +15,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "erf": {"centred": True, "activation": "erf", "parametrization": "ntk"},
     "paper": {"centred": False},
 }
+#: What they change besides where the run is in the mean-field limit: paper is the control in the lazy limit there.
+MEAN_FIELD: dict[str, dict[str, Any]] = {
+    "centred": {},
+    "erf": {"parametrization": "mean_field"},
+    "paper": {"parametrization": "ntk"},
+}
 HELP = (
     "Networks side by side, the first one with all readouts: centred has outputs f(θ) − f(θ₀), erf is the same with a "
     "smooth activation in the ntk parametrization, paper keeps its random f₀."
@@ -35,7 +41,10 @@ class Settings(NetworkSettings):
             readouts = self.readouts if place == 0 else self.readouts[:1]
             axes = {"readout": readouts, "width": self.widths, "seed": range(self.seeds), **more}
             cells = grid(kind, self, variant=[variant], centred=[True], **axes)
-            found += [replace(cell, **VARIANTS[variant]) for cell in cells]
+            changes = VARIANTS[variant]
+            if self.parametrization == "mean_field":
+                changes = changes | MEAN_FIELD[variant]
+            found += [replace(cell, **changes) for cell in cells]
         return found
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lab
-from comparisons import width
+from comparisons import kit, width
 from comparisons.kit import networks
 from comparisons.kit.cells import from_json, to_json
 from lab.errors import LabError
@@ -29,9 +29,9 @@ def made_up(slope, **options):
 @pytest.mark.parametrize(
     ("slope", "text"),
     [
-        (-0.5, "compatible with the theory"),
-        (-0.2, "slower than the theory"),
-        (-1.0, "faster than the theory"),
+        (-0.5, "compatible with the bound m^−0.5 (Lee et al.\xa02019)."),
+        (-0.2, "slower than the bound m^−0.5"),
+        (-1.0, "faster than the bound m^−0.5"),
         (0.0, "no trend is visible"),
         (0.4, "it increases in this range"),
     ],
@@ -39,7 +39,94 @@ def made_up(slope, **options):
 def test_the_verdict_follows_the_numbers(slope, text):
     conclusion = width.conclude(made_up(slope))
     assert text in conclusion.verdict
+    assert "perturbation" not in conclusion.verdict
+    assert "mean-field" not in conclusion.verdict
     assert numbers_of(conclusion)["exponent.gap_test"].value == pytest.approx(slope, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("slope", "text"),
+    [
+        (-1.0, "faster than the bound m^−0.5 (Lee et al.\xa02019) and compatible with 1/m, the order in perturbation"),
+        (-0.5, "compatible with the bound m^−0.5 (Lee et al.\xa02019) and slower than 1/m"),
+        (
+            -1.5,
+            "and faster than 1/m, the order in perturbation theory of smooth networks (Dyer, Gur-Ari 2020; Huang, Yau",
+        ),
+        (0.0, "; no trend is visible at this size."),
+    ],
+)
+def test_a_smooth_network_is_compared_with_perturbation_theory_too(slope, text):
+    smooth = made_up(slope).assign(activation="erf", alpha=None)
+    assert text in width.conclude(smooth).verdict
+    beside = width.conclude(pd.concat([made_up(-0.2).assign(activation="relu"), smooth.assign(variant="erf")])).verdict
+    assert text in beside.split("With erf it goes from")[1]
+    title = kit.finding(beside, "largest test gap", otherwise="")
+    assert title.endswith("slower than the bound m^−0.5 (Lee et al.\xa02019)")
+
+
+def bent(slope, widest):
+    """A law with another exponent over the widest two octaves, 128 to 512."""
+    table = made_up(slope)
+    ends = table["width"].clip(lower=128) / 128
+    return table.assign(gap_test=table["gap_test"] * ends ** (widest - slope), activation="erf", alpha=2.0)
+
+
+@pytest.mark.parametrize(
+    ("slope", "widest", "text"),
+    [
+        (0.0, 0.0, "no decay is visible there, and theory has none in the mean-field limit (α₀ = 2)."),
+        (-0.4, 0.0, "no decay is visible there"),
+        (0.0, -0.4, "it falls there, although theory has no decay in the mean-field limit (α₀ = 2)."),
+        (-0.4, 0.3, "it grows there, and theory has no decay in the mean-field limit (α₀ = 2)."),
+    ],
+)
+def test_in_the_mean_field_limit_the_widest_octaves_decide(slope, widest, text):
+    conclusion = width.conclude(bent(slope, widest))
+    assert text in conclusion.verdict
+    assert "and from width 128 on as width^" in conclusion.verdict
+    assert "bound" not in conclusion.verdict
+    assert numbers_of(conclusion)["exponent.gap_test_widest"].value == pytest.approx(widest, abs=0.05)
+
+
+def test_the_lazy_control_stands_beside_the_mean_field_limit():
+    control = made_up(-0.5).assign(variant="paper", activation="relu", alpha=np.nan)
+    smooth = bent(0.0, -0.4).assign(variant="erf", alpha=1.5)
+    conclusion = width.conclude(pd.concat([bent(0.0, 0.0), smooth, control]))
+    assert "although theory has no decay in the mean-field limit (α₀ = 1.5). In the ntk" in conclusion.verdict
+    assert "In the ntk parametrization, not centred, it goes from" in conclusion.verdict
+    assert "compatible with the bound" in conclusion.verdict
+    assert "The paper's network" not in conclusion.verdict
+    assert "exponent.gap_test_widest.paper" not in numbers_of(conclusion)
+    few = width.conclude(bent(0.0, 0.0)[lambda rows: rows["seed"] < 2]).verdict
+    assert "not judged: fewer than three seeds; theory has no decay in the mean-field limit (α₀ = 2)." in few
+    unfit = bent(0.0, 0.0).assign(gap_test=np.nan)
+    assert width.conclude(unfit).verdict.endswith("This is the mean-field limit (α₀ = 2).")
+
+
+def test_mean_field_cells_are_in_that_limit_but_for_the_control():
+    settings = width.Settings(
+        widths=(8,), seeds=1, parametrization="mean_field", steps=4, samples=6, readouts=("last",)
+    )
+    cells = {cell.variant: cell for cell in width.cells(settings)}
+    found = {name: (cell.activation, cell.parametrization, cell.centred) for name, cell in cells.items()}
+    assert found == {
+        "centred": ("relu", "mean_field", True),
+        "erf": ("erf", "mean_field", True),
+        "paper": ("relu", "ntk", False),
+    }
+    rows = {name: width.measure(cell)[0] for name, cell in cells.items()}
+    assert {name: (row["alpha"], row["activation"]) for name, row in rows.items()} == {
+        "centred": (2.0, "relu"),
+        "erf": (2.0, "erf"),
+        "paper": (None, "relu"),
+    }
+    task, _ = networks.build(cells["erf"])
+    scaled = lab.Scaled.mean_field(
+        lab.ElmanRNN.like(task, 8, parametrization="ntk", activation="erf", dtype=torch.float32), 8
+    )
+    rate = lab.side_by_side(scaled, task, lab.Descent(4)).learning_rate
+    assert rows["erf"]["learning_rate"] == pytest.approx(rate, rel=1e-4)
 
 
 def test_the_verdict_names_what_is_missing():
@@ -172,6 +259,7 @@ def test_cells_are_all_combinations_and_json():
         ({"samples": 179}, "samples"),
         ({"data_seed": 2**32}, "data_seed"),
         ({"network": "perceptron"}, "network"),
+        ({"parametrization": "mean-field"}, "parametrization"),
         ({"network": "gru", "parametrization": "ntk"}, "parametrization"),
         ({"network": "mlp", "trained": ("W", "B")}, "trained"),
         ({"network": "lstm", "activation": "tanh"}, "activation"),

@@ -1,0 +1,114 @@
+"""The limits of large width that networks of a table are in, and what theory says of their gap there.
+
+In the lazy limit Lee et al. 2019 (Theorem 2.1) bound the gap |network − linearized| by m^(−1/2); for smooth networks
+perturbation theory in 1/m (Dyer, Gur-Ari 2020; Huang, Yau 2020) has a change of the kernel, and with it a gap, of order
+1/m. In the mean-field limit, with an output scale α₀·m^(−1/2), the gap tends to a constant.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from comparisons.kit.arms import Arm
+from comparisons.kit.fits import exponent
+from comparisons.kit.keys import Quantity
+from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.settings import OneOf, doc
+from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, power
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.networks.network import Network
+
+WIDEST = Quantity(
+    "exponent",
+    "gap_test_widest",
+    meaning="Slope of the largest test gap over the widest two octaves, in the mean-field limit; theory: 0.",
+)
+HELP = (
+    "paper (Allen-Zhu, Li, Song 2019), ntk, or mean_field: ntk with the output scale 2·m^(−½), in which features move "
+    "at every width. The variants centred and erf are in that limit then; paper is ntk with its random f₀, a control."
+)
+Parametrization = Annotated[str, OneOf("paper", "ntk", "mean_field"), doc(HELP)]
+SMOOTH = ("erf", "tanh", "softplus")
+BOUND, PERTURBATION = -0.5, -1.0  # exponents of the gap
+OCTAVES = 2.0  # the widest ones, in which a limit that is not 0 would show
+
+# no-break spaces: verdicts are split into sentences at a dot and a space
+_BOUND = "the bound m^−0.5 (Lee et al.\N{NO-BREAK SPACE}2019)"
+_LIMIT = "the mean-field limit (α₀ = {})"
+_PERTURBATION = "1/m, the order in perturbation theory of smooth networks (Dyer, Gur-Ari 2020; Huang, Yau 2020)"
+
+
+def mean_field_scale(rows: pd.DataFrame) -> float | None:
+    """α₀ of the networks of these rows in their mean-field limit; None where they are in another one."""
+    if "alpha" not in rows:
+        return None
+    known = rows["alpha"].dropna()
+    return float(known.iloc[0]) if len(known) else None
+
+
+def scale_of(network: Network) -> float | None:
+    """α₀ of a network in its mean-field limit, for a table; None for any other."""
+    from lab.networks.elman import ElmanRNN
+
+    return network.parametrization.alpha if isinstance(network, ElmanRNN) else None
+
+
+def is_smooth(rows: pd.DataFrame) -> bool:
+    """Whether the networks of these rows are known to have a smooth activation."""
+    known = set(rows["activation"].dropna()) if "activation" in rows else set()
+    return bool(known) and known <= set(SMOOTH)
+
+
+def widest_octaves(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the widest two octaves."""
+    found: pd.DataFrame = rows[rows["width"] >= rows["width"].max() / 2**OCTAVES]
+    return found
+
+
+def widest_exponent(rows: pd.DataFrame) -> Numbers:
+    """The exponent of the test gap over the widest two octaves; nothing but in the mean-field limit."""
+    return {} if mean_field_scale(rows) is None else {WIDEST(): exponent(widest_octaves(rows), "gap_test")}
+
+
+def describe(gap: Number, rows: pd.DataFrame) -> str:
+    """The power law of the test gap of these rows, compared with the theories that apply to them.
+
+    In the mean-field limit whether the gap decays is judged by its exponent over the widest two octaves.
+    """
+    alpha = mean_field_scale(rows)
+    if alpha is not None:
+        return f"{power(gap)}, and {_in_mean_field(widest_octaves(rows), alpha)}"
+    bound = compare_with_theory(gap, BOUND, _BOUND)
+    if is_smooth(rows) and _BOUND in bound:
+        bound = f"{bound} and {compare_with_theory(gap, PERTURBATION, _PERTURBATION)}"
+    return f"{power(gap)}; {bound}"
+
+
+def _in_mean_field(rows: pd.DataFrame, alpha: float) -> str:
+    """Whether the gap decays over the widest octaves."""
+    slope, limit = exponent(rows, "gap_test"), _LIMIT.format(format_value(alpha))
+    found = compare(
+        slope,
+        0.0,
+        below=f"it falls there, although theory has no decay in {limit}",
+        around=f"no decay is visible there, and theory has none in {limit}",
+        above=f"it grows there, and theory has no decay in {limit}",
+        unknown=f"{FEW_SEEDS}; theory has no decay in {limit}",
+    )
+    return f"from width {rows['width'].min()} on as {power(slope)}: {found}"
+
+
+def note(rows: pd.DataFrame) -> str:
+    """A sentence that names the mean-field limit with its α₀; empty for rows in another one."""
+    alpha = mean_field_scale(rows)
+    return "" if alpha is None else f"This is {_LIMIT.format(format_value(alpha))}."
+
+
+def label(arm: Arm, table: pd.DataFrame) -> str:
+    """The name of an arm in figures; with its limit where some arm of the table is in the mean-field one."""
+    if mean_field_scale(table) is None:
+        return arm.label
+    return f"{arm.label}, {'ntk' if mean_field_scale(arm.rows) is None else 'mean field'}"
