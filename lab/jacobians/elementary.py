@@ -36,7 +36,8 @@ class elementary(TorchFunctionMode):  # noqa: N801
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        return _WRITTEN_OUT.get(func, func)(*args, **(kwargs or {}))
+        chosen: Callable[..., Any] = _WRITTEN_OUT.get(func, func)
+        return chosen(*args, **(kwargs or {}))
 
 
 def _layer_norm(

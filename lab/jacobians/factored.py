@@ -308,7 +308,7 @@ def form_factors(unrolled: Unrolled) -> Factors:
     recurrent = [name for name in unrolled.trained if name != "B"]
     parts: dict[str, Part] = {}
     if recurrent:
-        features, places = _all_features(unrolled, recurrent)
+        features, places = all_features(unrolled, recurrent)
         parts["recurrent"] = Products(_output_deltas(unrolled), features.transpose(0, 1), places)
     if "B" in unrolled.trained:
         parts["B"] = OutputMatrix("B", pool(unrolled, unrolled.states), len(unrolled.weights["B"]))
@@ -316,7 +316,7 @@ def form_factors(unrolled: Unrolled) -> Factors:
     return Factors(parts, unrolled.states.new_empty(_output_shape(unrolled)), sizes)
 
 
-def _all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, tuple[Place, ...]]:
+def all_features(unrolled: Unrolled, names: list[str]) -> tuple[Tensor, tuple[Place, ...]]:
     """What these weights multiply, with their multipliers, side by side, (T, n, d), and which columns are whose."""
     if names == ["W"] and unrolled.multipliers["W"] == 1:
         return unrolled.states[:-1], (Place("W", slice(0, unrolled.states.shape[2])),)  # the states, not a copy

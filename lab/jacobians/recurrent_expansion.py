@@ -14,7 +14,7 @@ For ReLU φ'' = 0 except at kinks, which no derivative sees: s has the multiline
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from lab.jacobians.expansion import QuadraticJacobian
-from lab.jacobians.factored import Unrolled, pool, read_out, seed, time_features
+from lab.jacobians.factored import Unrolled, all_features, pool, read_out, seed, time_features
+from lab.jacobians.factors import Factors
+from lab.jacobians.parts import OutputMatrix, Part, Products
 
 
 class RecurrentExpansion:
@@ -90,20 +92,50 @@ class RecurrentQuadratic(QuadraticJacobian):
 
     def _add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
         unrolled, u = self._unrolled, self._u
+        epsilons, deltas = self._deltas(cotangent)
+        for name in self._motion.keys() - {"B"}:
+            features, begin = time_features(unrolled, name)
+            weight, factor = tangent[name].view(len(tangent[name]), -1), scale * unrolled.multipliers[name]
+            acting = slice(begin - unrolled.first_step, None)
+            weight.addmm_(epsilons[acting].flatten(0, 1).T, features.flatten(0, 1), alpha=factor)
+            if name == "W":
+                weight.addmm_(deltas[acting].flatten(0, 1).T, u[:-1].flatten(0, 1), alpha=factor)
+        if "B" in self._motion:
+            residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
+            tangent["B"].addmm_(residual.T, pool(unrolled, unrolled.states + u).flatten(0, 1), alpha=scale)
+
+    @torch.no_grad()
+    def gram(self, other: Self | None = None) -> Tensor:
+        """(J₀ + vᵀH₀)(J₀ + vᵀH₀)ᵀ, shape (n, o, n', o'), from the factors of both: ε with h and x, δ with u."""
+        self._watch.check()
+        return self._factors().gram(None if other is None else other._factors())
+
+    def _factors(self) -> Factors:
+        """The Jacobian as sums of outer products, for which W is used twice as often as in the network."""
+        unrolled, parts = self._unrolled, dict[str, Part]()
+        if recurrent := [name for name in unrolled.trained if name != "B"]:
+            found = [self._deltas(unit) for unit in _units(self._outputs)]
+            deltas = torch.stack([torch.cat(pair) for pair in found])  # (o, 2T, n, m)
+            features, places = all_features(unrolled, recurrent)
+            moved = torch.zeros_like(features)
+            if "W" in recurrent:  # the first place is W's
+                moved[1 - unrolled.first_step :, :, places[0].features] = unrolled.multipliers["W"] * self._u[:-1]
+            both = torch.cat([features, moved]).transpose(0, 1)
+            parts["recurrent"] = Products(deltas.permute(2, 0, 1, 3), both, places)
+        if "B" in unrolled.trained:
+            parts["B"] = OutputMatrix("B", pool(unrolled, unrolled.states + self._u), len(unrolled.weights["B"]))
+        sizes = {name: unrolled.weights[name].shape for name in unrolled.trained}
+        return Factors(parts, self._outputs, sizes)
+
+    def _deltas(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+        """ε_t and δ_t of ⟨r, q⟩ from the first step at which a trained weight acts, (T, n, m)."""
+        unrolled, begin = self._unrolled, self._unrolled.first_step
         raw, deltas = _backward(unrolled, _seeds(unrolled, cotangent))
         seeds = _seeds(self._moved_readout(), cotangent)
         if "W" in self._motion:  # half of δ, twice for the factor 2 in g̈
             seeds[:-1] += unrolled.multipliers["W"] * torch.matmul(deltas[1:], self._motion["W"])
-        _, epsilons = _backward(unrolled, seeds, None if self._bend is None else self._bend * self._first * raw)
-        for name in self._motion.keys() - {"B"}:
-            features, begin = time_features(unrolled, name)
-            weight, factor = tangent[name].view(len(tangent[name]), -1), scale * unrolled.multipliers[name]
-            weight.addmm_(epsilons[begin:].flatten(0, 1).T, features.flatten(0, 1), alpha=factor)
-            if name == "W":
-                weight.addmm_(deltas[1:].flatten(0, 1).T, u[:-1].flatten(0, 1), alpha=factor)
-        if "B" in self._motion:
-            residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
-            tangent["B"].addmm_(residual.T, pool(unrolled, unrolled.states + u).flatten(0, 1), alpha=scale)
+        extra = None if self._bend is None else self._bend * self._first * raw
+        return _backward(unrolled, seeds, extra)[1][begin:], deltas[begin:]
 
     def _moved_readout(self) -> Unrolled:
         """The network with B + V_B in the place of B."""
@@ -112,6 +144,14 @@ class RecurrentQuadratic(QuadraticJacobian):
         weights = dict(self._unrolled.weights)
         weights["B"] = weights["B"] + self._motion["B"]
         return replace(self._unrolled, weights=weights)
+
+
+def _units(outputs: Tensor) -> Iterator[Tensor]:
+    """The cotangents (n, o) that pick one output of every sample."""
+    for place in range(outputs.shape[1]):
+        unit = torch.zeros_like(outputs)
+        unit[:, place] = 1
+        yield unit
 
 
 def _sources(unrolled: Unrolled, motion: Mapping[str, Tensor]) -> Tensor:

@@ -59,7 +59,10 @@ def test_value_and_gradient_are_those_of_an_explicit_hessian(case, wrap):
     outputs, rows = explicit(network, motion)
     at = wrap(network).expansion(INPUTS).at(motion)
     assert relative(at.outputs.flatten(), outputs) < EXACT
-    assert relative(at.gram().flatten(2).flatten(0, 1), rows @ rows.T) < EXACT  # through push and pull
+    assert relative(at.gram().flatten(2).flatten(0, 1), rows @ rows.T) < EXACT
+    other = along(network, 2.0)
+    flat = torch.cat([value.flatten() for value in other.values()])
+    assert relative(at.push(other).flatten(), rows @ flat) < EXACT
     residual = draw(*at.outputs.shape)
     pulled = torch.cat([value.flatten() for value in at.pull(residual).values()])
     assert relative(pulled, rows.T @ residual.flatten()) < EXACT
