@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated
 
-from annotated_types import Ge, Le
+from annotated_types import Le
 
 import lab
 from comparisons import kit
-from lab.costs import convolution_step, network_bytes, tangent_kernel, training_step
+from lab.costs import convolution_step
 from lab.errors import refuse
 
 question = "Does scaling the outputs alone make a network lazy, and what does laziness cost in test error?"
@@ -52,7 +52,7 @@ _PLACES = {
 ERRORS = kit.family("test_error", template=_ERROR, meanings=_PLACES)
 
 NETWORKS = {"relu": "ReLU RNN", "erf": "erf RNN", "cnn": "ReLU CNN"}
-SIZES = {"digits": (48, 8), "teacher": (64, 3)}  # training samples, time steps
+SIZES = kit.scaled.SIZES
 ALPHAS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 TITLES = {"digits": "digits 3 and 8", "teacher": "one ReLU neuron of the first step"}
 DRAWN = {
@@ -73,18 +73,12 @@ NOISE = 10  # times the rounding noise: smaller gaps do not count
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(kit.scaled.Training):
     """Settings that all cells of a run share."""
 
-    data_seed: Annotated[kit.Seed, kit.doc("Data seed; all α and seeds share the data.")] = 0
     width: Annotated[kit.Count, kit.doc("Hidden units of the recurrent networks.")] = 64
     channels: Annotated[kit.Count, Le(22), kit.doc("Channels of both convolutions; 22 make 5,000 parameters.")] = 16
     trained: Annotated[tuple[kit.networks.Block, ...], kit.Distinct(), kit.doc("Trained matrices: W, A, B.")] = ("W",)
-    test: Annotated[int, Ge(2), Le(309), kit.doc("Test samples; of 357 digits 48 are for training.")] = 300
-    target: Annotated[kit.Share, kit.doc("Training error to reach, relative to its initial value.")] = 0.03
-    critical_fraction: Annotated[kit.Share, kit.doc("c in η = 2c/λ_max at the first try.")] = 0.5
-    fallbacks: Annotated[int, Ge(0), kit.doc("How many times c may be divided by 4.")] = 3
-    patience: Annotated[kit.Positive, kit.doc("Steps per try, relative to the linear learner's at the first c.")] = 3.0
 
 
 @dataclass(frozen=True)
@@ -128,38 +122,29 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of some 300 steps at α ≥ 1, of more tries that use up their patience below, and of the kernels."""
-    samples, length = SIZES[cell.data]
     steps = 300 if cell.alpha >= 1 or not cell.fallbacks else 300 * (1 + cell.fallbacks) * cell.patience
     if cell.network == "cnn":
+        samples, _ = SIZES[cell.data]
         return (steps * convolution_step(samples, cell.channels, 20)).holding(8.0 * 12 * cell.test * cell.channels**2)
-    step, kernel = training_step(samples, length, cell.width), tangent_kernel(samples, cell.test, 1, length, cell.width)
-    held = network_bytes(samples + cell.test, 1, length, cell.width, item=8)
-    return (steps * 4 / 3 * step + 3 * kernel).holding(held)
+    return kit.scaled.cost(cell.data, cell, cell.width, steps)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """Train one scaled network until it has learnt enough, and compare it with its linearization on the way."""
     task, net = _build(cell)
-    found = lab.at_equal_error(net, task, cell.target, **kit.pick(cell, "critical_fraction", "fallbacks", "patience"))
-    row = {**kit.pick(cell, "network", "data", "alpha", "seed"), **found.summary()}
-    arrays = {"kernel_time": found.kernel_time, "mse": found.mse, "gap_test": found.gap()} if found.reached else {}
-    return row, arrays
+    found = kit.scaled.train(net, task, cell)
+    return {**kit.pick(cell, "network", "data", "alpha", "seed"), **found.summary()}, kit.scaled.path(found)
 
 
 def _build(cell: Cell) -> tuple[lab.SequenceTask, lab.Scaled]:
     """The data, and the centred network that is scaled by α, in float64 on torch's default device."""
     import torch
 
-    (samples, length), device = SIZES[cell.data], torch.get_default_device()
-    if cell.data == "digits":
-        task = lab.tasks.digits(train=samples, test=cell.test, seed=cell.data_seed)
-    else:
-        task = lab.tasks.single_index(samples, cell.test, length, seed=cell.data_seed)
+    task = kit.scaled.data(cell.data, cell)
     if cell.network == "cnn":
         module = lab.networks.zoo.like(task, "strided", cell.channels, seed=cell.seed)
-        return task, lab.Scaled(lab.as_network(module.to(device)), cell.alpha)
-    choices = {"activation": cell.network, "parametrization": "ntk", "trained": cell.trained, "seed": cell.seed}
-    return task, lab.Scaled(lab.ElmanRNN.like(task, cell.width, device=device, **choices), cell.alpha)
+        return task, lab.Scaled(lab.as_network(module.to(torch.get_default_device())), cell.alpha)
+    return task, lab.Scaled(kit.scaled.elman(task, cell.width, cell.network, cell.trained, cell.seed), cell.alpha)
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:

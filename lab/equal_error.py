@@ -138,20 +138,22 @@ class EqualError(Facts):
         """Gap |network − linearized| (T,) on "train" or "test" at the network's steps, in units of ``unit``."""
         return tracking_gap(getattr(self.network, split), getattr(self.linearized, split), self.unit)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, *, curvature: bool = True) -> dict[str, Any]:
         """One flat row of JSON values; what is known at the arrival alone is None without one.
 
-        ``gap_train``, ``gap_test``: largest gaps on the way. The motion, κ. ``test_error``, ``test_error_linear``: mean
-        (f − y)² over the test set in units of mean y² there, of the network and of the linear learner at the same step;
-        ``error_rate``: share of test outputs whose sign is not the target's. ``mse``: training error. How each try
-        ended; the steps and kernel times c·t of both learners; ``noise``: rounding of the gap, in its units.
+        ``gap_train``, ``gap_test``: largest gaps on the way. The motion. κ, without which ``curvature=False`` halves
+        the time. ``test_error``, ``test_error_linear``: mean (f − y)² over the test set in units of mean y² there, of
+        the network and of the linear learner at the same step; ``error_rate``: share of test outputs whose sign is not
+        the target's. ``mse``: training error. How each try ended; the steps and kernel times c·t of both learners;
+        ``noise``: rounding of the gap, in its units.
         """
         spectrum, noise = self.linear.spectrum, 0.0
         if isinstance(self.start, Scaled):
             noise = rounding_noise(self.start, self.task.train_inputs) / self.unit
+        found = self._at_arrival(curvature) if self.reached else {}
         steps = int(self.network.steps[-1]) if self.reached else None
         return {
-            **(self._at_arrival() if self.reached else dict.fromkeys(_AT_ARRIVAL)),
+            **{name: found.get(name) for name in _AT_ARRIVAL if curvature or name != "kappa"},
             "exit": self.tries[-1][1],
             "tries": "; ".join(f"{fraction:g} {ended}" for fraction, ended in self.tries),
             "critical_fraction": self.critical_fraction if self.reached else None,
@@ -165,20 +167,19 @@ class EqualError(Facts):
             "reasons": self.reason,
         }
 
-    def _at_arrival(self) -> dict[str, Any]:
-        """The entries of the summary that need an arrival, in the order of their names."""
+    def _at_arrival(self, curvature: bool) -> dict[str, Any]:
+        """The entries of the summary that need an arrival."""
         targets = self.task.test_split[1].flatten(1).numpy()
         last, linear = self.network.test_outputs[-1], self.linearized.test_outputs[-1]
-        found = {
+        return {
             **self.motion(),
             **{f"gap_{split}": float(self.gap(split).max()) for split in ("train", "test")},
-            "kappa": self.curvature(),
+            **({"kappa": self.curvature()} if curvature else {}),
             "test_error": relative_mse(last, targets),
             "test_error_linear": relative_mse(linear, targets),
             "error_rate": float((last * targets <= 0).mean()),
             "mse": float(self.mse[-1]),
         }
-        return {name: found[name] for name in _AT_ARRIVAL}
 
 
 def relative_mse(outputs: Array, targets: Array) -> float:

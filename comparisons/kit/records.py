@@ -99,5 +99,13 @@ def three_widths(results: Results, column: str) -> Iterator[tuple[int, Arrays]]:
     main = main_readout(results.table)
     widths = sorted(main["width"].unique())
     for width in dict.fromkeys((widths[0], widths[len(widths) // 2], widths[-1])):
-        rows = main[main["width"] == width].sort_values(column)
-        yield int(width), arrays_of(results, rows.iloc[[(len(rows) - 1) // 2]])[0]
+        yield int(width), median_run(results, main[main["width"] == width], column)
+
+
+def median_run(results: Results, rows: pd.DataFrame, column: str, *columns: str) -> Arrays:
+    """Arrays of the cell among some rows whose value of ``column`` is the median, the lower of two; or of none.
+
+    Rows without a value come last. ``columns`` are those of `arrays_of`.
+    """
+    ordered = rows.sort_values(column)
+    return arrays_of(results, ordered.iloc[[(len(ordered) - 1) // 2]], *columns)[0]

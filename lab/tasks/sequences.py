@@ -149,7 +149,7 @@ def single_index(samples: int = 64, test: int = 64, length: int = 3, features: i
         A size out of range.
     """
     _check_sizes(samples, test, length, features, seed)
-    direction = torch.from_numpy(np.random.default_rng(_DIRECTION).standard_normal(features))
+    direction = _drawn_direction(features)
     mean, variance = 1 / math.sqrt(2 * math.pi), 0.5 - 1 / (2 * math.pi)  # of ReLU(z) for a standard normal z
 
     def target(inputs: Tensor) -> Tensor:
@@ -159,6 +159,16 @@ def single_index(samples: int = 64, test: int = 64, length: int = 3, features: i
     task = teacher(target, samples, test, length, features, seed, name="one ReLU neuron of the first step")
     held_out = None if task.test_inputs is None else _with_constant(task.test_inputs)
     return replace(task, train_inputs=_with_constant(task.train_inputs), test_inputs=held_out)
+
+
+def index_direction(features: int = 32) -> Tensor:
+    """The unit vector u (p,) of `single_index` for p features without the constant, in float64 on the processor."""
+    direction = _drawn_direction(features)
+    return direction / direction.norm()
+
+
+def _drawn_direction(features: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(_DIRECTION).standard_normal(features))
 
 
 def _with_constant(inputs: Tensor) -> Tensor:
