@@ -230,7 +230,7 @@ const Engine = (() => {
       const shape = { width, activation, inputs: task.train[0].length, length: task.length };
       this.network = NETWORKS[settings.network](shape);
       this.loss = LOSSES[settings.loss];
-      this.alpha = settings.alpha * (settings.style === "mean-field" ? 2 / Math.sqrt(width) : 1);
+      this.alpha = settings.alpha * (settings.style === "mean_field" ? 2 / Math.sqrt(width) : 1);
       const { normal } = generator(settings.seed);
       this.start = Float64Array.from({ length: this.network.size }, normal);
       this.begin();

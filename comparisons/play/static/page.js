@@ -72,8 +72,8 @@
 
   function set(asked) {
     for (const name of CHOICES) {
-      const options = name === "seed" ? null : [...dials[name].options].map((option) => option.value);
-      if (asked[name] !== undefined && (!options || options.includes(String(asked[name])))) dials[name].value = asked[name];
+      const allowed = name === "seed" ? Number(asked.seed) >= 1 : [...dials[name].options].some(({ value }) => value === asked[name]);
+      if (allowed) dials[name].value = asked[name];
     }
     dials.seed.value = seed();
     for (const [name, values] of Object.entries(SLIDERS)) {
@@ -114,7 +114,7 @@
     if (finished()) {
       pause();
       if (state.step >= state.goal) element("story-next").classList.toggle("primary", !element("story-next").disabled);
-      say(state.step >= state.goal ? `Done: ${state.step} steps.` : `${told()} Press Reset.`);
+      say(`Done: ${state.step} steps. ${told()}`.trim());
       return;
     }
     advance(Math.min(state.hurry ?? Number(element("speed").value), state.goal - state.step));
@@ -337,5 +337,6 @@
   const worker = startWorker();
   listStories();
   listen();
+  set(Stories[0].parts[0].settings);  // for what an address does not name
   if (!restore()) tell(0, 0);
 })();

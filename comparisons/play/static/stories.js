@@ -78,7 +78,7 @@ const Stories = (() => {
           text: "512 units. As in the first story, the gap is small now: wide seems to mean lazy.",
         },
         {
-          settings: { ...plain, width: 512, fraction: 0.3, style: "mean-field" }, see: ["gap", "motion"], run: 300, look: "largestGap",
+          settings: { ...plain, width: 512, fraction: 0.3, style: "mean_field" }, see: ["gap", "motion"], run: 300, look: "largestGap",
           holds: { largestGap: ["above", 0.1], motion: ["above", 0.5], drift: ["above", 1] },
           text: "Still 512 units. Only the <em>style</em> has changed: outputs are divided by the width m and not by √m (<em>mean field</em>). Run it. The gap is back, the weights move far, and the kernel changes.",
         },
@@ -95,7 +95,7 @@ const Stories = (() => {
           text: "Every column is a sequence of six signs. The target is +1 if the first and the last sign agree, otherwise −1. The models train on the 24 sequences on the left; 40 on the right are unseen. Run it. The network is lazy, and all three models do little better than guessing on the unseen ones.",
         },
         {
-          settings: { ...plain, task: "sequences", activation: "relu", style: "mean-field", alpha: 0.3, fraction: 0.3 }, see: ["functions", "kernel-now"], run: 400, look: "right",
+          settings: { ...plain, task: "sequences", activation: "relu", style: "mean_field", alpha: 0.3, fraction: 0.3 }, see: ["functions", "kernel-now"], run: 400, look: "right",
           holds: { networkRight: ["above", 38], kernelRight: ["below", 30] },
           text: "The same sequences, with a network that learns features (mean field, α = 0.3). Run it, and look at the unseen sequences: the blue dots go to the grey bars. <em>Kernel now</em> shows why: sequences with the same target have become alike.",
         },

@@ -18,10 +18,10 @@ const ANSWERS = {
     return { picture, start, weights: session.network.size, ...frame([session.look()]) };
   },
 
-  // At most so many steps, and not much longer than 50 milliseconds.
+  // At most so many steps, not much longer than 50 milliseconds, and none when everything has diverged.
   advance({ count }) {
     const [looks, begun] = [[], performance.now()];
-    while (looks.length < count && performance.now() - begun < 50) {
+    while (looks.length < count && performance.now() - begun < 50 && Object.keys(session.diverged).length < 3) {
       session.advance();
       looks.push(session.look());
     }
