@@ -55,9 +55,9 @@ class Loss(ABC):
     def curvature(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
         """H = ∂²ℓ/∂f², (n, o, o) with o outputs per sample, flattened; None stands for the identity."""
 
-    def total(self, outputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:
-        """Σ ℓ over the samples, and ∂ℓ/∂f."""
-        return float(self.value(outputs, targets).sum()), self.gradient(outputs, targets)
+    def total(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Σ ℓ over the samples, shape (), and ∂ℓ/∂f."""
+        return self.value(outputs, targets).sum(), self.gradient(outputs, targets)
 
     def encode(self, targets: Tensor, shape: Shape, name: str = "train_targets") -> Tensor:
         """Targets (n, …) as this loss takes them for outputs of this shape per sample.
@@ -104,8 +104,8 @@ class Squared(Loss):
         """The identity."""
         return None
 
-    def total(self, outputs: Tensor, targets: Tensor) -> tuple[float, Tensor]:
-        """½ Σ (f − y)² over all samples, and the residual."""
+    def total(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """½ Σ (f − y)² over all samples, shape (), and the residual."""
         residual = outputs - targets
         return half_square(residual), residual
 
@@ -356,6 +356,11 @@ class Objective:
 
     def __call__(self, outputs: Tensor, samples: Tensor | None = None) -> tuple[float, Tensor]:
         """Σ ℓ and ∂ℓ/∂f of outputs (b, o), on all samples or on those with these indices."""
+        total, gradient = self.on_device(outputs, samples)
+        return float(total), gradient
+
+    def on_device(self, outputs: Tensor, samples: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The same with Σ ℓ as a tensor of shape (), for which the host need not wait."""
         targets = self.targets if samples is None else self.targets[samples]
         if len(self.shape) == 1:
             return self.loss.total(outputs, targets)
@@ -380,9 +385,9 @@ class Objective:
         return self.loss.floor(self.targets)
 
 
-def half_square(residual: Tensor) -> float:
-    """½ Σ r²."""
-    return 0.5 * float(torch.dot(residual.flatten(), residual.flatten()))
+def half_square(residual: Tensor) -> Tensor:
+    """½ Σ r², shape ()."""
+    return 0.5 * torch.dot(residual.flatten(), residual.flatten())
 
 
 def _probabilities(targets: Tensor, name: str) -> Tensor:

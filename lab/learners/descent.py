@@ -29,6 +29,7 @@ _EVERY_STEP_UNTIL = 10  # record="log" starts with each of these
 _GEOMETRIC_POINTS = 64
 _WHOLE = ("steps", "batch_size", "seed")
 _REAL = ("critical_fraction", "learning_rate", "momentum")
+_LOOK_EVERY = 32  # steps between two looks at the losses that a GPU holds: a look waits until it has done its work
 _DIVERGENCE = 1e6  # times the larger of the first loss and ½Σy²
 
 
@@ -239,6 +240,36 @@ class Model(Protocol):
         ...
 
 
+@dataclass
+class _Losses:
+    """Training losses since the last look, on the device that computed them."""
+
+    floor: float
+    rule: Divergence | None = None
+    last: float = math.nan
+    _steps: list[int] = field(default_factory=list)
+    _values: list[Tensor] = field(default_factory=list)
+
+    def add(self, step: int, loss: Tensor) -> bool:
+        """Take the loss of a step, shape (); returns whether it is time to look."""
+        self._steps.append(step)
+        self._values.append(loss)
+        return self.rule is None or len(self._steps) >= _steps_between_looks(loss.device)
+
+    def look(self) -> int | None:
+        """The first step since the last look at which the descent had diverged."""
+        values = torch.stack(self._values).tolist()
+        self.rule, self.last = self.rule or Divergence.from_start(values[0], self.floor), values[-1]
+        pairs = zip(self._steps, values, strict=True)
+        diverged_at = next((step for step, loss in pairs if self.rule.reached(loss)), None)
+        self._steps, self._values = [], []
+        return diverged_at
+
+
+def _steps_between_looks(device: torch.device) -> int:
+    return 1 if device.type == "cpu" else _LOOK_EVERY
+
+
 @dataclass(frozen=True)
 class Visit:
     """A recorded step: outputs (n, o), Jacobian and loss on the whole training set, before the step is taken."""
@@ -271,9 +302,11 @@ def follow(
 ) -> Visits:
     """Descend and visit the recorded steps, under a progress bar with the name ``what`` where it takes long.
 
-    The loss of the whole set is looked at in every step of full-batch descent; with smaller batches, the batch loss in
-    every step and the whole loss at recorded ones. The objective is in the outputs' precision. Steps run on as many
-    threads as their products are worth, never on more than torch is set to (`lab.threads`).
+    The loss of the whole set counts in every step of full-batch descent; with smaller batches, the batch loss in every
+    step and the whole loss at recorded ones. On a GPU losses are looked at together, at recorded steps and whenever
+    there are 32 of them: weights that diverged have then gone up to 31 steps further. The objective is in the outputs'
+    precision. Steps run on as many threads as their products are worth, never on more than torch is set to
+    (`lab.threads`).
     """
     steps = _follow(model, objective, descent, _update(model.parameters, descent, learning_rate), what)
     return Visits(steps, _product_flops(model))
@@ -293,26 +326,27 @@ def _product_flops(model: Model) -> float:
 def _follow(
     model: Model, objective: Objective, descent: Descent, update: Update, what: str
 ) -> Generator[Visit, None, int | None]:
-    steps, rule = set(descent.recorded().tolist()), None
+    steps, losses = set(descent.recorded().tolist()), _Losses(objective.floor)
     last = max(steps)
     with bar(last, what, "step") as counter:
         for step, batch in enumerate(descent.batches(len(objective))):
-            if rule is None or batch is None or step in steps:
+            if losses.rule is None or batch is None or step in steps:
                 outputs, jacobian = model.evaluate(None)
-                loss, gradient = objective(outputs)
-                rule = rule or Divergence.from_start(loss, objective.floor)
-                if step in steps:
-                    yield Visit(step, outputs, jacobian, loss)
-                if rule.reached(loss):
-                    return step
+                loss, gradient = objective.on_device(outputs)
+                if losses.add(step, loss) or step in steps:
+                    diverged_at = losses.look()
+                    if step in steps and diverged_at in (None, step):
+                        yield Visit(step, outputs, jacobian, losses.last)
+                    if diverged_at is not None:
+                        return diverged_at
             if step == last:
                 return None
             if batch is not None:
-                chosen = torch.from_numpy(batch).to(outputs.device)
+                chosen = torch.from_numpy(batch).to(outputs.device, non_blocking=True)
                 outputs, jacobian = model.evaluate(chosen)
-                loss, gradient = objective(outputs, chosen)
-                if rule.reached(loss):
-                    return step
+                loss, gradient = objective.on_device(outputs, chosen)
+                if losses.add(step, loss) and (diverged_at := losses.look()) is not None:
+                    return diverged_at
             update(jacobian, gradient)
             counter.update()
     return None

@@ -78,7 +78,10 @@ class Path(Iterator[Snapshot]):
 
     @property
     def diverged_at(self) -> int | None:
-        """First step at which the loss was not finite or too large; None before the end, or if there was none."""
+        """First step at which the loss was not finite or too large; None before the end, or if there was none.
+
+        On a GPU, ``network`` may be up to 31 steps further then.
+        """
         return self.visits.diverged_at
 
 

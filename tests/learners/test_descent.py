@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import lab.learners.descent as descent_module
 from lab.errors import LabError
 from lab.learners.descent import Descent, Divergence
+from lab.learners.linearized import taylor_trajectory
+from lab.learners.network import descend
+from lab.networks.elman import ElmanRNN
+from lab.tasks import separable
 
 
 def test_log_record_has_every_early_step_and_the_last():
@@ -79,3 +85,55 @@ def test_the_divergence_limit_looks_at_targets_too():
     assert rule.reached(2.1e6)
     assert rule.reached(float("nan"))
     assert rule.reached(float("inf"))
+
+
+def looks_of(monkeypatch, every):
+    """How many losses are read at once, in descents that look at them as seldom as on a GPU."""
+    looks, look = [], descent_module._Losses.look
+    monkeypatch.setattr(descent_module, "_steps_between_looks", lambda device: every)
+    monkeypatch.setattr(descent_module._Losses, "look", lambda self: looks.append(len(self._values)) or look(self))
+    return looks
+
+
+@pytest.mark.parametrize(("batch_size", "fraction"), [(None, 1.1), (4, 2.2), (4, 0.5)])
+@pytest.mark.parametrize("record", ["log", (0, 90), (5, 40, 90)])
+def test_seldom_looks_at_the_loss_change_no_result(monkeypatch, record, batch_size, fraction):
+    task = separable(samples=6, length=3)
+    network = ElmanRNN.like(task, 16)
+    rate = fraction * 2 / float(torch.linalg.eigvalsh(network.jacobian(task.train_inputs).gram().view(6, 6))[-1])
+    descent = Descent(90, learning_rate=rate, record=record, batch_size=batch_size)
+    expected = taylor_trajectory(network, task, descent, rate)
+    assert (expected.diverged_at is None) == (fraction < 1)
+    looks = looks_of(monkeypatch, 32)
+    found = taylor_trajectory(network, task, descent, rate)
+    assert found.diverged_at == expected.diverged_at
+    for one, other in ((found.train, expected.train), (found.test, expected.test), (found.loss, expected.loss)):
+        np.testing.assert_array_equal(one, other)
+    assert max(looks) == 32 if record == (0, 90) else max(looks) > 1
+
+
+class Reads(TorchDispatchMode):
+    """Counts numbers that Python reads from tensors: on a GPU each waits until it has done its work."""
+
+    count = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls):
+        return False  # torch asks, and would load its whole compiler to skip it
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 4}, {"loss": "logistic"}, {"momentum": 0.5}])
+def test_steps_between_looks_read_no_number(monkeypatch, settings):
+    task = separable(samples=6, length=3)
+    looks = looks_of(monkeypatch, 32)
+    path = descend(ElmanRNN.like(task, 16), task, Descent(100, learning_rate=1e-3, record=(0, 100), **settings))
+    next(path)
+    with Reads() as reads:
+        next(path)
+    assert reads.count == 0
+    assert sum(looks) >= 101
+    assert len(looks) == 5
