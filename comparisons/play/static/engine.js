@@ -53,9 +53,11 @@ const Engine = (() => {
     return s + t + (u + v);
   }
 
-  const add = (target, factor, values, from = 0) => {
-    for (let k = 0; k < values.length; k += 1) target[from + k] += factor * values[k];
-  };
+  // Add a factor times some values, or a piece of them, to a target from some place on.
+  function add(target, factor, values, into = 0, from = 0, length = values.length) {
+    for (let k = 0; k < length; k += 1) target[into + k] += factor * values[from + k];
+  }
+
   const norm = (values) => Math.sqrt(dot(values, values));
   const distance = (a, b) => Math.sqrt(a.reduce((sum, value, k) => sum + (value - b[k]) ** 2, 0));
   const rms = (values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
@@ -162,7 +164,7 @@ const Engine = (() => {
         for (let i = 0; i < m; i += 1) {
           const delta = arriving[i] * phi.slope(g[t][i], h[t][i]);
           [ofW[i], ofA[i]] = [scaleW * delta, scaleA * delta];
-          if (t && delta !== 0) add(before, ofW[i], theta.subarray(W + i * m, W + (i + 1) * m));
+          if (t && delta !== 0) add(before, ofW[i], theta, 0, W + i * m, m);
         }
         uses.push({ at: A, delta: ofA, input: x.subarray(t * p, (t + 1) * p) });
         if (t) uses.push({ at: W, delta: ofW, input: h[t - 1] });
@@ -210,11 +212,14 @@ const Engine = (() => {
     return sum;
   }
 
-  // Every kernel value of two lists of samples, row by row, times α².
+  // Every kernel value of two lists of samples, row by row, times α². Of one list with itself half are computed.
   function kernel(rows, columns, alpha) {
-    return Float64Array.from(
-      rows.flatMap((row) => columns.map((column) => alpha * alpha * gram(row.uses, column.uses))),
-    );
+    const values = new Float64Array(rows.length * columns.length);
+    rows.forEach((row, i) => columns.forEach((column, j) => {
+      const known = rows === columns && j < i;
+      values[i * columns.length + j] = known ? values[j * columns.length + i] : alpha * alpha * gram(row.uses, column.uses);
+    }));
+    return values;
   }
 
   // Training --------------------------------------------------------------------------------------------------------
@@ -353,16 +358,15 @@ const Engine = (() => {
     return sum / pairs;
   }
 
-  // What came out so far, by name; the stories speak of these.
-  function facts(session) {
+  // What came out so far, by name; the stories speak of these. `predicted` are outputs on the test inputs.
+  function facts(session, predicted = session.predict()) {
     const { matrix, values, drift } = session.kernelNow();
-    const [predicted, { truth, classes }] = [session.predict(), session.task];
+    const { truth, classes, y } = session.task;
     const right = (name) => (classes ? predicted[name].filter((f, i) => f * truth[i] > 0).length : null);
     const share = (name) => session.lossOf(name) / session.firstLoss;
     const found = {
       ...session.look(), largestGap: session.highest.gap, drift,
-      acrossStart: classes ? across(session.kernel, session.task.y) : null,
-      acrossNow: classes ? across(matrix, session.task.y) : null,
+      acrossStart: classes ? across(session.kernel, y) : null, acrossNow: classes ? across(matrix, y) : null,
       networkLoss: share("network"), linearLoss: share("linearized"), peak: session.highest.loss / session.firstLoss,
       sharpness: (values[0] * session.rate * session.loss.curvature) / 2,  // 1 at the edge
       networkDiverged: session.diverged.network ?? null, linearDiverged: session.diverged.linearized ?? null,

@@ -110,7 +110,11 @@
   const finished = () => state.step >= state.goal || (state.now && ["network", "linearized", "kernel"].every((name) => state.now.diverged[name]));
 
   function goOn() {
-    if (!state.playing || state.waiting) return;
+    if (state.waiting) return;
+    if (!state.playing) {
+      if (state.now?.stale) advance(0, true);
+      return;
+    }
     if (finished()) {
       pause();
       if (state.step >= state.goal) element("story-next").classList.toggle("primary", !element("story-next").disabled);
@@ -120,7 +124,7 @@
     advance(Math.min(state.hurry ?? Number(element("speed").value), state.goal - state.step));
   }
 
-  const advance = (count) => send({ kind: "advance", count });
+  const advance = (count, fresh = false) => send({ kind: "advance", count, fresh });
 
   function play(goal, hurry) {
     Object.assign(state, { playing: true, goal, hurry });
@@ -133,6 +137,7 @@
     element("go").textContent = "Play";
     describe();
     writeAddress();
+    goOn();
   }
 
   function say(words) {
@@ -317,7 +322,7 @@
     element("go").addEventListener("click", () => (state.playing ? pause() : play(finished() || state.goal <= state.step ? LAST : state.goal)));
     element("one").addEventListener("click", () => {
       if (state.playing) pause();
-      if (!state.waiting) advance(1);
+      if (!state.waiting) advance(1, true);
       writeAddress();
     });
     element("reset").addEventListener("click", () => begin());
