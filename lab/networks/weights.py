@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -34,13 +35,21 @@ def draw_rows(seed: int, name: str, start: int, stop: int, columns: int) -> Tens
 def stream_rows(seed: int, name: str, rows: int, columns: int, block: int = 0) -> Iterator[tuple[int, Tensor]]:
     """The same matrix from a block on, in pieces of at most 32 rows: (first row, float64 piece on the CPU).
 
-    A generator fills its block from the top, so a piece costs no more than its own rows and little memory.
+    A generator fills its block from the top, so a piece costs no more than its own rows and little memory. Blocks are
+    drawn side by side on as many threads as torch has: with several, pieces do not come in the order of their rows.
     """
-    for begin in range(block * BLOCK, rows, BLOCK):
-        generator = _generator(seed, name, begin // BLOCK)
-        for first in range(begin, min(begin + BLOCK, rows), PIECE):
-            count = min(PIECE, min(begin + BLOCK, rows) - first)
-            yield first, torch.from_numpy(generator.standard_normal((count, columns)))
+    begins = range(block * BLOCK, rows, BLOCK)
+    threads = max(1, min(torch.get_num_threads(), len(begins)))
+    with ThreadPoolExecutor(threads) as pool:  # starts no thread before it has work
+        run = map if threads == 1 else pool.map
+        for k in range(0, len(begins), threads):
+            beside = [(begin, _generator(seed, name, begin // BLOCK)) for begin in begins[k : k + threads]]
+            for offset in range(0, BLOCK, PIECE):
+                firsts, generators = zip(*((begin + offset, each) for begin, each in beside), strict=True)
+                counts = [max(0, min(PIECE, rows - first)) for first in firsts]
+                drawn = run(lambda each, count: each.standard_normal((count, columns)), generators, counts)
+                pairs = zip(firsts, drawn, strict=True)
+                yield from ((first, torch.from_numpy(piece)) for first, piece in pairs if len(piece))
 
 
 def _generator(seed: int, name: str, block: int) -> np.random.Generator:
