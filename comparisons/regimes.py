@@ -26,7 +26,7 @@ question = "Where does lazy end and feature learning begin?"
 asked_by = "R3"
 version = 1
 
-LINES = {"ntk": "α = 1", "mean_field": "α ∝ m^(−1/2)"}
+LINES = {"ntk": "α = 1", "mean_field": "α ∝ 1/√m"}
 _FIRST = {
     "gap": "the largest test gap on the way, in units of the targets",
     "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
@@ -67,7 +67,7 @@ TITLES = {"teacher": "the neuron", "digits": "digits"}
 PLACE = ("activation", "data", "width", "alpha", "seed")
 CORNERS = {"narrow, α = 1": ("ntk", 0), "wide, α = 1": ("ntk", -1), "wide, mean field": ("mean_field", -1)}
 LAWS = {kit.limits.BOUND: "m^(−½)", kit.limits.PERTURBATION: "the 1/m of smooth networks"}
-WORDS = (
+WORDS: tuple[dict[str, Any], ...] = (
     {"above": "it does not vanish", "below": "it is below 0", "around": "0 is not excluded"},
     {"above": "it grows", "below": "it still falls", "around": "no trend is visible"},
     {"above": "it falls more slowly", "below": "it falls faster"},
@@ -156,7 +156,7 @@ def _arms(table: kit.Table) -> list[kit.Arm]:
 
 def _on(arm: kit.Arm, line: str = "") -> kit.Table:
     """Rows of the first data, on one line if it is named."""
-    rows = arm.rows[arm.rows["data"] == arm.rows["data"].iloc[0]]
+    rows: kit.Table = arm.rows[arm.rows["data"] == arm.rows["data"].iloc[0]]
     return rows[rows[line]] if line else rows
 
 
@@ -186,7 +186,7 @@ def _errors(arm: kit.Arm) -> kit.Numbers:
 def _boundary(arm: kit.Arm) -> kit.Numbers:
     """α* at each width and its slope; of smooth networks the two terms, and the slope of their α* at these widths."""
     places = kit.by_seed(kit.scaled.boundaries(_on(arm), "gap", PASSES), "boundary")
-    found = {BOUNDARY(int(m), arm=arm.name): kit.Number.geometric(values) for m, values in places.items()}
+    found = {BOUNDARY(str(m), arm=arm.name): kit.Number.geometric(values) for m, values in places.items()}
     found[FALL(arm=arm.value)] = kit.fit_seeds(places.columns, places).exponent
     if kit.limits.is_smooth(arm.rows):
         fits = kit.scaled.two_terms(_on(arm), "gap", FITTED)
@@ -200,7 +200,8 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
     """Where the boundary goes, what the two limits of width do, and which has the lower test error."""
     half, smooth = (partial(kit.compare_with_theory, theory=law, name=name) for law, name in LAWS.items())
     stays, trend, slower, worth = (partial(kit.compare, level=0.0, **words) for words in WORDS)
-    line = f"α = {_on(arms[0], 'mean_field').eval('alpha * width**0.5').mean():g}/√m"
+    rows = _on(arms[0], "mean_field")
+    line = f"α = {(rows['alpha'] * rows['width'] ** 0.5).mean():g}/√m"
 
     def told(start: str, judge: Any, key: kit.Quantity, *which: str, write: Any = kit.power) -> str:
         keys = {arm.label: key(*which, arm=arm.value if key is FALL else arm.name) for arm in arms}
@@ -228,7 +229,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     arms, lines, panels = _arms(results.table), LINES.items(), kit.figures.panels
     title, numbers = kit.finding(conclusion.verdict, "passes 0.1", otherwise=question), dict(conclusion.numbers)
     along = [replace(arm, rows=_on(arm, line), label=f"{arm.label}, {name}") for arm in arms for line, name in lines]
-    named = {"title": "What training changes", "ylabel": "RMS change per coordinate", "named": "{}", "columns": 2}
+    named: dict[str, Any] = {"title": "What training changes", "ylabel": "RMS change per coordinate", "named": "{}"}
     found = {"plane": panels(arms, partial(_draw_plane, numbers), title=title, size=(6.6, 5.0))}
     found["coordinates"] = kit.figures.panel_per_arm(along, _draw_changes, **named)
     if _on(arms[0])["data"].iloc[0] == "teacher":

@@ -165,6 +165,15 @@ answer("minima", "intuition")
 answer("output_scale", "laziness")
 
 # %% [markdown]
+# ### Where does lazy end and feature learning begin?
+#
+# Width and output scale span a plane. Along $\alpha = 1$ wide networks become lazy. Along $\alpha \propto m^{-1/2}$, the
+# mean-field limit, features move at every width. In between runs a boundary, at which the gap is a tenth of the targets.
+
+# %% tags=["varies"]
+answer("regimes", "plane")
+
+# %% [markdown]
 # ### What can random features not learn?
 #
 # [Yehudai and Shamir (2019)](https://arxiv.org/abs/1904.00687) show that a single ReLU neuron may need exponentially many random

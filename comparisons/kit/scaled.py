@@ -165,7 +165,14 @@ def draw_plane(
     seen, plane = logs.agg(["mean", "count", "size"]).reset_index(), lab.figures.regimes
     widths, alphas, means = (seen[name].to_numpy(float) for name in ("width", "alpha", "mean"))
     complete = (seen["count"] == seen["size"]).to_numpy()
-    plane.plane(ax, (widths, alphas), np.exp(means), complete, limits=(0.003, 3.0), label="largest test gap")
+    plane.plane(
+        ax,
+        (widths, alphas),
+        np.exp(means),
+        complete,
+        limits=(0.003, 3.0),
+        label="largest test gap (units of the targets)",
+    )
     known = {m: number for m, number in found.items() if number.value is not None}
     points(ax, list(known), list(known.values()), "#000000", f"gap {level:g}", markerfacecolor="white", zorder=5)
     plane.slope_line(ax, {m: number.value for m, number in known.items()}, -0.5, widths, "slope −½")

@@ -85,6 +85,6 @@ def alignment(ax: Axes, before: Array, after: Array) -> Axes:
     """Alignment (m,) of each hidden unit's input weights with the direction to find, after against before training."""
     ax.plot([-1, 1], [-1, 1], "--", color=GREY, linewidth=1.2, label="no change")
     ax.plot(before, after, "o", color=LEARNERS["network"].color, markersize=3, alpha=0.5, label="hidden unit")
-    ax.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[-1, 0, 1], yticks=[-0.5, 0, 0.5, 1])
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
     ax.set(xlabel="alignment $\\cos(A_i, u)$ before training", ylabel="alignment after training")
     return ax

@@ -108,4 +108,4 @@ def unit_alignment(weights: Tensor, direction: Tensor) -> Array:
     """
     rows = weights[:, : len(direction)].double().cpu()
     aim = direction.double().cpu()
-    return (rows @ aim / (rows.norm(dim=1) * aim.norm())).numpy()
+    return np.asarray(rows @ aim / (torch.linalg.vector_norm(rows, dim=1) * torch.linalg.vector_norm(aim)))

@@ -164,7 +164,8 @@ def single_index(samples: int = 64, test: int = 64, length: int = 3, features: i
 def index_direction(features: int = 32) -> Tensor:
     """The unit vector u (p,) of `single_index` for p features without the constant, in float64 on the processor."""
     direction = _drawn_direction(features)
-    return direction / direction.norm()
+    unit: Tensor = direction / direction.norm()
+    return unit
 
 
 def _drawn_direction(features: int) -> Tensor:

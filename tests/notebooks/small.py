@@ -16,6 +16,7 @@ REVIEWERS = {
         "success_patience": 3.0, "radii": (0.1, 1.0, 8.0), "searches": 1, "points": 5,
     },
     "output_scale": {"networks": ("relu",), "data": ("digits",), "alphas": (3.0, 10.0), "target": 0.4, "seeds": 2},
+    "regimes": {"widths": (16, 32), "plane_up_to": 16, "alphas": (16.0,), "target": 0.5, "test": 50, "seeds": 2},
     "random_features": {"dimensions": (2, 4), "features": 32, "width": 16, "steps": 50, "samples": 32, "test": 100},
     "infinite_width": {"widths": (16, 32), "readouts": ("last",), "variants": ("centred",)},
     "frozen_layers": {"widths": (16,), "kernel_time": 5.0, "seeds": 2},
