@@ -151,7 +151,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers: kit.Numbers = {}
     for arm in kit.by_readout(table):
         numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
-        for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
+        law, widths = numbers[EXPONENTS["gap_test"](arm=arm.name)], arm.rows["width"]
+        for width in sorted({int(widths.min()), int(widths.max()), *kit.limits.ends(law, arm.rows)}):
             rows = arm.rows[arm.rows["width"] == width]
             numbers[GAP(width, arm=arm.name)] = kit.Number.geometric(rows["gap_test"])
             key = GAP_INITIAL(width, arm=arm.name)
@@ -168,47 +169,46 @@ def conclude(table: kit.Table) -> kit.Conclusion:
 
 def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     """How far the gap falls and how fast, as far as the intervals support it, and how the other arms differ."""
-    low, high = int(table["width"].min()), int(table["width"].max())
-    gap, last = numbers[EXPONENTS["gap_test"]()], numbers[GAP(high)]
-    arms, words = kit.by_readout(table), kit.losses.words_of(table)
-    limit = kit.limits.note(arms[0].rows)
+    arms, words, gap = kit.by_readout(table), kit.losses.words_of(table), numbers[EXPONENTS["gap_test"]()]
+    (low, high), limit = kit.limits.ends(gap, arms[0].rows), kit.limits.note(arms[0].rows)
     if gap.value is None:
         return kit.sentences(f"No exponent of the test gap could be fitted: {gap.reason}.", limit)
-    if last.value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
+    if (last := numbers[GAP(high)]).value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
         return kit.sentences(f"Not judged: the gap at width {high} is below {NOISE} times the numerical noise.", limit)
     others, end = {str(arm.rows["variant"].iloc[0]): arm for arm in arms[1:]}, numbers[words.end()].value
     lazy = partial(_course, "In the ntk parametrization, not centred,") if limit else _uncentred
     return kit.sentences(
-        f"From width {low} to {high} the largest test gap between network and linearization goes from "
-        f"{kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as "
+        f"From width {low} to {high}{kit.limits.left_out(gap, arms[0].rows)} the largest test gap between network and "
+        f"linearization goes from {kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as "
         f"{kit.limits.describe(gap, arms[0].rows)}.",
-        _course("With erf", numbers, others.get("erf"), low, high),
-        lazy(numbers, others.get("paper"), low, high),
+        _course("With erf", numbers, others.get("erf")),
+        lazy(numbers, others.get("paper")),
         f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",
     )
 
 
-def _course(where: str, numbers: kit.Numbers, arm: kit.Arm | None, low: int, high: int) -> str:
+def _course(where: str, numbers: kit.Numbers, arm: kit.Arm | None) -> str:
     """How the gap of another arm falls; empty where it is not there."""
     if arm is None:
         return ""
-    slope, gaps = numbers[EXPONENTS["gap_test"](arm=arm.name)], [numbers[GAP(m, arm=arm.name)] for m in (low, high)]
+    slope = numbers[EXPONENTS["gap_test"](arm=arm.name)]
     if slope.value is None:
         return f"{where} no exponent could be fitted: {slope.reason}."
-    ends = f"from {kit.percent(gaps[0])} to {kit.percent(gaps[1])}"
-    return f"{where} it goes {ends}, as {kit.limits.describe(slope, arm.rows)}."
+    gaps = ((numbers[GAP(m, arm=arm.name)], m) for m in kit.limits.ends(slope, arm.rows))
+    ends = " to ".join(f"{kit.percent(gap)} at width {m}" for gap, m in gaps)
+    return f"{where} it goes from {ends}, as {kit.limits.describe(slope, arm.rows)}."
 
 
-def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None, low: int, high: int) -> str:
+def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None) -> str:
     """What f₀ does to the paper's own network; empty where it is the main arm or is not there."""
+    high = 0 if arm is None else int(arm.rows["width"].max())
     if arm is None or (gap := numbers[GAP(high, arm=arm.name)]).value is None:
         return ""
-    initial, share = numbers[GAP_INITIAL(high, arm=arm.name)], numbers[F0_SHARE(arm=arm.name)]
     start = f"The paper's network, which is not centred, has a gap of {kit.percent(gap)} at width {high}."
-    if initial.value is None or share.value is None:
-        return start
+    initial, share = numbers[GAP_INITIAL(high, arm=arm.name)], numbers[F0_SHARE(arm=arm.name)]
     inside = f"(median); in units of that residual the gap is {kit.percent(initial)}"
-    return f"{start} Its random initial output makes up {kit.percent(share)} of the initial residual {inside}."
+    part = f"Its random initial output makes up {kit.percent(share)} of the initial residual {inside}."
+    return start if initial.value is None or share.value is None else f"{start} {part}"
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:

@@ -83,7 +83,7 @@ def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float 
         return figures.curves.width_axis(ax, law.x)
     slope = f"slope {format_number(law.exponent)}" if law.line else "no slope"
     label = f"{what}: {slope}" if what else slope
-    label += f"\nno mean at {', '.join(law.lost)}" if law.lost else ""
+    label += "\nno mean at " + ",\n".join(law.lost) if law.lost else ""
     shape: dict[str, Any] = {"line": law.line, "band": law.exponent.interval, "interval": law.curve.ends}
     seeds = law.curve.x, law.curve.values, law.curve.middle
     figures.estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, marker=marker, **shape)

@@ -14,7 +14,7 @@ from comparisons.kit.fits import exponent
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number, Numbers
 from comparisons.kit.settings import OneOf, doc
-from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, power
+from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, power
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +73,18 @@ def widest_exponent(rows: pd.DataFrame) -> Numbers:
     return {} if mean_field_scale(rows) is None else {WIDEST(): exponent(widest_octaves(rows), "gap_test")}
 
 
+def ends(slope: Number, rows: pd.DataFrame) -> tuple[int, int]:
+    """The smallest and the largest width that entered a fit to these rows; of all rows where there is none."""
+    entered = slope.details.get("widths") or rows["width"]
+    return int(min(entered)), int(max(entered))
+
+
+def left_out(slope: Number, rows: pd.DataFrame) -> str:
+    """The widths of these rows that did not enter a fit, in brackets; empty if all did."""
+    gone = sorted(set(rows["width"]) - set(slope.details.get("widths", rows["width"])))
+    return f" (at {joined([f'{width:g}' for width in gone])} some seed has no finite gap)" if gone else ""
+
+
 def describe(gap: Number, rows: pd.DataFrame) -> str:
     """The power law of the test gap of these rows, compared with the theories that apply to them.
 
@@ -80,16 +92,17 @@ def describe(gap: Number, rows: pd.DataFrame) -> str:
     """
     alpha = mean_field_scale(rows)
     if alpha is not None:
-        return f"{power(gap)}, and {_in_mean_field(widest_octaves(rows), alpha)}"
+        return _in_mean_field(gap, rows, alpha)
     bound = compare_with_theory(gap, BOUND, _BOUND)
     if is_smooth(rows) and _BOUND in bound:
         bound = f"{bound} and {compare_with_theory(gap, PERTURBATION, _PERTURBATION)}"
     return f"{power(gap)}; {bound}"
 
 
-def _in_mean_field(rows: pd.DataFrame, alpha: float) -> str:
-    """Whether the gap decays over the widest octaves."""
-    slope, limit = exponent(rows, "gap_test"), _LIMIT.format(format_value(alpha))
+def _in_mean_field(gap: Number, rows: pd.DataFrame, alpha: float) -> str:
+    """The power law of the gap over all widths and over the widest octaves, and whether it decays there."""
+    widest, limit = widest_octaves(rows), _LIMIT.format(format_value(alpha))
+    slope, start = exponent(widest, "gap_test"), int(widest["width"].min())
     found = compare(
         slope,
         0.0,
@@ -98,7 +111,8 @@ def _in_mean_field(rows: pd.DataFrame, alpha: float) -> str:
         above=f"it grows there, and theory has no decay in {limit}",
         unknown=f"{FEW_SEEDS}; theory has no decay in {limit}",
     )
-    return f"from width {rows['width'].min()} on as {power(slope)}: {found}"
+    beside = "" if ends(gap, rows)[0] >= start else f", and from width {start} on as {power(slope)}"
+    return f"{power(gap)}{beside}: {found}"
 
 
 def note(rows: pd.DataFrame) -> str:

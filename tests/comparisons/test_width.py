@@ -104,6 +104,21 @@ def test_the_lazy_control_stands_beside_the_mean_field_limit():
     assert width.conclude(unfit).verdict.endswith("This is the mean-field limit (α₀ = 2).")
 
 
+def test_a_sentence_is_about_the_widths_of_its_fit():
+    table = bent(0.0, 0.0)
+    table.loc[(table["width"] == 64) & (table["seed"] == 1), "gap_test"] = np.nan
+    smooth = table.assign(variant="erf")
+    conclusion = width.conclude(pd.concat([bent(0.0, 0.0), smooth]))
+    assert "From width 64 to 512 the largest" in conclusion.verdict
+    assert " at width 128 to " in conclusion.verdict.split("With erf it goes from ")[1]
+    alone = width.conclude(table).verdict
+    assert alone.startswith("From width 128 to 512 (at 64 some seed has no finite gap) the largest test gap")
+    assert "unknown" not in alone
+    assert "on as width^" not in alone  # the widest octaves are the whole fit
+    assert ": no decay is visible there" in alone
+    assert "gap_test.64" in numbers_of(width.conclude(table))
+
+
 def test_mean_field_cells_are_in_that_limit_but_for_the_control():
     settings = width.Settings(
         widths=(8,), seeds=1, parametrization="mean_field", steps=4, samples=6, readouts=("last",)
