@@ -117,7 +117,7 @@
     }
     if (finished()) {
       pause();
-      if (state.step >= state.goal) element("story-next").classList.toggle("primary", !element("story-next").disabled);
+      if (state.step >= state.goal) suggest(element("story-next").disabled ? "story-run" : "story-next");
       say(`Done: ${state.step} steps. ${told()}`.trim());
       return;
     }
@@ -254,7 +254,7 @@
     element("story-text").innerHTML = parts[at].text;
     for (const each of document.querySelectorAll(".lit")) each.classList.remove("lit");
     for (const id of parts[at].see) (element(id).closest(".view") ?? element(id)).classList.add("lit");
-    element("story-next").classList.remove("primary");
+    suggest("story-run");
     element("story-back").disabled = at === 0;
     element("story-next").textContent = at + 1 < parts.length ? "Next part" : "Next story";
     element("story-next").disabled = at + 1 === parts.length && story + 1 === Stories.length;
@@ -262,6 +262,11 @@
     element("riddle").open = false;
     element("question").textContent = question;
     element("answer").innerHTML = answer;
+  }
+
+  // The button of a story that is to be pressed next.
+  function suggest(id) {
+    for (const each of ["story-run", "story-next"]) element(each).classList.toggle("primary", each === id);
   }
 
   function showFact() {

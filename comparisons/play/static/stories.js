@@ -34,7 +34,7 @@ const Stories = (() => {
         {
           settings: { ...plain, task: "xor", activation: "relu", alpha: 5, fraction: 0.2 }, see: ["kernel-start", "kernel-now"], run: 400, look: "drift",
           holds: { drift: ["below", 0.05], flips: ["below", 0.02] },
-          text: "Twelve points in the plane, six of each class. Look at the two squares <em>Kernel at start</em> and <em>Kernel now</em>. Each row and each column is one point. The darker a cell, the more a training step on one point moves the output at the other. Run it. With α = 5 the network is lazy: both squares stay the same.",
+          text: "Twelve points in the plane, six of each class. Look at the two squares <em>Kernel at start</em> and <em>Kernel now</em>. Each row and each column is one point. The stronger the colour of a cell, the more a training step on one point moves the output at the other. Run it. With α = 5 the network is lazy: both squares stay the same.",
         },
         {
           settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-now", "flips"], run: 400, look: "drift",
@@ -42,7 +42,7 @@ const Stories = (() => {
           text: "Now α = 0.05. To reach the same targets, the weights have to move far. Run it, and watch <em>Kernel now</em> and <em>Flipped gates</em>: one gate in seven switches between on and off.",
         },
       ],
-      question: "Which part of the kernel has become paler?",
+      question: "Which part of the kernel has lost its colour?",
       answer: "The two quarters off the diagonal. They are pairs of points from different classes: their kernel values were 0.38 of those on the diagonal at the start, and are 0.19 now. A step on a point of one class disturbs the other class less than before. A kernel that changes to suit its task is what people mean by <em>learning features</em>. A lazy network keeps its first kernel.",
     },
     {

@@ -234,7 +234,7 @@ const Views = (() => {
     });
     c.strokeStyle = GREY;
     c.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
-    text(c, `darkest: ${Number.isFinite(size) ? size.toPrecision(3) : "too large"}`, width / 2, side + 15, "center");
+    text(c, `largest: ${Number.isFinite(size) ? size.toPrecision(3) : "too large"}`, width / 2, side + 15, "center");
   }
 
   function spectrum(canvas, start, now, edge) {
