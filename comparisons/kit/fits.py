@@ -177,9 +177,9 @@ def threshold(places: Sequence[Threshold]) -> Number:
 
 
 def mean_threshold(rows: pd.DataFrame, column: str, marks: str) -> Number:
-    """`threshold` of a column and its column of censoring marks; rows without a value are left out."""
+    """`threshold` of a column and its column of censoring marks, if it is there; rows without a value are left out."""
     known = rows.dropna(subset=[column])
-    return threshold(read_thresholds(known[column], known[marks]))
+    return threshold(read_thresholds(known[column], known[marks] if marks in known else [None] * len(known)))
 
 
 def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "width") -> Number:

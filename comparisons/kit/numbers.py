@@ -131,6 +131,14 @@ class Number:
         """The same with the interval that holds for all numbers that are judged together; see `mean`."""
         return replace(self, interval=self.details.get("joint_interval"))
 
+    @property
+    def complement(self) -> Self:
+        """1 − the number: what a ratio leaves."""
+        if self.value is None:
+            return self
+        ends = None if self.interval is None else (1 - self.interval[1], 1 - self.interval[0])
+        return replace(self, value=1 - self.value, interval=ends)
+
     def __str__(self) -> str:
         """``value (low to high)`` to three digits, or the reason why there is none."""
         if self.value is None:

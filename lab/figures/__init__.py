@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import submodules
 
 if TYPE_CHECKING:
-    from lab.figures import architecture, curves, ensembles, estimates, growth, notebook, regimes, style
+    from lab.figures import architecture, curves, ensembles, estimates, growth, notebook, orders, regimes, style
 
-__all__ = ["architecture", "curves", "ensembles", "estimates", "growth", "notebook", "regimes", "style"]
+__all__ = ["architecture", "curves", "ensembles", "estimates", "growth", "notebook", "orders", "regimes", "style"]
 __getattr__ = submodules(__name__)

@@ -59,6 +59,7 @@ class QuadraticNetwork:
         start = {name: value.detach() for name, value in self._origin.trained.items()}
         self._point = {name: v.clone() if track_weights else torch.zeros_like(v) for name, v in start.items()}
         self._known: Remembered[Expansion] = Remembered()
+        self._shapes: dict[torch.Size, torch.Size] = {}  # of a sample's outputs by that of its inputs
 
     @property
     def trained(self) -> Tangent:
@@ -75,8 +76,10 @@ class QuadraticNetwork:
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Tensor:
         """Outputs in the shape of the network's, without a graph."""
-        shape = self._origin(inputs[:1]).shape[1:]
-        return self.jacobian(inputs).outputs.view(-1, *shape)
+        inputs = as_tensor("inputs", inputs)
+        if inputs.shape[1:] not in self._shapes:
+            self._shapes[inputs.shape[1:]] = self._origin(inputs[:1]).shape[1:]
+        return self.jacobian(inputs).outputs.view(-1, *self._shapes[inputs.shape[1:]])
 
     @torch.no_grad()
     def jacobian(self, inputs: Tensor) -> Jacobian:

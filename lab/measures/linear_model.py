@@ -93,7 +93,8 @@ class LinearModel:
         taken = np.asarray(steps, dtype=np.int64)
         if self.is_closed:
             linear = self.regressor
-            return linear_mse(linear.spectrum, linear.residual, learning_rate, taken) / self.first
+            with np.errstate(over="ignore"):  # far beyond the edge
+                return linear_mse(linear.spectrum, linear.residual, learning_rate, taken) / self.first
         wanted = tuple(np.unique(taken).tolist())
         losses = {visit.step: visit.loss for visit in self._visits(learning_rate, wanted)}
         return np.array([losses.get(step, np.inf) for step in taken.tolist()]) / error_unit(self.aim) / self.first

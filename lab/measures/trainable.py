@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,6 +54,19 @@ class Trainable:
     def limit(self, learner: str) -> Threshold:
         """Largest c such that the "network", or the "linear" model, trains there and at all smaller ones."""
         return holds_up_to(self.fractions, self.trains[LEARNERS.index(learner)])
+
+    def survives(self, learner: str) -> Threshold:
+        """Largest c such that the "network", or the "linear" model, diverges neither there nor at any smaller one."""
+        return holds_up_to(self.fractions, np.isfinite(self.peaks[LEARNERS.index(learner)]))
+
+    def sharpness_ratio(self, fraction: float) -> float | None:
+        """λ_max(H_t^½ K_t H_t^½) of the network where it reached the goal over its first, at the c nearest in logs.
+
+        None where it did not reach the goal there.
+        """
+        place = int(np.abs(np.log(self.fractions / fraction)).argmin())
+        found = float(self.sharpness[place] / self.fractions[place])
+        return found if math.isfinite(found) else None
 
     def summary(self) -> dict[str, float | str | None]:
         """One flat row of JSON values.
@@ -120,6 +134,53 @@ def try_rates(
         rows.append(((found.exit == "reached", reached), peaks, rate * _lambda_max(found, model, task) / 2))
     trains, heights, sharp = (np.array(column).T for column in zip(*rows, strict=True))
     return Trainable(np.asarray(fractions, dtype=np.float64), trains, heights, sharp)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelRates:
+    """What happened at ascending critical fractions to a network, to its linear model, and to further models of it.
+
+    Attributes
+    ----------
+    runs
+        By the name of each model; the first is the network, beside which its linear model stands.
+    """
+
+    runs: Mapping[str, Trainable]
+
+    @property
+    def peaks(self) -> dict[str, Array]:
+        """Largest training loss over the first one at each c (k,), by learner; inf after a divergence."""
+        return {"linear": self._first.peaks[1], **{name: run.peaks[0] for name, run in self.runs.items()}}
+
+    def summary(self, fraction: float) -> dict[str, float | str | None]:
+        """One flat row of JSON values: for each learner its limit and how far it survives, with censoring marks.
+
+        ``peak_*`` are as in `Trainable.summary`; ``sharpness_ratio_*`` that at the critical ``fraction``, of all but
+        the linear model, whose kernel stays.
+        """
+        row: dict[str, float | str | None] = {}
+        for learner in self.peaks:
+            run, name = (self.runs[learner], "network") if learner in self.runs else (self._first, "linear")
+            for what, place in (("limit", run.limit(name)), ("survives", run.survives(name))):
+                row |= {f"{what}_{learner}": place.value, f"{what}_{learner}_censored": place.censored}
+            peak = run.summary()[f"{name}_peak"]
+            row[f"peak_{learner}"] = peak if isinstance(peak, float) and math.isfinite(peak) else None
+            if name == "network":
+                row[f"sharpness_ratio_{learner}"] = run.sharpness_ratio(fraction)
+        return row
+
+    @property
+    def _first(self) -> Trainable:
+        return next(iter(self.runs.values()))
+
+
+def try_models(models: Mapping[str, Network], task: Task, **effort: Any) -> ModelRates:
+    """`try_rates` for a network and for models of it that are networks themselves, such as `lab.QuadraticNetwork`.
+
+    ``models`` are by name, the network first, all at the same weights; ``effort`` are the arguments of `try_rates`.
+    """
+    return ModelRates({name: try_rates(model, task, **effort) for name, model in models.items()})
 
 
 class _Small:

@@ -184,6 +184,7 @@ KEEP = {  # what each comparison that trains along a time keeps, and its number 
     "output_scale": ("kernel time τ", False, 2),
     "phases": ("kernel time τ", False, 2),
     "regimes": ("kernel time τ", False, 2),
+    "second_order": ("gradient step", True, 2),
     "step_size": ("gradient step", False, 2),
     "width": ("gradient step", True, 2),
 }
