@@ -220,7 +220,7 @@
 
   const FACTS = {
     largestGap: ({ largestGap }) => `Largest gap so far: ${short(largestGap)} (1 is the size of what there is to learn)`,
-    drift: ({ drift }) => `The kernel has changed by ${short(drift)} times its size`,
+    drift: ({ drift }) => `The kernel has changed by ${short(100 * drift)} % of its size`,
     losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
     right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences on the right side of 0: network ${networkRight} of ${unseen}, kernel ${kernelRight} of ${unseen}`,
   };
@@ -287,7 +287,8 @@
     set(asked);
     begin(run);
     play(run);
-    element("functions").scrollIntoView({ block: "nearest" });
+    const first = document.querySelector("#functions.lit") ?? document.querySelector(".views .lit");
+    first.scrollIntoView({ block: "nearest" });
   }
 
   // Address: what is set, and how far training is --------------------------------------------------------------------

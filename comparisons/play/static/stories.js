@@ -37,7 +37,7 @@ const Stories = (() => {
           text: "Twelve points in the plane, six of each class. Look at the two squares <em>Kernel at start</em> and <em>Kernel now</em>. Each row and each column is one point. The stronger the colour of a cell, the more a training step on one point moves the output at the other. Run it. With α = 5 the network is lazy: both squares stay the same.",
         },
         {
-          settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-now", "flips"], run: 400, look: "drift",
+          settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "drift",
           holds: { drift: ["above", 3], flips: ["above", 0.12], acrossStart: ["above", 0.37], acrossNow: ["below", 0.2] },
           text: "Now α = 0.05. To reach the same targets, the weights have to move far. Run it, and watch <em>Kernel now</em> and <em>Flipped gates</em>: one gate in seven switches between on and off.",
         },
@@ -80,7 +80,7 @@ const Stories = (() => {
         {
           settings: { ...plain, width: 512, fraction: 0.3, style: "mean_field" }, see: ["gap", "motion"], run: 300, look: "largestGap",
           holds: { largestGap: ["above", 0.1], motion: ["above", 0.5], drift: ["above", 1] },
-          text: "Still 512 units. Only the <em>style</em> has changed: outputs are divided by the width m and not by √m (<em>mean field</em>). Run it. The gap is back, the weights move far, and the kernel changes.",
+          text: "Still 512 units. Only the <em>style</em> has changed: outputs are divided by m/2, half the width, and not by √m (<em>mean field</em>). Run it. The gap is back, the weights move far, and the kernel changes.",
         },
       ],
       question: "Would 5,000 units make the mean-field network lazy?",
