@@ -13,11 +13,10 @@ through A, over the plane; "digits" at the largest width. Intervals are over ini
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
-
-import numpy as np
 
 import lab
 from comparisons import kit
@@ -34,21 +33,21 @@ _FIRST = {
 }
 _MOVED = {"change_W": "c_W ΔW h_{L−1}", "change_A": "c_A ΔA x_L", "change_B": "α c_B ΔB h_L"}
 _ALL = _FIRST | {name: f"the RMS of {text}" for name, text in _MOVED.items()}
-_ERROR = "Mean (f − y)² over the test set in units of mean y² there, at the largest width and equal training error"
-_SLOWER = "exponent.gap.ntk minus that of the first activation, paired by seed."
+_ERRORS = {"test_error": "Mean (f − y)²/mean y² on the test set", "error_rate": "Share of wrong signs there"}
+_PLACE = "at the largest width and equal training error"
 EXPONENTS = kit.family("exponent", template="Slope on log(width), along this line, of the log of {}.", meanings=_ALL)
-SLOPES = kit.family("slope", template="Slope as above over the two largest octaves of width, of {}.", meanings=_FIRST)
-LIMITS = {
-    n: kit.Quantity(f"{n}_limit", meaning=f"v∞ of v∞ + k·m^(−½), fitted by seed: {v}.") for n, v in _FIRST.items()
-}
+SLOPES = kit.family("slope", template="Exponent over the two largest octaves of width alone, of {}.", meanings=_FIRST)
+LIMITS = {n: kit.Quantity(f"{n}_limit", meaning=f"v∞ of v∞ + k·m^(−½), by seed: {v}.") for n, v in _FIRST.items()}
 LEVELS = kit.family(template="At the largest width of this line: {}.", meanings=_FIRST)
 BOUNDARY = kit.Quantity("boundary", meaning="α* at this width: the scale at which the test gap falls below 0.1.")
 FALL = kit.Quantity("exponent", "boundary", meaning="Slope of log α* on log(width), for this activation.")
 TERMS = kit.family("two_term", meanings=dict.fromkeys("ab", "Of (a/α + b/α²)/m, fitted to gaps up to 0.3, by seed."))
 TWO_TERM = kit.Quantity("exponent", "two_term", meaning="exponent.boundary as (a/α + b/α²)/m has it at these widths.")
-SLOWER = kit.Quantity("exponent", "gap_difference", meaning=_SLOWER)
-ERROR = kit.Quantity("test_error", meaning=f"{_ERROR}, by line and data.")
-PRICE = kit.Quantity("test_error", "mean_field_minus_ntk", meaning=f"{_ERROR}: mean field − ntk, paired by seed.")
+_LAZY = "Slope of the log of the gap on log({}), fitted on both logs where the gap is at most 0.1."
+LAZY = kit.family("lazy_exponent", template=_LAZY, meanings={"width": "width", "alpha": "α"})
+SLOWER = kit.Quantity("lazy_exponent", "difference", meaning="In the width: minus the first activation's, by seed.")
+ERRORS = kit.family(template=f"{{}}, {_PLACE}, by line and data.", meanings=_ERRORS)
+PRICES = {n: kit.Quantity(n, "mean_field_minus_ntk", meaning=f"{e}, {_PLACE}, by seed.") for n, e in _ERRORS.items()}
 REACHED = kit.Quantity("reached", meaning="Share of all runs that reached the training error.")
 CAPTIONS = {
     "plane": "Largest gap between network and linearization: dark is rich, light is lazy. Circles are where it passes "
@@ -63,17 +62,11 @@ NAMES = {"erf": "erf network", "tanh": "tanh network", "relu": "ReLU network"}
 ALPHAS = (0.25, 0.5, 2.0, 4.0, 8.0, 32.0, 128.0, 512.0)
 PASSES, FITTED = 0.1, 0.3  # gaps: at the boundary, and up to which two terms are fitted
 DRAWN = {"feature_change": ("h", "o"), "change_W": ("W", "s"), "change_A": ("A", "^"), "change_B": ("B", "D")}
-TITLES = {"teacher": "the neuron", "digits": "digits"}
+CLAIMS = {("test_error", "teacher"): "test error on the neuron", ("test_error", "digits"): "test error on digits"}
+CLAIMS[("error_rate", "digits")] = "share of wrong signs on digits"
 PLACE = ("activation", "data", "width", "alpha", "seed")
 CORNERS = {"narrow, α = 1": ("ntk", 0), "wide, α = 1": ("ntk", -1), "wide, mean field": ("mean_field", -1)}
-LAWS = {kit.limits.BOUND: "m^(−½)", kit.limits.PERTURBATION: "the 1/m of smooth networks"}
-WORDS: tuple[dict[str, Any], ...] = (
-    {"above": "it does not vanish", "below": "it is below 0", "around": "0 is not excluded"},
-    {"above": "it grows", "below": "it still falls", "around": "no trend is visible"},
-    {"above": "it falls more slowly", "below": "it falls faster"},
-    {"above": "higher", "below": "lower"},
-)
-PRICES = "At equal training error and the largest width, going from α = 1 to {} changes the test error on {} by {}."
+LAWS = {"m^−0.5": kit.limits.BOUND, "the 1/m of smooth networks": kit.limits.PERTURBATION, "1/α": -1.0}
 
 
 @dataclass(frozen=True)
@@ -123,8 +116,8 @@ def cells(settings: Settings) -> list[Cell]:
 
 
 def cost(cell: Cell) -> kit.Cost:
-    """Flops of some 150 steps, and of more tries in narrow networks at a small α."""
-    return kit.scaled.cost(cell.data, cell, cell.width, 150 if cell.alpha**2 * cell.width >= 4 else 600)
+    """Flops of some 120 steps, and of more tries below the mean-field line."""
+    return kit.scaled.cost(cell.data, cell, cell.width, 120 if cell.alpha**2 * cell.width > 1 else 400)
 
 
 def measure(cell: Cell) -> kit.Measured:
@@ -144,8 +137,9 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers, arms = kit.Numbers(), _arms(table)
     for arm in arms:
         numbers |= arm.keyed(_along_lines(arm) | _errors(arm)) | _boundary(arm)
-        ratio = kit.by_seed(_on(arm, "ntk"), "gap") / kit.by_seed(_on(arms[0], "ntk"), "gap")
-        numbers |= {SLOWER(arm=arm.name): kit.fit_seeds(ratio.columns, ratio).exponent} if arm.name else {}
+        slopes, first = (kit.scaled.lazy_slopes(_on(each), "gap", PASSES) for each in (arm, arms[0]))
+        numbers |= {key(arm=arm.name): kit.Number.mean(slopes[name]) for name, key in LAZY.items()}
+        numbers |= {SLOWER(arm=arm.name): kit.Number.mean((slopes - first)["width"])} if arm.name else {}
     numbers[REACHED()] = kit.Number.exact(float((table["exit"] == "reached").mean()), table["seed"].nunique())
     return kit.Conclusion(numbers, kit.sentences(verdict(numbers, arms), kit.scaled.report_lost(table)))
 
@@ -161,25 +155,25 @@ def _on(arm: kit.Arm, line: str = "") -> kit.Table:
 
 
 def _along_lines(arm: kit.Arm) -> kit.Numbers:
-    """Exponents along both lines and levels at their ends; late slopes and limits along the mean-field line."""
+    """Exponents along both lines, levels and slopes at their ends, and limits along the mean-field line."""
     found = kit.Numbers()
     for line in LINES:
         along = _on(arm, line)
         names = [name for name in EXPONENTS if (name, line) != ("gap", "mean_field")]  # which is no power law
         found |= {EXPONENTS[name](line): kit.exponent(along, name) for name in names}
         found |= {key(line): kit.Number.geometric(kit.widest(along)[name]) for name, key in LEVELS.items()}
-    late = kit.limits.widest_octaves(along)
-    found |= {key(line): kit.exponent(late, name) for name, key in SLOPES.items()}
+        found |= {key(line): kit.exponent(kit.limits.widest_octaves(along), name) for name, key in SLOPES.items()}
     return found | {key(line): kit.scaled.limit(kit.by_seed(along, name)) for name, key in LIMITS.items()}
 
 
 def _errors(arm: kit.Arm) -> kit.Numbers:
     """Test errors on both lines at the largest width, and their difference by seed, on each data set."""
     found = kit.Numbers()
-    for data in kit.split(arm.rows, "data"):
-        ends = {line: kit.widest(data.rows[data.rows[line]]).set_index("seed")["test_error"] for line in LINES}
-        found |= {ERROR(line, data.value): kit.Number.geometric(errors) for line, errors in ends.items()}
-        found[PRICE(data.value)] = kit.Number.mean(ends["mean_field"] - ends["ntk"])
+    for data, name in itertools.product(kit.split(arm.rows, "data"), ERRORS):
+        ends = {line: kit.widest(data.rows[data.rows[line]]).set_index("seed")[name] for line in LINES}
+        average = kit.Number.rate if name == "error_rate" else kit.Number.geometric
+        found |= {ERRORS[name](line, data.value): average(errors) for line, errors in ends.items()}
+        found[PRICES[name](data.value)] = kit.Number.mean(ends["mean_field"] - ends["ntk"])
     return found
 
 
@@ -198,8 +192,13 @@ def _boundary(arm: kit.Arm) -> kit.Numbers:
 
 def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
     """Where the boundary goes, what the two limits of width do, and which has the lower test error."""
-    half, smooth = (partial(kit.compare_with_theory, theory=law, name=name) for law, name in LAWS.items())
-    stays, trend, slower, worth = (partial(kit.compare, level=0.0, **words) for words in WORDS)
+    half, smooth, scale = (partial(kit.compare_with_theory, theory=law, name=name) for name, law in LAWS.items())
+    stays = partial(
+        kit.compare, level=0.0, above="it does not vanish", below="it is below 0", around="0 is not excluded"
+    )
+    trend = partial(kit.compare, level=0.0, above="it grows", below="it falls", around="no trend is visible")
+    slower = partial(kit.compare, level=0.0, above="it falls more slowly", below="it falls faster")
+    worth = partial(kit.compare, level=0.0, above="higher", below="lower")
     rows = _on(arms[0], "mean_field")
     line = f"α = {(rows['alpha'] * rows['width'] ** 0.5).mean():g}/√m"
 
@@ -209,13 +208,17 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
         return kit.fill(start, kit.for_each(found, write, judge))
 
     plain, rich = partial(told, write=kit.format_number), "mean_field"
-    worths = (plain(PRICES.format(line, name, "{}"), worth, PRICE, data) for data, name in TITLES.items())
+    start = f"At the largest width and equal training error, {line} in place of α = 1 changes the "
+    worths = (plain(f"{start}{text} by {{}}.", worth, PRICES[name], data) for (name, data), text in CLAIMS.items())
     return kit.sentences(
         told("The test gap passes 0.1 at a scale α* that goes as {}.", half, FALL)
         or "No exponent of the boundary α* could be fitted.",
         told("Two orders of perturbation theory, (a/α + b/α²)/m, have α* go as {} there.", half, TWO_TERM),
-        told("Along α = 1 the gap goes as {}.", smooth, EXPONENTS["gap"], "ntk"),
+        told("Where the gap is smaller it goes as {}.", smooth, LAZY["width"]),
         plain(f"This exponent minus that of the {arms[0].label} is {{}}.", slower, SLOWER),
+        told("In the scale it goes as {}.", scale, LAZY["alpha"], write=partial(kit.power, of="α")),
+        told("Along α = 1, over all widths, it goes as {}.", smooth, EXPONENTS["gap"], "ntk"),
+        told("Over the two largest octaves of width it goes as {} there.", smooth, SLOPES["gap"], "ntk"),
         told("Features change as {} there.", half, EXPONENTS["feature_change"], "ntk"),
         plain(f"Along {line} the gap tends to {{}}.", stays, LIMITS["gap"], rich),
         plain("Its slope over the two largest octaves of width is {}.", trend, SLOPES["gap"], rich),
@@ -226,35 +229,30 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The plane with its boundary; changes per coordinate along both lines; outputs and features in three corners."""
-    arms, lines, panels = _arms(results.table), LINES.items(), kit.figures.panels
-    title, numbers = kit.finding(conclusion.verdict, "passes 0.1", otherwise=question), dict(conclusion.numbers)
-    along = [replace(arm, rows=_on(arm, line), label=f"{arm.label}, {name}") for arm in arms for line, name in lines]
+    arms, panels = [replace(arm, rows=_on(arm)) for arm in _arms(results.table)], kit.figures.panels
+    along = [
+        replace(arm, rows=_on(arm, line), label=f"{arm.label}, {name}") for arm in arms for line, name in LINES.items()
+    ]
+    marks: dict[str, Any] = {
+        "numbers": dict(conclusion.numbers),
+        "boundary": BOUNDARY,
+        "terms": TERMS.values(),
+        "level": PASSES,
+    }
+    plane = partial(kit.scaled.draw_plane, column="gap", **marks)
+    title = kit.finding(conclusion.verdict, "passes 0.1", otherwise=question)
     named: dict[str, Any] = {"title": "What training changes", "ylabel": "RMS change per coordinate", "named": "{}"}
-    found = {"plane": panels(arms, partial(_draw_plane, numbers), title=title, size=(6.6, 5.0))}
+    found = {"plane": panels(arms, plane, title=title, size=(6.6, 5.0))}
     found["coordinates"] = kit.figures.panel_per_arm(along, _draw_changes, **named)
-    if _on(arms[0])["data"].iloc[0] == "teacher":
+    if arms[0].rows["data"].iloc[0] == "teacher":
         ends = {label: list(_on(arms[0], line).groupby("width"))[end][1] for label, (line, end) in CORNERS.items()}
         runs = {label: kit.records.median_run(results, rows, "test_error", *PLACE) for label, rows in ends.items()}
         shown = [(label, name, run) for name in ("samples", "alignment") for label, run in runs.items() if run]
-        found["learnt"] = panels(shown, _draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
+        found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
     return found
-
-
-def _draw_plane(numbers: kit.Numbers, ax: kit.Axes, arm: kit.Arm) -> None:
-    """The gap at every place, the boundary with its intervals, and its laws."""
-    keys = {int(m): BOUNDARY(int(m), arm=arm.name) for m in np.unique(arm.rows["width"])}
-    found = {m: numbers[key] for m, key in keys.items() if key in numbers}
-    terms = [numbers[key(arm=arm.name)].value for key in TERMS.values()] if kit.limits.is_smooth(arm.rows) else []
-    kit.scaled.draw_plane(ax, _on(arm), "gap", found, PASSES, terms)
-    ax.set_title(arm.label)
 
 
 def _draw_changes(ax: kit.Axes, arm: kit.Arm) -> None:
     for place, (name, (label, marker)) in enumerate(DRAWN.items()):
         color, shift = lab.figures.style.QUANTITIES[place], 1.05 ** (place - 1.5)
         kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, label, shift, marker)
-
-
-def _draw_learnt(ax: kit.Axes, item: tuple[str, str, kit.Arrays]) -> None:
-    label, name, run = item
-    getattr(lab.figures.regimes, name)(ax, *run[name].T).set_title(label)

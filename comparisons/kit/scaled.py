@@ -6,7 +6,7 @@ Settings, data, networks and costs; and what is read from a table of them over w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +15,12 @@ import numpy as np
 from annotated_types import Ge, Le
 
 import lab
+from comparisons.kit.arms import Arm
 from comparisons.kit.cells import pick
 from comparisons.kit.comparison import Arrays
 from comparisons.kit.figures import points
-from comparisons.kit.numbers import Number
+from comparisons.kit.keys import Quantity
+from comparisons.kit.numbers import Number, Numbers
 from comparisons.kit.settings import OneOf, Positive, Seed, Share, doc
 from lab.costs import Cost, network_bytes, tangent_kernel, training_step
 
@@ -133,6 +135,21 @@ def two_terms(rows: pd.DataFrame, column: str, most: float) -> list[TwoTermGap]:
     return [TwoTermGap.fit(part["width"], part["alpha"], part[column]) for _, part in seeds if len(part) > 1]
 
 
+def lazy_slopes(rows: pd.DataFrame, column: str, most: float) -> pd.DataFrame:
+    """Slopes ``width`` and ``alpha`` of the log of a gap on both logs, by seed, where the gap is ``most`` or less.
+
+    Least squares over at least four places of a seed with two widths and two scales; other seeds have no row.
+    """
+    import pandas as pd
+
+    found = {}
+    for seed, part in rows[rows[column] <= most].groupby("seed"):
+        if len(part) > 3 and part["width"].nunique() > 1 and part["alpha"].nunique() > 1:
+            terms = np.log(part[["width", "alpha"]].assign(one=np.e).to_numpy(float))
+            found[seed] = np.linalg.lstsq(terms, np.log(part[column].to_numpy(float)), rcond=None)[0][:2]
+    return pd.DataFrame.from_dict(found, orient="index", columns=["width", "alpha"])
+
+
 def limit(values: pd.DataFrame) -> Number:
     """Limit at infinite width (`lab.measures.plane.width_limits`) of values by seed (rows) and width (columns).
 
@@ -155,29 +172,30 @@ def report_lost(rows: pd.DataFrame) -> str:
 
 
 def draw_plane(
-    ax: Axes, rows: pd.DataFrame, column: str, found: Mapping[int, Number], level: float, terms: Sequence[float | None]
+    ax: Axes, arm: Arm, *, numbers: Numbers, column: str, level: float, boundary: Quantity, terms: Iterable[Quantity]
 ) -> None:
-    """Geometric means of a gap at every place, its boundary by width with intervals, and laws of the boundary.
+    """Geometric means of a gap at every place of an arm, its boundary by width with intervals, and laws of it.
 
-    ``terms`` are a and b of `TwoTermGap`, or nothing.
+    Numbers are found by the quantities of the boundary at each width, and of a and b (`TwoTermGap`), if there are any.
     """
-    logs = rows.assign(log=np.log(rows[column].astype(float))).groupby(["width", "alpha"])["log"]
+    logs = arm.rows.assign(log=np.log(arm.rows[column].astype(float))).groupby(["width", "alpha"])["log"]
     seen, plane = logs.agg(["mean", "count", "size"]).reset_index(), lab.figures.regimes
     widths, alphas, means = (seen[name].to_numpy(float) for name in ("width", "alpha", "mean"))
-    complete = (seen["count"] == seen["size"]).to_numpy()
-    plane.plane(
-        ax,
-        (widths, alphas),
-        np.exp(means),
-        complete,
-        limits=(0.003, 3.0),
-        label="largest test gap (units of the targets)",
-    )
-    known = {m: number for m, number in found.items() if number.value is not None}
+    complete, label = (seen["count"] == seen["size"]).to_numpy(), "largest test gap (units of the targets)"
+    plane.plane(ax, (widths, alphas), np.exp(means), complete, limits=(0.001, 3.0), label=label)
+    at = {int(m): numbers.get(boundary(int(m), arm=arm.name), Number.none("")) for m in np.unique(widths)}
+    known = {m: number for m, number in at.items() if number.value is not None}
     points(ax, list(known), list(known.values()), "#000000", f"gap {level:g}", markerfacecolor="white", zorder=5)
     plane.slope_line(ax, {m: number.value for m, number in known.items()}, -0.5, widths, "slope −½")
-    a, b = terms or (None, None)
-    if a is not None and b is not None:
-        law = lab.measures.plane.TwoTermGap(a, b)
+    fitted = [numbers[key].value for each in terms if (key := each(arm=arm.name)) in numbers]
+    if fitted and None not in fitted:
+        law = lab.measures.plane.TwoTermGap(*(value or 0.0 for value in fitted))
         plane.curve(ax, widths, partial(law.boundary, level=level), f"(a/α + b/α²)/m = {level:g}")
-    ax.set_ylabel("output scale α   (rich ← → lazy)")
+    ax.set(title=arm.label, ylabel="output scale α   (rich ← → lazy)")
+
+
+def draw_learnt(ax: Axes, item: tuple[str, str, Arrays]) -> None:
+    """One array of `learnt` by its name: title, name and arrays."""
+    title, name, arrays = item
+    draw = lab.figures.regimes.samples if name == "samples" else lab.figures.regimes.alignment
+    draw(ax, *arrays[name].T).set_title(title)
