@@ -65,7 +65,7 @@ DRAWN = {"feature_change": ("h", "o"), "change_W": ("W", "s"), "change_A": ("A",
 CLAIMS = {("test_error", "teacher"): "test error on the neuron", ("test_error", "digits"): "test error on digits"}
 CLAIMS[("error_rate", "digits")] = "share of wrong signs on digits"
 PLACE = ("activation", "data", "width", "alpha", "seed")
-CORNERS = {"narrow, α = 1": ("ntk", 0), "wide, α = 1": ("ntk", -1), "wide, mean field": ("mean_field", -1)}
+CORNERS = {"narrow": ("ntk", 0), "lazy": ("ntk", -1), "rich": ("mean_field", -1)}
 LAWS = {"m^−0.5": kit.limits.BOUND, "the 1/m of smooth networks": kit.limits.PERTURBATION, "1/α": -1.0}
 
 
@@ -233,20 +233,18 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     along = [
         replace(arm, rows=_on(arm, line), label=f"{arm.label}, {name}") for arm in arms for line, name in LINES.items()
     ]
-    marks: dict[str, Any] = {
-        "numbers": dict(conclusion.numbers),
-        "boundary": BOUNDARY,
-        "terms": TERMS.values(),
-        "level": PASSES,
-    }
-    plane = partial(kit.scaled.draw_plane, column="gap", **marks)
+    numbers, keys = dict(conclusion.numbers), (BOUNDARY, *TERMS.values())
+    plane = partial(kit.scaled.draw_plane, column="gap", level=PASSES, numbers=numbers, keys=keys, lines=LINES)
     title = kit.finding(conclusion.verdict, "passes 0.1", otherwise=question)
     named: dict[str, Any] = {"title": "What training changes", "ylabel": "RMS change per coordinate", "named": "{}"}
     found = {"plane": panels(arms, plane, title=title, size=(6.6, 5.0))}
     found["coordinates"] = kit.figures.panel_per_arm(along, _draw_changes, **named)
     if arms[0].rows["data"].iloc[0] == "teacher":
-        ends = {label: list(_on(arms[0], line).groupby("width"))[end][1] for label, (line, end) in CORNERS.items()}
-        runs = {label: kit.records.median_run(results, rows, "test_error", *PLACE) for label, rows in ends.items()}
+        runs = {}
+        for name, (line, end) in CORNERS.items():
+            width, rows = list(_on(arms[0], line).groupby("width"))[end]
+            run = kit.records.median_run(results, rows, "test_error", *PLACE)
+            runs[f"{name}: width {width}, {LINES[line]}"] = run
         shown = [(label, name, run) for name in ("samples", "alignment") for label, run in runs.items() if run]
         found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
     return found

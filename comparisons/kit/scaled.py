@@ -6,7 +6,7 @@ Settings, data, networks and costs; and what is read from a table of them over w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -172,17 +172,33 @@ def report_lost(rows: pd.DataFrame) -> str:
 
 
 def draw_plane(
-    ax: Axes, arm: Arm, *, numbers: Numbers, column: str, level: float, boundary: Quantity, terms: Iterable[Quantity]
+    ax: Axes,
+    arm: Arm,
+    *,
+    column: str,
+    level: float,
+    numbers: Numbers,
+    keys: tuple[Quantity, ...],
+    lines: Mapping[str, str],
 ) -> None:
     """Geometric means of a gap at every place of an arm, its boundary by width with intervals, and laws of it.
 
-    Numbers are found by the quantities of the boundary at each width, and of a and b (`TwoTermGap`), if there are any.
+    Parameters
+    ----------
+    numbers, keys
+        Numbers, and the quantities of the boundary at each width and of a and b (`TwoTermGap`), where there are any.
+    lines
+        Names of lines of the plane, by the column that says whether a row is on it.
     """
+    boundary, *terms = keys
     logs = arm.rows.assign(log=np.log(arm.rows[column].astype(float))).groupby(["width", "alpha"])["log"]
     seen, plane = logs.agg(["mean", "count", "size"]).reset_index(), lab.figures.regimes
     widths, alphas, means = (seen[name].to_numpy(float) for name in ("width", "alpha", "mean"))
     complete, label = (seen["count"] == seen["size"]).to_numpy(), "largest test gap (units of the targets)"
     plane.plane(ax, (widths, alphas), np.exp(means), complete, limits=(0.001, 3.0), label=label)
+    for name, text in lines.items():
+        on = arm.rows[arm.rows[name]].drop_duplicates("width").sort_values("width")
+        plane.limit(ax, on["width"].to_numpy(float), on["alpha"].to_numpy(float), text)
     at = {int(m): numbers.get(boundary(int(m), arm=arm.name), Number.none("")) for m in np.unique(widths)}
     known = {m: number for m, number in at.items() if number.value is not None}
     points(ax, list(known), list(known.values()), "#000000", f"gap {level:g}", markerfacecolor="white", zorder=5)

@@ -53,6 +53,14 @@ def plane(
     return ax
 
 
+def limit(ax: Axes, widths: Array, scales: Array, text: str) -> Axes:
+    """A thin line through places of the plane (k,), behind its squares, named above its right end."""
+    ax.plot(widths, scales, color=GREY, linewidth=1.2, zorder=0.5)
+    place: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    ax.annotate(text, (widths[-1], scales[-1]), color=GREY, fontsize="small", **place)
+    return ax
+
+
 def slope_line(ax: Axes, points: Mapping[int, float | None], slope: float, x: Array, text: str) -> Axes:
     """A dashed power law of this slope, over the range of x, through the geometric mean of points by their x."""
     if points:

@@ -31,3 +31,11 @@ def test_places_without_a_gap_have_a_cross_and_no_square():
     ax.collections[0].update_scalarmappable()
     rich, lazy = map(to_hex, ax.collections[0].get_facecolors())
     assert style.contrast(rich) > style.contrast(lazy)
+
+
+def test_a_limit_is_a_line_behind_the_squares():
+    ax = axes()
+    regimes.limit(ax, np.array([16, 64]), np.array([0.5, 0.25]), "here")
+    assert ax.lines[0].get_ydata().tolist() == [0.5, 0.25]
+    assert ax.lines[0].get_zorder() < 1
+    assert [text.get_text() for text in ax.texts] == ["here"]
