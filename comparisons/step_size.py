@@ -1,21 +1,21 @@
 """How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?
 
-One network for each width and seed is trained at a grid of steps η = 2c/λ_max(K₀), from far below the critical step
-(c = 1, where the linear model's fastest direction stops contracting) to far above it. All runs go to one kernel time
-τ = c·t = 40 at least. From there they go on until the error is a tenth of its first value, or until the budget is
-spent: ten times the steps of the linear learner at c = ½ (at an equal kernel time for smaller steps). No run ends
-before step 60: at large c, τ = 40 is too short for an unstable direction to show. The error is the mean squared one;
+One network for each width and seed is trained at a grid of steps η = 2c/λ_max(K₀); at c = 1 the fastest direction of
+the linear model stops contracting. All runs go to one kernel time τ = c·t = 40 at least, and to step 60, so that an
+unstable direction shows; then until the error is a tenth of its first value, or until the budget is spent: ten times
+the steps of the linear learner at c = ½ (at an equal kernel time for smaller steps). The error is the mean squared one;
 with another ``loss`` it is that per sample, and λ_max that of H₀^½K₀H₀^½, H₀ being its curvature at f₀.
 
-All limits are places on the grid, one per seed, averaged in logs. Between the linear limit and its own, the
-network catapults (Lewkowycz et al. 2020): its error rises, its kernel shrinks, and then it trains. The critical step
-is compared with that of Allen-Zhu, Li, Song 2019 (Theorem 1): 1/m times a polynomial in n and L.
+Beyond the linear limit the network catapults (Lewkowycz et al. 2020): its error rises, its kernel shrinks, and then it
+trains. So may its second-order Taylor model, tried from c = ½ on. The critical step is compared with that of
+Allen-Zhu, Li, Song 2019 (Theorem 1): 1/m times a polynomial in n and L. Limits are averaged in logs over seeds.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from annotated_types import Gt
@@ -25,7 +25,7 @@ from comparisons import kit
 
 question = "How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?"
 asked_by = "R1"
-version = 2
+version = 3
 
 F0_SHARE = kit.records.F0_SHARE
 _MEANINGS = {
@@ -41,26 +41,23 @@ _MEANINGS = {
     "nonmonotone_seeds": "Number of seeds that train again at some c beyond their network_limit.",
 }
 AT_WIDTH = kit.family(meanings=_MEANINGS)
-LIMITS = ("tracking_limit", "linear_limit", "network_limit")
+LIMITS, NEVER = ("tracking_limit", "linear_limit", "network_limit"), "does not diverge at any step of this grid"
 CRITICAL = "critical_step_times_width"
 CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max at each width; infinite: of its limit K∞.")
 EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(width); 0 is the step of Theorem 1.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
 
 CAPTIONS = {
-    "limits": "Against the step, in critical steps: the largest gap (points: seeds; bands: 95 % intervals), and the "
-    "share of seeds that train. Dashed lines are the three limits; where it is shaded, only the network trains.",
-    "losses": "Error over kernel time for several steps c: solid the network, dashed its linear model. Above c = 1 "
-    "both may rise; a network that comes back has gone through a catapult.",
+    "limits": "Largest gap (points: seeds; bands: 95 % intervals), and share of seeds that train. Dashed lines are the "
+    "three limits; where it is shaded, the linear model diverges, and near its left end the second-order one trains.",
+    "losses": "Error over kernel time: solid the network, dashed its linear model, dotted its second-order model.",
 }
-REACHED = 0.1  # of the initial error
-TRACKS = 1.25  # times the gap at the smallest step
-EXPLODES = 10.0  # times the linear model's initial error, beyond which it counts as diverged
+REACHED, EXPLODES = 0.1, 10.0  # of the initial error: trained; and for the linear model, diverged
 LINEAR_STEPS = {True: 10_000, False: 1_000}  # after which that is looked at: of the squared loss, of others
-EDGE = 0.6  # share of linear_limit from which tracking ends where the linear model does: one or two places of the grid
+TRACKS, EDGE = 1.25, 0.6  # times the gap at the smallest step; of linear_limit, about which tracking ends there
 NO_LIMIT = kit.Number.none("K∞ has no closed form for this activation and parametrization")
-NEVER = "does not diverge at any step of this grid"
-VAGUE = 1.0  # length beyond which the interval of an exponent is not interpreted
+MODELS = {"linearized": ("stays", "linear model does not diverge"), "quadratic": ("second", "second-order model")}
+SECOND_FROM, VAGUE = 0.5, 1.0  # c from which that trains; length from which an interval is not interpreted
 
 
 @dataclass(frozen=True)
@@ -114,11 +111,14 @@ def measure(cell: Cell) -> kit.Measured:
     words, duration = kit.losses.words(cell.loss), kit.pick(cell, "kernel_time", "least_steps", "patience", "loss")
     reach = {"goal": REACHED, "reference": cell.critical_fraction, **duration}
     run = lab.measures.catapult.train_at(cell.fraction, network, task, **reach)
+    model = lab.QuadraticNetwork(network) if cell.fraction >= SECOND_FROM else None
+    second = lab.measures.catapult.train_at(cell.fraction, model, task, **reach) if model else None
     *linear, late = run.linear_errors([*range(len(run.errors)), LINEAR_STEPS[words.is_squared]])
     row: kit.Row = {
         **kit.pick(cell, "readout", "width", "seed", "fraction"),
         **kit.losses.column(cell.loss),
         "outcome": run.arrival.exit,
+        "outcome_second_order": second.arrival.exit if second else None,
         **run.summary(words.short),
         CRITICAL: 2 * cell.width / run.model.lambda_max,
         "critical_step_infinite": kit.ratio(2 * cell.width, run.model.limit_lambda_max(network, task.train_inputs)),
@@ -126,7 +126,8 @@ def measure(cell: Cell) -> kit.Measured:
         "linear_diverges": bool(not late <= EXPLODES),
         "linear_noise": run.linear_noise() if 0.5 <= cell.fraction < 1 else None,
     }
-    return row, {**kit.losses.paired(words, run.errors, linear), "steps": run.linear.steps, "gap_test": run.gap}
+    arrays = {**kit.losses.paired(words, run.errors, linear), "steps": run.linear.steps, "gap_test": run.gap}
+    return row, arrays | ({"quadratic": second.errors} if second else {})
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:
@@ -136,9 +137,9 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         once = arm.rows.sort_values("fraction").groupby(["width", "seed"], as_index=False).first()
         for width in sorted(arm.rows["width"].unique()):
             found = _at_width(*(rows[rows["width"] == width] for rows in (arm.rows, once)))
-            numbers |= {key(width, arm=arm.name): found[name] for name, key in AT_WIDTH.items()}
+            for name, key in AT_WIDTH.items():  # without a width, the last one remains
+                numbers |= dict.fromkeys((key(width, arm=arm.name), key(arm=arm.name)), found[name])
             numbers[CRITICAL_STEP(width, arm=arm.name)] = found[CRITICAL]
-        numbers |= {key(arm=arm.name): found[name] for name, key in AT_WIDTH.items()}
         numbers[EXPONENT(arm=arm.name)] = kit.exponent(once, CRITICAL)
         known = [kit.Number.exact(value) for value in arm.rows["critical_step_infinite"].dropna()]
         numbers[CRITICAL_STEP("infinite", arm=arm.name)] = next(iter(known), NO_LIMIT)
@@ -179,17 +180,16 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
     main, words = kit.widest(kit.main_readout(table)), kit.losses.words_of(table)
     rises = numbers[AT_WIDTH["catapult_peak"]()]
     peak = f", where its error first rises by a factor of {kit.format_number(rises)}" if (rises.value or 0) > 1 else ""
-    first = (
-        f"the network's largest step is not inside this grid ({network.reason})"
-        if network.value is None
-        else f"the network trains at up to {kit.format_number(network)} times the critical step {words.critical}{peak}"
-    )
+    lost = f"the network's largest step is not inside this grid ({network.reason})"
+    first = f"the network trains at up to {kit.format_number(network)} times the critical step {words.critical}{peak}"
     outside = f"has no limit inside this grid ({linear.reason})" if main["linear_diverges"].any() else NEVER
     edge = outside if linear.value is None else f"{words.diverges} from {kit.format_value(linear.value)} on"
-    if linear.value is not None and network.value is not None and network.value <= linear.value:
-        edge += "; the network's limit is not above it"
-    start = f"At width {int(main['width'].max())} {first}."
-    return kit.sentences(start, _tracking(tracking, linear, edge), _law(numbers[EXPONENT()]))
+    edge += "; the network's limit is not above it" if (network.value or math.inf) <= (linear.value or 0) else ""
+    return kit.sentences(
+        f"At width {int(main['width'].max())} {lost if network.value is None else first}.",
+        _tracking(tracking, linear, edge),
+        _law(numbers[EXPONENT()]),
+    )
 
 
 def _tracking(tracking: kit.Number, linear: kit.Number, edge: str) -> str:
@@ -202,7 +202,6 @@ def _tracking(tracking: kit.Number, linear: kit.Number, edge: str) -> str:
 
 
 def _law(step: kit.Number) -> str:
-    """Whether the critical step falls as the theorem's 1/width; empty without an interval."""
     if step.interval is None:
         return ""
     if step.interval[1] - step.interval[0] > VAGUE:
@@ -223,20 +222,22 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.F
     style = lab.figures.style
     figure, axes = style.panels(1, 2, size=(7.4, 3.4), sharex=True)
     words, (gap, trained) = kit.losses.words_of(main), axes[:, 0]
-    colors = [color for color in style.QUANTITIES if color != style.LINEARIZED.color]
-    shown = main.assign(trains=main["outcome"] == "reached", stays=main["linear_diverges"] != True)  # noqa: E712
+    colors = [color for color in style.QUANTITIES if color not in {style.LEARNERS[name].color for name in MODELS}]
+    second = main["outcome_second_order"].map({"reached": 1, "diverged": 0, "undecided": 0})
+    shown = main.assign(trains=main["outcome"] == "reached", stays=main["linear_diverges"] != True, second=second)  # noqa: E712
     for (width, rows), color in zip(shown.groupby("width"), colors, strict=False):
         compared = rows[rows["fraction"] <= 1.01 * (limits[1].value or math.inf)]  # beyond, few steps are compared
         kit.figures.cloud(gap, kit.along(compared, "gap_test", "fraction", log=True), color)
         share = kit.along(rows, "trains", "fraction")
         trained.plot(share.x, share.middle, "o-", color=color, markersize=4, label=f"network, width {width}")
-    share, line = kit.along(kit.widest(shown), "stays", "fraction"), style.LINEARIZED.curve()
-    trained.plot(share.x, share.middle, label="linear model does not diverge", **line)
+    for learner, (column, label) in MODELS.items():
+        share = kit.along(kit.widest(shown), column, "fraction")
+        trained.plot(share.x, share.middle, label=label, **style.LEARNERS[learner].curve())
     kit.figures.through(axes[:, 0], limits[0], "tracking\nends", 0.5, beside="left")
     kit.figures.through(axes[:, 0], limits[1], "linear model\ndiverges", 0.7)
     kit.figures.through(axes[:, 0], limits[2], "network\nfails", 0.9)
-    linear, last = (limit.value for limit in limits[1:])
-    if linear is not None and last is not None and last > linear:
+    linear, last = (limit.value or math.nan for limit in limits[1:])
+    if last > linear:
         lab.figures.curves.span(axes[:, 0], linear, last, "catapult")
     lab.figures.curves.log_axes(gap).set_ylabel(f"largest gap |network − linearized|\n(test, {words.axis})")
     trained.set_ylabel(f"share of seeds that reach\n{REACHED:g} of the initial error")
@@ -248,13 +249,12 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.F
 
 def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     """A small step, one below the edge, one above it, the last that works for the first seed, and the next."""
-    rows, style = widest[widest["seed"] == widest["seed"].min()].sort_values("fraction"), lab.figures.style
+    rows = widest[widest["seed"] == widest["seed"].min()].sort_values("fraction")
     c = rows["fraction"].to_numpy(float)
     last = lab.measures.thresholds.holds_up_to(c, rows["outcome"] == "reached").value
     few = lab.measures.interpolation.nearest_in_logs(c, [c[0], c[c < 1].max(), c[c > 1].min() * 1.4, last, last * 1.4])
     found = kit.records.arrays_of(results, rows[rows["fraction"].isin(few)], "readout", "width", "seed", "fraction")
-    figure, axes = style.panels(1, size=(7.4, 4.8))
-    pairs, words = list(map(kit.losses.pair, found)), kit.losses.words_of(widest)
-    lab.figures.curves.falling_errors(axes[0, 0], few, pairs, REACHED, words.error)
-    style.headline(figure, f"Error of one network (width {rows['width'].iloc[0]}) below and above the critical step")
-    return figure
+    words, title = kit.losses.words_of(widest), f"Error of one network (width {rows['width'].iloc[0]}) at several steps"
+    draw = partial(lab.figures.curves.falling_errors, fractions=few, goal=REACHED, error=words.error)
+    runs, size = [[kit.losses.courses(run) for run in found]], (7.4, 4.8)
+    return kit.figures.panels(runs, lambda ax, run: draw(ax, courses=run), title=title, size=size, columns=5)

@@ -169,7 +169,7 @@ def paired(words: Words, network: ArrayLike, linear: ArrayLike) -> dict[str, NDA
     return words.kept(errors)
 
 
-def pair(arrays: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two that `paired` stored."""
-    network, linear = arrays["losses"] if "losses" in arrays else (arrays["mse"], arrays["mse_linearized"])
-    return network, linear
+def courses(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float64]]:
+    """The two that `paired` stored, and that of the second-order model if it is there."""
+    pair = arrays["losses"] if "losses" in arrays else (arrays["mse"], arrays["mse_linearized"])
+    return [*pair, *([arrays["quadratic"]] if "quadratic" in arrays else [])]

@@ -180,23 +180,26 @@ def reference(ax: Axes, value: float, text: str, *, horizontal: bool = False, be
 def falling_errors(
     ax: Axes,
     fractions: Sequence[float],
-    pairs: Sequence[tuple[Array, Array]],
+    courses: Sequence[Sequence[Array]],
     goal: float,
     error: str = "mean squared error",
 ) -> Axes:
-    """Errors over their first value against kernel time, on log axes: of networks, and dashed of their linear models.
+    """Errors over their first value against kernel time, on log axes, of networks and of their Taylor models.
 
-    ``pairs`` are both errors at every step (T,), one pair for each critical fraction c; step 0 is not shown. There is a
-    line at ``goal``; ``error`` names the quantity. Errors outside 0.01 to 1000 are cut off.
+    ``courses`` are errors at every step (T,) for each critical fraction c: of the network, dashed of its linear model,
+    and dotted of its second-order model if it is there; step 0 is not shown. There is a line at ``goal``; ``error``
+    names the quantity. Errors outside 0.01 to 1000 are cut off.
     """
     log_axes(ax).set_ylim(1e-2, 1e3)  # first: limits to fit what diverges would be no numbers
-    for fraction, (network, linear), color in zip(fractions, pairs, QUANTITIES, strict=False):
-        times = fraction * np.arange(1, len(network))
-        ax.plot(times, network[1:], color=color, label=f"c = {fraction:.3g}", linewidth=2.0)
-        ax.plot(times, linear[1:], color=color, linestyle=(0, (4, 2)), linewidth=1.0)
+    dashes, widths = ("-", (0, (4, 2)), (0, (1, 1.2))), (2.0, 1.0, 1.4)
+    for fraction, errors, color in zip(fractions, courses, QUANTITIES, strict=False):
+        for place, (course, dash, width) in enumerate(zip(errors, dashes, widths, strict=False)):
+            label = None if place else f"c = {fraction:.3g}"
+            times = fraction * np.arange(1, len(course))
+            ax.plot(times, course[1:], color=color, label=label, linestyle=dash, linewidth=width)
     ax.axhline(1, color=GREY, linewidth=0.8)
     reference(ax, goal, f" trained: {goal:g}", horizontal=True, beside="left")
-    ax.set_ylabel(f"{error} over its first value\n(solid: network, dashed: linear model)")
+    ax.set_ylabel(f"{error} over its first value\n(solid: network, dashed: linear model,\ndotted: second-order model)")
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
     return legend_below(ax, columns=len(fractions))
 

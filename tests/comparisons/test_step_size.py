@@ -26,6 +26,7 @@ def seed_rows(seed, width=64, tracking=0.8, linear=1.0, network=3.2, returns=(),
         rows.append({
             "readout": "last", "width": width, "seed": seed, "fraction": c,
             "outcome": "reached" if reached else "diverged",
+            "outcome_second_order": None if c < 0.5 else "reached" if c < 1.5 else "diverged",
             "diverged": False if reached else 3,
             "gap_test": np.nan if c > 3 else 0.2 if c <= tracking * 1.01 else 0.5,
             "linear_diverges": c > linear,
@@ -179,6 +180,19 @@ def test_the_motion_at_equal_residual_lies_between_two_steps():
     assert moved[after - 1] < row["motion"] <= moved[after]
     logs = np.log(arrays["mse"][[after, after - 1]])
     assert row["motion"] == pytest.approx(np.interp(np.log(0.1), logs, [moved[after], moved[after - 1]]), rel=1e-8)
+
+
+def test_the_second_order_model_trains_beside_it_from_half_the_critical_step_on():
+    row, arrays = step_size.measure(replace(CELL, fraction=0.4, patience=0.1))
+    assert row["outcome_second_order"] is None
+    assert "quadratic" not in arrays
+    row, arrays = step_size.measure(replace(CELL, fraction=0.9, patience=0.1))
+    task, network = build(CELL)
+    steps = len(arrays["quadratic"]) - 1
+    result = lab.side_by_side(network, task, lab.Descent(steps, 0.9, record="all"), order=2)
+    assert relative(arrays["quadratic"], result.quadratic.loss / result.quadratic.loss[0]) < 1e-9
+    ends = {True: "diverged", False: "reached" if arrays["quadratic"][-1] < 0.1 else "undecided"}
+    assert row["outcome_second_order"] == ends[result.quadratic.diverged_at is not None]
 
 
 def test_the_linear_model_diverges_beyond_the_edge_alone():
