@@ -31,7 +31,7 @@ SMALL = {
     "phases": {"widths": (16, 32), "phase_one": (0.1, 3.0), "residuals": (0.8, 0.5), "phase_two_steps": 200},
     "practice": {"samples": (24, 48), "width": 16, "kernel_time": 50.0, "test": 60},
     "random_features": {"dimensions": (2, 3, 4), "features": 96, "width": 8, "steps": 50, "samples": 32, "test": 100},
-    "regimes": {"data": ("teacher",), "widths": (8, 16, 32), "plane_up_to": 16, "alphas": (16.0,), "target": 0.5},
+    "regimes": {"data": ("teacher",), "widths": (8, 16, 32), "plane_up_to": 8, "alphas": (16.0,), "target": 0.5},
     "required_width": {
         "samples": (4, 8, 16),
         "lazy_samples": (4, 8, 16),
