@@ -215,7 +215,8 @@ def _beyond(numbers: kit.Numbers, arm: kit.Arm) -> str:
     if not len(tried):
         return ""
     limits = {learner: numbers[RATES["limit", learner](name)] for learner in ("network", *_models(tried))}
-    known = {learner: kit.format_number(each) for learner, each in limits.items()}
+    above = {learner for learner in limits if set(tried[f"limit_{learner}_censored"]) == {"right"}}
+    known = {key: "above all tried" if key in above else kit.format_number(each) for key, each in limits.items()}
     words = {"below": "fails before the edge", "above": "catapults, too", "around": "is not seen to pass the edge"}
     end = kit.compare(limits["quadratic"], 1.0, **words, unknown="", missing="")
     frozen = f" That of the gate-frozen network is {known['frozen']}." if "frozen" in known else ""

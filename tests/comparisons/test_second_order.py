@@ -65,7 +65,10 @@ def made_up(*, linear=-0.5, second=-1.0, limit=2.0, frozen=1.0, censored=None, s
                     if activation == "erf":
                         del places["frozen"]
                     for name, place in places.items():
-                        row |= {f"limit_{name}": place, f"limit_{name}_censored": censored if name == "network" else None}
+                        row |= {
+                            f"limit_{name}": place,
+                            f"limit_{name}_censored": censored if name == "network" else None,
+                        }
                         row |= {f"survives_{name}": place, f"survives_{name}_censored": None, f"peak_{name}": 3.0}
                     row |= {f"sharpness_ratio_{name}": 0.7 for name in places if name != "linear"}
                 rows.append(row)
@@ -107,7 +110,10 @@ def test_verdict_says_what_the_second_order_explains_and_where_it_fails():
 def test_limits_outside_the_grid_and_lost_gaps_are_named():
     table = made_up(censored="right")
     verdict = second_order.conclude(table).verdict
-    assert "unknown (5 of 5 seeds right censored at 6) for the network" in verdict
+    assert "the largest c that trains is above all tried for the network" in verdict
+    some = made_up().astype({"limit_network_censored": object})
+    some.loc[some["seed"] == 0, "limit_network_censored"] = "right"
+    assert "unknown (1 of 5 seeds right censored at 6) for the network" in second_order.conclude(some).verdict
     table.loc[table["width"] == 256, ["gap_quadratic", "ratio_quadratic"]] = None
     lost = second_order.conclude(table)
     assert numbers_of(lost)["gap.quadratic.erf"].value is None
