@@ -214,7 +214,7 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
         told("The test gap passes 0.1 at a scale α* that goes as {}.", half, FALL)
         or "No exponent of the boundary α* could be fitted.",
         told("Two orders of perturbation theory, (a/α + b/α²)/m, have α* go as {} there.", half, TWO_TERM),
-        told("Where the gap is smaller it goes as {}.", smooth, LAZY["width"]),
+        told("Where the gap is at most 0.1 it goes as {}.", smooth, LAZY["width"]),
         plain(f"This exponent minus that of the {arms[0].label} is {{}}.", slower, SLOWER),
         told("In the scale it goes as {}.", scale, LAZY["alpha"], write=partial(kit.power, of="α")),
         told("Along α = 1, over all widths, it goes as {}.", smooth, EXPONENTS["gap"], "ntk"),
