@@ -14,8 +14,7 @@ GLOSSARY = MappingProxyType(
         "steps, on the test set unless said otherwise.",
         "initial gap": "The same in units of RMS(y − f₀), the initial residual on the training set. For an uncentred "
         "network that is mostly the size of its random f₀; for a centred one both agree if targets average to 0.",
-        "f0_share": "‖f₀‖²/‖y − f₀‖² on the training set: the share of the initial residual that is the network's own "
-        "random output.",
+        "f0_share": "‖f₀‖²/‖y − f₀‖² on the training set: the share of the initial residual that is the random f₀.",
         "motion": "How far training moved weights (‖θ_T − θ₀‖_F, also relative to ‖θ₀‖_F), the recurrent matrix "
         "(‖W_T − W₀‖₂), gates and kernel between the first and the last recorded step.",
         "drift": "Relative change of the tangent kernel on the training set, ‖K_T − K₀‖_F/‖K₀‖_F.",
@@ -30,6 +29,8 @@ GLOSSARY = MappingProxyType(
         "readout": "Which time steps of the sequence the outputs see: the last one, all from the second on (the loss "
         "of the paper), or their mean.",
         "centred": "Outputs are f(θ) − f(θ₀), so that training starts from 0 and not from a random f₀.",
+        "mean-field limit": "Output scale α₀/√m, α₀ = 2, with rates in units of the critical one: features move by "
+        'O(1) at every width (`parametrization="mean_field"`), where they stop moving in the lazy limit, scale 1.',
         "arm": "One of the variants that a comparison sets side by side, such as a readout. Keys of the first arm have "
         "no suffix; those of a further arm end with its name.",
         "cell": "One measurement of a comparison, such as one width and one seed: one row of the table.",
