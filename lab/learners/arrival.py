@@ -36,7 +36,7 @@ class Arrival(Facts):
     diverged_at
         Step of the divergence; None without one.
     network
-        The network at ``step``; on "diverged" where it diverged, on a GPU up to 31 steps later.
+        The network at ``step``; on "diverged" where it diverged, on a GPU up to 32 steps later.
     steps, loss
         Recorded steps (T,) up to ``step``, and the loss summed over the training set there, (T,).
     mse

@@ -18,7 +18,7 @@ from torch import Tensor
 from lab.errors import check_choice, check_integer, check_number, check_seed, first_line, refuse
 from lab.jacobians.jacobian import Jacobian, Tangent
 from lab.jacobians.work import Work
-from lab.losses import Loss, LossFunction, Objective, as_loss
+from lab.losses import LOSSES, Loss, LossFunction, Objective, as_loss
 from lab.progress import bar
 from lab.threads import limited
 
@@ -239,6 +239,11 @@ class Model(Protocol):
         """What a step writes to."""
         ...
 
+    @property
+    def replayable(self) -> bool:
+        """Whether a full-batch step is always the same operations on the same tensors, and reads no number."""
+        ...
+
 
 @dataclass
 class _Losses:
@@ -304,8 +309,9 @@ def follow(
 
     The loss of the whole set counts in every step of full-batch descent; with smaller batches, the batch loss in every
     step and the whole loss at recorded ones. On a GPU losses are looked at together, at recorded steps and whenever
-    there are 32 of them: weights that diverged have then gone up to 31 steps further. The objective is in the outputs'
-    precision. Steps run on as many threads as their products are worth, never on more than torch is set to
+    there are 32 of them: weights that diverged have then gone up to 32 steps further. Between records it replays one
+    step from a CUDA graph if the model is replayable, since narrow networks would wait for Python. The objective is in
+    the outputs' precision. Steps run on as many threads as their products are worth, never on more than torch is set to
     (`lab.threads`).
     """
     steps = _follow(model, objective, descent, _update(model.parameters, descent, learning_rate), what)
@@ -326,10 +332,16 @@ def _product_flops(model: Model) -> float:
 def _follow(
     model: Model, objective: Objective, descent: Descent, update: Update, what: str
 ) -> Generator[Visit, None, int | None]:
-    steps, losses = set(descent.recorded().tolist()), _Losses(objective.floor)
-    last = max(steps)
+    steps, losses, replay = set(descent.recorded().tolist()), _Losses(objective.floor), None
+    last, replayable = max(steps), _is_replayable(model, objective, descent)
     with bar(last, what, "step") as counter:
         for step, batch in enumerate(descent.batches(len(objective))):
+            if replayable and losses.rule is not None and step not in steps:
+                replay = replay or _graph_of(model, objective, update)
+                if losses.add(step, replay()) and (diverged_at := losses.look()) is not None:
+                    return diverged_at
+                counter.update()
+                continue
             if losses.rule is None or batch is None or step in steps:
                 outputs, jacobian = model.evaluate(None)
                 loss, gradient = objective.on_device(outputs)
@@ -350,6 +362,37 @@ def _follow(
             update(jacobian, gradient)
             counter.update()
     return None
+
+
+def _is_replayable(model: Model, objective: Objective, descent: Descent) -> bool:
+    """Whether full-batch steps can be replayed: on a GPU, without code of the user in them."""
+    whole = descent.batch_size is None or descent.batch_size >= len(objective)
+    known = any(type(objective.loss) is type(loss) for loss in LOSSES.values()) and descent.optimizer is None
+    return whole and known and model.replayable and objective.targets.is_cuda
+
+
+def _graph_of(model: Model, objective: Objective, update: Update) -> Callable[[], Tensor]:
+    """A full-batch step as a CUDA graph: a call takes the step and returns the loss before it, shape ()."""
+    device = objective.targets.device
+    graph, usual = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
+    own = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    own.wait_stream(usual)
+    with torch.cuda.stream(own):
+        graph.capture_begin(capture_error_mode="thread_local")
+        outputs, jacobian = model.evaluate(None)
+        loss, gradient = objective.on_device(outputs)
+        update(jacobian, gradient)
+        graph.capture_end()
+    usual.wait_stream(own)
+
+    def replay() -> Tensor:
+        with torch.cuda.device(device):
+            graph.replay()
+        for parameter in model.parameters.values():  # torch does not count what a graph writes
+            torch.autograd.graph.increment_version(parameter)
+        return loss.clone()
+
+    return replay
 
 
 def _update(parameters: Mapping[str, Tensor], descent: Descent, learning_rate: float | None) -> Update:

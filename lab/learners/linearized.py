@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from lab.jacobians.factored import FactoredJacobian
 from lab.jacobians.jacobian import Jacobian, Reducible, Tangent
 from lab.learners.descent import Descent, follow, plain
 from lab.learners.network import labels, objective
@@ -54,6 +55,11 @@ class LinearizedNetwork:
         if self._origin is None:
             return self._point
         return {name: value - self._origin[name] for name, value in self._point.items()}
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the Jacobian is one whose products are known to read no number on the host."""
+        return isinstance(self.jacobian, FactoredJacobian)
 
     def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
         """f₀ + J₀ v on some or all training samples, shape (b, o), and J₀ there."""

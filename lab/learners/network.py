@@ -57,6 +57,11 @@ class NetworkModel:
         """The live weights."""
         return self.network.trained
 
+    @property
+    def replayable(self) -> bool:
+        """As the network says; one that says nothing is evaluated in every step."""
+        return getattr(self.network, "replayable", False)
+
     def evaluate(self, batch: Tensor | None) -> tuple[Tensor, Jacobian]:
         """Outputs (b, o) and Jacobian at today's weights."""
         jacobian = self.evaluator(batch)
@@ -80,7 +85,7 @@ class Path(Iterator[Snapshot]):
     def diverged_at(self) -> int | None:
         """First step at which the loss was not finite or too large; None before the end, or if there was none.
 
-        On a GPU, ``network`` may be up to 31 steps further then.
+        On a GPU, ``network`` may be up to 32 steps further then.
         """
         return self.visits.diverged_at
 

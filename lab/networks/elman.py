@@ -157,6 +157,11 @@ class ElmanRNN(torch.nn.Module):
         return self.parametrization.label
 
     @property
+    def replayable(self) -> bool:
+        """Whether a GPU may replay steps of descent: they read no number on the host. Not so in subclasses."""
+        return type(self) is ElmanRNN
+
+    @property
     def width(self) -> int:
         """The number m of hidden units."""
         return self.W.shape[0]
@@ -210,13 +215,14 @@ class ElmanRNN(torch.nn.Module):
     @torch.no_grad()
     def evaluator(self, inputs: Tensor) -> Evaluator:
         """The Jacobian on all of these inputs always in the same memory, or on some of them."""
+        cast = self._cast(inputs)
         unrolled, start = self._prepare(inputs, lasting=True), self.initial_outputs(inputs) if self.centred else None
 
         @torch.no_grad()
         def evaluate(batch: Tensor | None = None) -> FactoredJacobian:
             if batch is not None:
                 some = None if start is None else chosen(start, batch)
-                return FactoredJacobian(self.unroll(chosen(inputs, batch)), some)
+                return FactoredJacobian(self.unroll(chosen(cast, batch)), some)
             self._recur(unrolled)
             return FactoredJacobian(unrolled, start)
 

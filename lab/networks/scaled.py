@@ -85,6 +85,11 @@ class Scaled:
         """The inner network's trained parameters, live."""
         return self.network.trained
 
+    @property
+    def replayable(self) -> bool:
+        """Whether a GPU may replay steps of descent, as the inner network says."""
+        return getattr(self.network, "replayable", False)
+
     def __call__(self, inputs: Tensor) -> Tensor:
         """α (f(w, x) − f(w₀, x)), in the shape of the inner network's outputs."""
         outputs = self.network(inputs)

@@ -7,8 +7,10 @@ import lab.learners.descent as descent_module
 from lab.errors import LabError
 from lab.learners.descent import Descent, Divergence
 from lab.learners.linearized import taylor_trajectory
-from lab.learners.network import descend
+from lab.learners.network import NetworkModel, descend
+from lab.losses import Objective
 from lab.networks.elman import ElmanRNN
+from lab.networks.modules import as_network
 from lab.tasks import separable
 
 
@@ -137,3 +139,47 @@ def test_steps_between_looks_read_no_number(monkeypatch, settings):
     assert reads.count == 0
     assert sum(looks) >= 101
     assert len(looks) == 5
+
+
+def step_of(model, objective, update):
+    """What a graph would replay."""
+
+    def step():
+        outputs, jacobian = model.evaluate(None)
+        loss, gradient = objective.on_device(outputs)
+        update(jacobian, gradient)
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.5}, {"loss": "logistic"}, {"learning_rate": 1e3}])
+def test_replayed_steps_change_no_result(monkeypatch, settings):
+    task, graphs = separable(samples=6, length=3), []
+    network, descent = ElmanRNN.like(task, 16), Descent(90, record=(0, 7, 90), **settings)
+
+    def numbers():
+        path = descend(network, task, descent)
+        linear = taylor_trajectory(network, task, descent, 1.1 * descent.rate(2.0))
+        seen = [(each.step, each.loss, each.network.W.tolist()) for each in path]
+        return (
+            seen,
+            path.diverged_at,
+            linear.diverged_at,
+            linear.train[linear.steps <= (linear.diverged_at or 90)].tolist(),
+        )
+
+    expected = numbers()
+    monkeypatch.setattr(descent_module, "_is_replayable", lambda model, *_: model.replayable)
+    monkeypatch.setattr(descent_module, "_graph_of", lambda *step: graphs.append(step) or step_of(*step))
+    assert numbers() == expected
+    assert len(graphs) == 2
+    assert (expected[1] is not None and expected[2] is not None) == ("learning_rate" in settings)
+
+
+def test_modules_and_other_losses_are_not_replayed():
+    task = separable(samples=6, length=3)
+    module = as_network(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(task.train_inputs[0].numel(), 1)))
+    aim = Objective.squared(task.train_targets)
+    assert not NetworkModel(module, module.evaluator(task.train_inputs)).replayable
+    assert not descent_module._is_replayable(NetworkModel(ElmanRNN.like(task, 16), None), aim, Descent(5))
