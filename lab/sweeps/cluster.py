@@ -57,6 +57,7 @@ class Dask(Executor):
         self._initializer, self._scheduler = initializer, scheduler
         self._run = uuid.uuid4().hex
         self._cluster: Any = None
+        self._joined = False
         self._under_way: set[DaskFuture] = set()
         try:
             with interrupts_held():  # inherited by the threads that start workers, and by the workers
@@ -94,6 +95,19 @@ class Dask(Executor):
         if self._cluster is not None:
             return self._workers
         return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+
+    @property
+    def waiting(self) -> str:
+        """What cells wait for before one can begin; empty while there are workers."""
+        if self._cluster is not None:
+            return ""
+        with contextlib.suppress(Exception):  # without a scheduler the cells fail, and say so
+            if self._client.nthreads():
+                self._joined = True
+            else:
+                none = "none is left at" if self._joined else "none has joined"
+                return f"waiting for workers ({none} {self._client.scheduler.address})"
+        return ""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand ``fn`` to a worker; its future fails with `WorkerLostError`, without a scheduler BrokenExecutor."""

@@ -149,6 +149,7 @@ class _Run:
     failed: list[Failure] = field(default_factory=list)
     done: int = 0
     last: str = ""
+    waiting: str = ""
     label_fields: tuple[str, ...] = ()
     pace: float = GROUP_SECONDS
 
@@ -192,8 +193,13 @@ class _Run:
         fair = 1 + len(self.queue) // (2 * self._places())
         return max(1, min(int(GROUP_SECONDS / self.pace), fair, GROUP_CELLS))
 
-    def _launch(self, group: _Jobs) -> None:
+    def _show_now(self, group: _Jobs = ()) -> None:
+        """Show the cells that now begin, unless they wait for workers: an executor far away may have none yet."""
+        self.waiting = str(getattr(self.executor, "waiting", ""))
         self._show(group)
+
+    def _launch(self, group: _Jobs) -> None:
+        self._show_now(group)
         try:
             future = self._submit(group)
         except BrokenExecutor:
@@ -218,7 +224,7 @@ class _Run:
             self._renew()
         self._requeue_lost(lost)
         if not finished:
-            self.bar.update(0)  # the clock goes on while no cell finishes
+            self._show_now()  # the clock goes on while no cell finishes
 
     def _renew(self) -> None:
         self.executor.shutdown(cancel_futures=True)
@@ -281,17 +287,18 @@ class _Run:
         self._advance(job)
 
     def _advance(self, job: _Job) -> None:
+        self.waiting = ""
         self.bar.update(job.work)
         self._show(())
 
     def _show(self, group: _Jobs) -> None:
-        """Show counts and the cells that were begun last behind the bar."""
+        """Show counts and the cells that were begun last behind the bar, or what they wait for."""
         if group:
             first, more = group[0].cell, f" and {len(group) - 1} more" if len(group) > 1 else ""
             self.last = label({name: first[name] for name in self.label_fields if name in first}) + more
         count = f"{self.done + self.skipped}/{self.total} cells"
         failures = f", {len(self.failed)} failed" if self.failed else ""
-        self.bar.set_postfix_str(f"{count}{failures}, {self.last}", refresh=False)
+        self.bar.set_postfix_str(f"{count}{failures}, {self.waiting or self.last}", refresh=False)
         self.bar.update(0)
 
 

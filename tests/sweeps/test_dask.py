@@ -1,12 +1,13 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from lab import LabError
-from lab.sweeps import Pool, run_cells
+from lab.sweeps import Pool, run_cells, runner
 from tests.sweeps.toys import claimed, costs, make_cells, measure, measured
 
 distributed = pytest.importorskip("distributed")
@@ -76,6 +77,22 @@ def test_a_running_scheduler(tmp_path, scheduler):
     assert [failure.cell["number"] for failure in outcome.failed] == [4]
     assert measured(tmp_path / "log").count(4) == 2
     assert str(os.getpid()) not in {line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}
+
+
+def test_the_bar_says_that_no_worker_has_joined(tmp_path, monkeypatch):
+    cells = make_cells(tmp_path / "log", count=2)
+    said, show = [], runner._Run._show
+    monkeypatch.setattr(runner, "TICK", 0.05)
+    monkeypatch.setattr(runner._Run, "_show", lambda run, group: show(run, group) or said.append(run.bar.postfix))
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        threading.Timer(0.5, cluster.scale, (1,)).start()
+        pool = Pool("dask", scheduler=address)
+        run_cells(measure, cells, costs(cells), claimed(tmp_path / "run", cells), pool)
+    waiting = f"0/2 cells, waiting for workers (none has joined {address})"
+    assert waiting in said[:2]
+    assert said[-1].startswith("2/2 cells, ")
+    assert "waiting" not in said[-1]
 
 
 @pytest.mark.parametrize("pool", [{"executor": "dask", "scheduler": "tcp://127.0.0.1:9"}, {"scheduler": "tcp://h:1"}])
