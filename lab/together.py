@@ -352,6 +352,8 @@ def side_by_side(
     warn_of_adaptive_steps(network, descent)
     _check_order(order, in_place)
     with torch.no_grad(), shown(progress):
+        if order == 2:
+            expansion(network, task.train_inputs[:1])  # who has none is refused before anything is trained
         found = _train(network, task, descent, aim, in_place, kernel)
         found = _add_quadratic(found, network) if order == 2 else found
     every: dict[str, Any] = {name: replace(learner, labels=known) for name, learner in found.learners.items()}

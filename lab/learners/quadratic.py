@@ -61,6 +61,9 @@ class QuadraticNetwork:
         self._known: Remembered[Expansion] = Remembered()
         self._shapes: dict[torch.Size, torch.Size] = {}  # of a sample's outputs by that of its inputs
 
+    def __repr__(self) -> str:
+        return f"QuadraticNetwork({self._origin!r}, track_weights={self._tracks})"
+
     @property
     def trained(self) -> Tangent:
         """The motion v by the names of the weights, or the weights θ where they are tracked; live."""

@@ -16,6 +16,7 @@ _TOLERANCE = 15.0  # in units of ε^(1/3)
 _KINK = 0.1  # share of the sum of two errors from which their difference is no rounding
 _AT_A_KINK = "units lie exactly at a kink, where torch takes one of two derivatives"
 _SECOND_STEP, _SECOND_TOLERANCE = 1e-7, 1e-3  # of the second derivative
+_LEAST_SECOND = 1e-5  # share of J₀v below which vᵀH₀v may be rounding alone
 _HALF_PRECISION = 1e-3  # ε from which a difference quotient has no digits left
 
 
@@ -88,8 +89,10 @@ def check_second_derivative(network: Network, expansion: Expansion, inputs: Tens
     """Compare vᵀH₀v with a difference quotient of J v, for a random direction v; in float64 alone.
 
     v is as for `check_derivative`. The quotient is (J(θ₀ + hv)v − J(θ₀ − hv)v)/2h with h = 1e-7: so near that hardly
-    a ReLU gate flips, and so far that its rounding errors are of relative size 1e-9. An error above the tolerance of
-    1e-3 is looked at again with h/2: if H₀ is wrong, both errors are equal; if a gate flips in between, they are not.
+    a ReLU gate flips, and so far that its rounding errors are of the size 1e-9 ‖J₀v‖. The error is in units of ‖vᵀH₀v‖,
+    but at least of 1e-5 ‖J₀v‖: outputs that are linear in the weights have no second derivative, only rounding. An
+    error above the tolerance of 1e-3 is looked at again with h/2: if H₀ is wrong, both errors are equal; if a gate
+    flips in between, they are not.
 
     Parameters
     ----------
@@ -107,11 +110,12 @@ def check_second_derivative(network: Network, expansion: Expansion, inputs: Tens
         return DerivativeCheck(None, _SECOND_TOLERANCE, f"{outputs.dtype} has too few digits")
     direction = _direction(network, network.jacobian(inputs), torch.Generator().manual_seed(seed))
     ahead, behind = ({name: sign * v for name, v in direction.items()} for sign in (1, -1))
-    second = expansion.at(ahead).outputs + expansion.at(behind).outputs - 2 * outputs
+    there, back = expansion.at(ahead).outputs, expansion.at(behind).outputs
+    second, least = there + back - 2 * outputs, _LEAST_SECOND * float(torch.linalg.vector_norm(there - back)) / 2
     near, far = (
         _slope_quotient(network, direction, inputs, step) - second for step in (_SECOND_STEP / 2, _SECOND_STEP)
     )
-    check = _compare(far, second, outputs, _SECOND_TOLERANCE)
+    check = _compare(far, second, outputs, _SECOND_TOLERANCE, least)
     difference, total = torch.linalg.vector_norm(near - far), torch.linalg.vector_norm(near + far)
     return replace(check, reason=_AT_A_KINK if check.fails and bool(difference > _KINK * total) else None)
 
@@ -166,8 +170,12 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device="cpu").to(like.device)
 
 
-def _compare(difference: Tensor, derivative: Tensor, start: Tensor, tolerance: float) -> DerivativeCheck:
+def _compare(
+    difference: Tensor, derivative: Tensor, start: Tensor, tolerance: float, least: float = 0.0
+) -> DerivativeCheck:
+    """The size of a difference in units of that of the derivative, or of the least size that is told from rounding."""
     distance, size, outputs = (float(torch.linalg.vector_norm(each)) for each in (difference, derivative, start))
+    size = max(size, least)
     if distance == 0:
         return DerivativeCheck(0.0, tolerance)
     error = distance / size if size else math.inf

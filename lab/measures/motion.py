@@ -27,7 +27,7 @@ class Motion(Mapping[str, float | None], Facts):
     weight_motion
         ‖θ_T − θ₀‖_F over all trained parameters.
     relative_weight_motion
-        The same over ‖θ₀‖_F.
+        The same over ‖θ₀‖_F; None where all of θ₀ is 0.
     spectral_motion
         ‖W_T − W₀‖₂, the spectral norm of the recurrent weight's motion.
     kernel_drift
@@ -102,6 +102,8 @@ def measure_motion(origin: Origin, after: Network, inputs: Tensor) -> Motion:
             spectral = spectral_norm(moved["W"].detach())
     if spectral is None:
         reasons["spectral_motion"] = "no recurrent weight W is trained"
+    if not start:
+        reasons["relative_weight_motion"] = "all trained parameters start at 0"
     if flips is None:
         reasons["gate_flips"] = "this network has no on/off gates"
     if origin.kernel is None:
@@ -109,7 +111,7 @@ def measure_motion(origin: Origin, after: Network, inputs: Tensor) -> Motion:
     else:
         change = after.jacobian(inputs).gram() - origin.kernel
         drift = float(torch.linalg.vector_norm(change) / torch.linalg.vector_norm(origin.kernel))
-    return Motion(length, length / start, spectral, drift, flips, reasons)
+    return Motion(length, length / start if start else None, spectral, drift, flips, reasons)
 
 
 @contextmanager

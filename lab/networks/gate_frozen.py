@@ -25,12 +25,12 @@ class GateFrozen:
     network
         An ElmanRNN with ReLU, whose weights are shared, not copied.
     origin
-        The network whose gates are taken; a copy of this one by default.
+        The network whose gates are taken, of the same width; a copy of this one by default.
 
     Raises
     ------
     LabError
-        Another kind of network, or an activation without gates.
+        Another kind of network, an activation without gates, or an origin of another width.
 
     Examples
     --------
@@ -41,10 +41,16 @@ class GateFrozen:
     """
 
     def __init__(self, network: ElmanRNN, origin: ElmanRNN | None = None) -> None:
-        if not isinstance(network, ElmanRNN) or not network.activation.gated:
-            came = network.activation.name if isinstance(network, ElmanRNN) else type(network).__name__
-            refuse("network", came, "an ElmanRNN with activation='relu'", "other activations have no gates")
+        for what, given in (("network", network), ("origin", network if origin is None else origin)):
+            if not isinstance(given, ElmanRNN) or not given.activation.gated:
+                came = given.activation.name if isinstance(given, ElmanRNN) else type(given).__name__
+                refuse(what, came, "an ElmanRNN with activation='relu'", "other activations have no gates")
+        if origin is not None and origin.width != network.width:
+            refuse("origin", f"width {origin.width}", f"width {network.width}, as the network", "leave it out")
         self.network, self.origin = network, network.copy() if origin is None else origin
+
+    def __repr__(self) -> str:
+        return f"GateFrozen({self.network!r})"
 
     @property
     def trained(self) -> dict[str, Tensor]:

@@ -160,6 +160,22 @@ def test_a_wrong_second_derivative_is_noticed():
         lab.side_by_side(network, (inputs, targets), lab.Descent(2), order=2)
 
 
+def test_outputs_linear_in_the_weights_have_no_second_derivative_to_check(recwarn):
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)).double()
+    for network in (module, lab.as_network(module, centred=True), build(trained=("B",))):
+        assert lab.side_by_side(network, TASK, lab.Descent(2), order=2).second_derivative_check < 1e-3
+    assert not [warning for warning in recwarn if isinstance(warning.message, lab.LabWarning)]
+
+
+def test_the_model_is_a_network_whose_weights_start_at_zero():
+    network, descent = build(), lab.Descent(10)
+    beside = lab.side_by_side(network, TASK, descent, order=2)
+    result = lab.side_by_side(lab.QuadraticNetwork(network), TASK, descent)
+    assert relative(result.network.test, beside.quadratic.test) < EXACT
+    assert result.motion.relative_weight_motion is None
+    assert result.summary()["reasons"]["relative_weight_motion"] == "all trained parameters start at 0"
+
+
 REFUSED = {"got 3": {"order": 3}, "in_place": {"order": 2, "in_place": True}, "'2'": {"order": "2"}}
 
 
@@ -169,7 +185,9 @@ def test_what_is_refused(came):
         lab.side_by_side(build(), TASK, lab.Descent(2), **REFUSED[came])
 
 
-def test_a_network_without_an_expansion_is_named():
-    task = lab.tasks.digits()
-    with pytest.raises(lab.LabError, match="GateFrozen, which has no second-order expansion"):
-        lab.side_by_side(lab.GateFrozen(lab.ElmanRNN.like(task, 8, centred=True)), task, lab.Descent(2), order=2)
+def test_a_network_without_an_expansion_is_named_before_it_trains(monkeypatch):
+    task, network = lab.tasks.digits(), lab.GateFrozen(lab.ElmanRNN(8, 9, centred=True))
+    monkeypatch.setattr("lab.together._train", lambda *_: pytest.fail("it trained"))
+    for each in (network, lab.Scaled(network, 0.5)):
+        with pytest.raises(lab.LabError, match="GateFrozen, which has no second-order expansion"):
+            lab.side_by_side(each, task, lab.Descent(2), order=2)

@@ -81,5 +81,12 @@ def test_it_starts_as_the_network_and_trains_beside_it():
 
 @pytest.mark.parametrize("network", [lab.ElmanRNN(4, 3, activation="tanh"), torch.nn.Linear(2, 1)])
 def test_what_has_no_gates_is_refused(network):
-    with pytest.raises(lab.LabError, match="relu"):
+    with pytest.raises(lab.LabError, match=r"network: .*relu"):
         lab.GateFrozen(network)
+    with pytest.raises(lab.LabError, match=r"origin: .*relu"):
+        lab.GateFrozen(lab.ElmanRNN(4, 3), network)
+
+
+def test_gates_of_another_width_are_refused():
+    with pytest.raises(lab.LabError, match="origin: got width 5; allowed: width 4"):
+        lab.GateFrozen(lab.ElmanRNN(4, 3), lab.ElmanRNN(5, 3))
