@@ -138,13 +138,16 @@ class Ensemble(Facts):
                 else:
                     x = places[0] if places[1] is None else places[1]
                     ensembles.bands(ax, x, {learner: spread}, infinite)
-                    ensembles.training_points(ax, places[0], self.task.train_targets.flatten(1)[:, output].numpy())
+                    if self.descent.criterion.in_output_units:
+                        targets = self.task.train_targets.flatten(1)[:, output]
+                        ensembles.training_points(ax, places[0], targets.numpy())
                     ax.set_xlabel("input")
                     style.legend_below(ax, columns=2)
                 ax.set_title(learner)
             for ax in axes[0, 1:]:
                 ax.set_ylabel("")
-            style.headline(figure, f"{self.task.name}, {self.count} networks after {self.steps[row]:,} steps")
+            members = f"{self.count} of {len(self.seeds)}" if self.diverged else f"{self.count}"
+            style.headline(figure, f"{self.task.name}, {members} networks after {self.steps[row]:,} steps")
         return figure
 
     @property
@@ -152,6 +155,7 @@ class Ensemble(Facts):
         return self.train if self.test is None else self.test
 
     def _row(self, step: int) -> int:
+        check_integer("step", step, -1)
         rows = np.flatnonzero(self.steps == (self.steps[-1] if step == -1 else step))
         if not len(rows):
             nearest = int(self.steps[np.abs(self.steps - step).argmin()])
@@ -160,7 +164,7 @@ class Ensemble(Facts):
 
     def _spreads(self, row: int, output: int) -> dict[str, tuple[Array, Array]]:
         """Mean and standard deviation (n',) of one output by learner."""
-        outputs = self.task.train_targets.flatten(1).shape[1]
+        outputs = self.mean["network"].shape[2]
         check_integer("output", output, 0)
         if output >= outputs:
             refuse("output", repr(output), f"0 to {outputs - 1}", "pass output=0")

@@ -187,6 +187,7 @@ def test_members_that_diverge_are_left_out_of_all_learners_and_counted():
     assert (found.count, found.diverged, found.test) == (2, (2,), None)
     assert np.isfinite(found.variance["network"]).all()
     assert "1 diverged" in repr(found)
+    assert "2 of 3 networks" in found.plot().get_suptitle()
     lost = lab.ensemble(make, task, lab.Descent(20, learning_rate=1e6), seeds=2)
     summary = lost.summary()
     json.dumps(summary, allow_nan=False)
@@ -290,6 +291,16 @@ def test_the_picture_has_the_bands_of_all_learners(finite):
         found.plot(step=6)
     with pytest.raises(LabError, match="output"):
         found.plot(output=1)
+    with pytest.raises(LabError, match="step"):
+        found.plot(step="last")
+
+
+def test_logits_are_drawn_for_each_class_and_without_class_numbers_as_targets():
+    task = lab.Task(TASK.train_inputs, torch.arange(len(TASK.train_inputs)) % 3)
+    found = lab.ensemble(maker(8, outputs=3), task, lab.Descent(2, loss="cross_entropy"), seeds=2)
+    panels = found.plot(output=2).axes
+    np.testing.assert_allclose(panels[0].get_lines()[0].get_ydata(), found.mean["network"][-1, :, 2])
+    assert panels[0].get_legend_handles_labels()[1] == ["network"]
 
 
 def test_samples_without_a_coordinate_are_drawn_one_by_one():
