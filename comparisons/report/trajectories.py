@@ -42,7 +42,8 @@ Chart = dict[str, Any]
 STEPS, OUTPUTS, CHARTS = 48, 48, 6
 TIMES = {"steps": "gradient step", **dict.fromkeys(("kernel_time", "time", "times"), "kernel time τ")}
 PAIR = ("network", "linearized")  # names of two rows that have none
-ERRORS = ("loss", "losses", "mse", *PAIR, "kernel")  # arrays on the first chart
+MODELS = (*PAIR, "kernel", "quadratic")  # arrays of errors that have the name of their learner
+ERRORS = ("loss", "losses", "mse", *MODELS)  # arrays on the first chart
 SETS = {"test": "test set", "train": "training set"}
 ERROR, GAP = "error", "gap"  # keys of charts
 TITLES = {ERROR: "Training error", GAP: "Gap: network − linearized"}
@@ -185,7 +186,7 @@ def _name_of_curve(name: str) -> str:
             part = _words(name.removeprefix(GAP))
             return f"gap, {SETS.get(part, part)}" if part else "gap"
         case "error":
-            return name if name in (*PAIR, "kernel") else name.removeprefix("mse_").replace("mse", PAIR[0])
+            return name if name in MODELS else name.removeprefix("mse_").replace("mse", PAIR[0])
     return _words(name)
 
 

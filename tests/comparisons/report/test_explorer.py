@@ -185,7 +185,7 @@ KEEP = {  # what each comparison that trains along a time keeps, and its number 
     "phases": ("kernel time τ", False, 2),
     "regimes": ("kernel time τ", False, 2),
     "second_order": ("gradient step", True, 2),
-    "step_size": ("gradient step", False, 2),
+    "step_size": ("gradient step", False, 3),
     "width": ("gradient step", True, 2),
 }
 KEEP_NONE = {"data_model", "minima", "practice", "random_features", "required_width", "stability"}
@@ -285,7 +285,7 @@ def test_thinning_keeps_both_ends():
 
 
 def test_curves_look_as_in_the_figures_and_differ():
-    found = styles(["network", "linearized", "kernel", "gap, test set", "gap, training set", "force"])
+    found = styles([*LEARNERS, "gap, test set", "gap, training set", "force"])
     assert {name: look["color"] for name, look in found.items() if name in LEARNERS} == {
         name: line.color for name, line in LEARNERS.items()
     }

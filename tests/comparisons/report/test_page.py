@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(
     reason="no Chromium on this machine (Debian: apt-get install chromium), nothing to see the page in",
 )
 
+THREE = ("network", "linearized", "kernel")  # the learners of a width cell
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -136,7 +138,7 @@ def test_the_slider_moves_the_curves(visit):
     after = curves(tab)
     assert "step 0 of 60" in tab.inner_text("#step-shown")
     assert paths(tab) != drawn
-    assert all(not np.array_equal(before[name], after[name]) for name in LEARNERS)
+    assert all(not np.array_equal(before[name], after[name]) for name in THREE)
     assert np.array_equal(before["target"], after["target"])
     assert after["network"] == pytest.approx(after["linearized"])  # all start from f₀
     mark = tab.evaluate("['error-left', 'gap-right'].map(id => document.getElementById(id).layout.shapes[0].x0)")
@@ -205,7 +207,7 @@ def test_learners_are_told_apart_as_in_the_figures(visit):
     drawn = tab.evaluate(
         "document.getElementById('error-left').data.map(trace => [trace.name, trace.line.color, trace.line.dash])"
     )
-    assert [(name, color) for name, color, _ in drawn] == [(name, line.color) for name, line in LEARNERS.items()]
+    assert [(name, color) for name, color, _ in drawn] == [(name, LEARNERS[name].color) for name in THREE]
     assert len({dash for *_, dash in drawn}) == 3
     tab.get_by_role("checkbox", name="kernel").uncheck()
     for side in ("left", "right"):
@@ -230,7 +232,7 @@ def test_a_run_without_outputs_has_its_curves(visit):
     tab = visit()
     choose(tab, "run", "step_size (step_size)")
     assert tab.locator("#outputs-left").count() == 0
-    assert set(curves(tab, "error-left")) == {"network", "linearized"}
+    assert set(curves(tab, "error-left")) == {"network", "linearized", "quadratic"}
     assert set(curves(tab, "gap-right")) == {"gap, test set"}
     assert float(chosen(tab, "fraction", "left")) > float(chosen(tab, "fraction", "right"))
     assert chosen(tab, "seed", "left") == chosen(tab, "seed", "right")
@@ -368,7 +370,7 @@ def test_hovering_tells_values(visit):
     label = tab.locator("#outputs-left .hoverlayer .legend")
     label.wait_for()
     said = label.text_content()
-    assert all(name in said for name in (*LEARNERS, "target", "sample"))
+    assert all(name in said for name in (*THREE, "target", "sample"))
 
 
 def test_no_button_sends_a_chart_elsewhere(visit):
