@@ -14,7 +14,7 @@ from lab.html import Facts
 from lab.kernels.sharpness import sharpness
 from lab.learners.descent import Descent, check_descent
 from lab.learners.network import descend, objective
-from lab.measures.coordinates import coordinate_changes
+from lab.measures.coordinates import coordinate_changes, elman_inside
 from lab.measures.exponents import Exponent, fit_exponent, mean_interval
 from lab.networks.elman import ElmanRNN
 from lab.networks.scaled import Scaled
@@ -172,7 +172,8 @@ def coordinate_check(
     Raises
     ------
     LabError
-        Fewer than two widths, a bad number of seeds, ``settings`` beside ``build``, and what `lab.descend` refuses.
+        Fewer than two widths, a bad number of seeds, ``settings`` beside ``build``, a seed among them, another network,
+        and what `lab.descend` refuses.
 
     References
     ----------
@@ -192,6 +193,8 @@ def coordinate_check(
     _check_widths(widths)
     if build is not None and settings:
         refuse("settings", ", ".join(settings), "none beside build", "set them in the function that builds")
+    if "seed" in settings:
+        refuse("settings", "a seed", "none: each network has its own", "pass seeds=3 or more for intervals")
 
     def standard(width: int, seed: int) -> ElmanRNN:
         return ElmanRNN.like(task, width, **{"seed": seed, **settings})
@@ -201,6 +204,7 @@ def coordinate_check(
         for width in widths:
             for seed in range(seeds):
                 network = make(width, seed)
+                elman_inside("build", network)
                 rows.append({"width": width, "seed": seed, **_trained(network, task, descent)})
                 counter.update()
     return CoordinateCheck(_table(rows), f"{task.name}, {_words(network)}, {descent.steps} steps")
@@ -230,6 +234,8 @@ def _trained(network: ElmanRNN | Scaled, task: Task, descent: Descent) -> dict[s
 
 
 def _check_widths(widths: Sequence[int]) -> None:
+    if not isinstance(widths, (Sequence, np.ndarray)):
+        refuse("widths", repr(widths), "at least two different widths", f"pass widths={WIDTHS}")
     for width in widths:
         check_integer("widths", width, 1)
     if len(widths) < 2 or len(set(widths)) < len(widths):
@@ -238,11 +244,9 @@ def _check_widths(widths: Sequence[int]) -> None:
 
 def _words(network: ElmanRNN | Scaled) -> str:
     """Activation and parametrization."""
-    inner = network.network if isinstance(network, Scaled) else network
-    if not isinstance(inner, ElmanRNN):
-        refuse("build", type(inner).__name__, "an ElmanRNN, or lab.Scaled around one", "build it by lab.ElmanRNN")
+    inner, alpha = elman_inside("build", network)
     own = network.label or inner.label or f'"{inner.parametrization.style}" parametrization'
-    scale = f" times {network.alpha:g}" if isinstance(network, Scaled) and not network.label else ""
+    scale = f" times {alpha:g}" if isinstance(network, Scaled) and not network.label else ""
     return f"{inner.activation.name}, {own}{scale}"
 
 

@@ -92,6 +92,10 @@ def test_a_function_builds_the_networks():
     built = lab.coordinate_check(TASK, (8, 16), lab.Descent(3), seeds=1, build=build)
     assert built.table[["h", "f", "W"]].to_numpy() == pytest.approx(named.table[["h", "f", "W"]].to_numpy(), rel=1e-8)
     assert built.title == named.title
+    twice = lab.coordinate_check(
+        TASK, (8, 16), STEP, seeds=1, build=lambda *which: lab.Scaled(lab.Scaled(build(*which), 0.5), 3.0)
+    )
+    assert "times" in twice.title
 
 
 def test_a_divergence_has_no_values():
@@ -114,6 +118,10 @@ def test_without_a_rate_there_is_no_slope_of_it():
         ({"widths": (8,)}, "widths: got"),
         ({"widths": (8, 8)}, "widths: got"),
         ({"widths": (0, 8)}, "widths: got"),
+        ({"widths": 64}, "widths: got 64"),
+        ({"seed": 3}, "settings: got a seed"),
+        ({"build": lambda width, seed: "net"}, "build: got str"),
+        ({"build": lambda width, seed: lab.GateFrozen(lab.ElmanRNN.like(TASK, width))}, "build: got GateFrozen"),
         ({"seeds": 0}, "seeds: got"),
         ({"build": lambda width, seed: None, "activation": "erf"}, "settings: got activation"),
     ],

@@ -50,7 +50,7 @@ def coordinate_changes(start: ElmanRNN | Scaled, now: ElmanRNN | Scaled, inputs:
     LabError
         Something else than an `ElmanRNN`, two networks of different sizes, inputs that do not fit.
     """
-    (before, _), (after, alpha) = _inside("start", start), _inside("now", now)
+    (before, _), (after, alpha) = elman_inside("start", start), elman_inside("now", now)
     if before.W.shape != after.W.shape or set(before.trained) != set(after.trained):
         came = f"width {after.width}, trained {', '.join(after.trained)}"
         allowed = f"width {before.width}, trained {', '.join(before.trained)}, as at the start"
@@ -67,8 +67,8 @@ def coordinate_changes(start: ElmanRNN | Scaled, now: ElmanRNN | Scaled, inputs:
     return found
 
 
-def _inside(name: str, network: ElmanRNN | Scaled) -> tuple[ElmanRNN, float]:
-    """The Elman network inside and the scale α in front of it."""
+def elman_inside(name: str, network: ElmanRNN | Scaled) -> tuple[ElmanRNN, float]:
+    """The Elman network inside of `Scaled` ones, or itself, and the scale α in front of it; else refuses ``name``."""
     alpha, inner = 1.0, network
     while isinstance(inner, Scaled):
         alpha, inner = alpha * inner.alpha, inner.network  # type: ignore[assignment]

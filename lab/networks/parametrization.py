@@ -72,6 +72,9 @@ class Parametrization:
             fix = "append a constant input feature, or use style='ntk'"
             refuse("sigma_b", self.sigma_b, "0 in the paper's style", fix)
         self._check_alpha()
+        for name in ("sigma_w", "sigma_u", "sigma_v", "sigma_b", "alpha"):  # NumPy's and torch's keep few digits
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, float(getattr(self, name)))
 
     def _check_alpha(self) -> None:
         """Refuse an α₀ that would not be used, and fill in the default."""

@@ -72,7 +72,7 @@ class Scaled:
         """
         check_integer("width", width, 1)
         check_number("alpha", alpha, above=0)
-        scaled = cls(network, alpha / math.sqrt(width))
+        scaled = cls(network, float(alpha) / math.sqrt(width))
         scaled.label = f"mean-field limit with α₀ = {alpha:g}"
         return scaled
 

@@ -116,6 +116,14 @@ def test_the_scale_is_printed():
     assert "limit" not in repr(lab.side_by_side(lab.ElmanRNN(WIDTH, 9), TASK, lab.Descent(1)))
 
 
+def test_scales_from_numpy_and_torch_keep_all_digits():
+    for alpha in (np.float32(2), torch.tensor(2.0)):
+        found = lab.Parametrization(style="mean_field", alpha=alpha, sigma_w=alpha)
+        assert {type(found.alpha), type(found.sigma_w)} == {float}
+        assert lab.ElmanRNN(7, 3, parametrization=found).multipliers["B"] == 2 / math.sqrt(7) / math.sqrt(7)
+        assert lab.Scaled.mean_field(lab.ElmanRNN(7, 3), 7, alpha).alpha == 2 / math.sqrt(7)
+
+
 def test_any_module_has_the_limit_too():
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(5, WIDTH), torch.nn.Tanh(), torch.nn.Linear(WIDTH, 1)).double()
