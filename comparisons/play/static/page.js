@@ -12,7 +12,7 @@
   };
   const CHOICES = ["task", "network", "activation", "style", "loss", "seed"];
   const dials = element("dials").elements;
-  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, frames: 0, writing: null };
+  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, frames: 0, writing: null, busy: false, next: null };
 
   // Worker ---------------------------------------------------------------------------------------------------------
 
@@ -24,12 +24,26 @@
     return worker;
   }
 
+  // The worker has one request at a time. Of those that come meanwhile only the last counts: where a slider is drawn over
+  // many values, only the value at its end is computed.
   function send(request) {
     state.waiting = true;
+    if (state.busy) {
+      state.next = request;
+      return;
+    }
+    state.busy = true;
     worker.postMessage({ ...request, id: state.id });
   }
 
   function receive(answer) {
+    state.busy = false;
+    if (state.next) {
+      const next = state.next;
+      state.next = null;
+      send(next);
+      return;
+    }
     if (answer.id !== state.id) return;  // of settings that were left
     state.waiting = false;
     if (answer.kind === "failed") {
@@ -40,7 +54,8 @@
     if (answer.kind === "begin") {
       element("functions").dataset.kind = answer.picture.kind;
       element("reading").textContent = KINDS[answer.picture.kind].reading;
-      Object.assign(state, { picture: answer.picture, start: answer.start, history: [], told: "" });
+      Object.assign(state, { picture: answer.picture, start: answer.start, history: [], told: "", begun: state.id });
+      if (element("status").textContent.startsWith("Computing")) say("");
     }
     remember(answer);
     requestAnimationFrame(() => {
@@ -101,13 +116,17 @@
     state.id += 1;
     Object.assign(state, { goal, step: 0 });
     say("");
+    setTimeout((id) => {
+      if (state.id === id && state.waiting && state.step === 0 && state.begun !== id) say("Computing the start …");
+    }, 500, state.id);
     send({ kind: "begin", settings: settings() });
     writeAddress();
   }
 
   // Training -------------------------------------------------------------------------------------------------------
 
-  const finished = () => state.step >= state.goal || (state.now && ["network", "linearized", "kernel"].every((name) => state.now.diverged[name]));
+  const exploded = () => Boolean(state.now) && ["network", "linearized", "kernel"].every((name) => state.now.diverged[name]);
+  const finished = () => state.step >= state.goal || exploded();
 
   function goOn() {
     if (state.waiting) return;
@@ -117,7 +136,7 @@
     }
     if (finished()) {
       pause();
-      if (state.step >= state.goal) suggest(element("story-next").disabled ? "story-run" : "story-next");
+      suggest(element("story-next").disabled ? "story-run" : "story-next");
       say(`Done: ${state.step} steps. ${told()}`.trim());
       return;
     }
@@ -156,9 +175,9 @@
   // Pictures -------------------------------------------------------------------------------------------------------
 
   const KINDS = {
-    curve: { view: Views.curve, reading: "Black points: what the models learn from. Grey: the curve that the points come from." },
-    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green." },
-    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares and black crosses: linear model and kernel." },
+    curve: { view: Views.curve, reading: "Points: what the models learn from, on the grey curve. All start at 0: the output of the random weights is subtracted." },
+    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green: they are the two classes." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel. Strong cells: +, faint cells: −." },
   };
 
   function draw() {
@@ -171,8 +190,9 @@
     Views.chart(element("loss"), { times, curves: losses, log: true });
     Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3 });
     Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5 });
-    Views.matrix(element("kernel-start"), start.matrix, picture.y.length);
-    Views.matrix(element("kernel-now"), now.matrix, picture.y.length);
+    const border = picture.classes ? picture.y.findIndex((label) => label < 0) : 0;
+    Views.matrix(element("kernel-start"), start.matrix, picture.y.length, border);
+    Views.matrix(element("kernel-now"), now.matrix, picture.y.length, border);
     Views.spectrum(element("eigenvalues"), start.values, now.values, start.edge);
     const gated = now.facts.flips !== null;
     [element("flips").hidden, element("no-gates").hidden] = [!gated, gated];
@@ -219,10 +239,10 @@
   // Stories --------------------------------------------------------------------------------------------------------
 
   const FACTS = {
-    largestGap: ({ largestGap }) => `Largest gap so far: ${short(largestGap)} (1 is the size of what there is to learn)`,
+    largestGap: ({ largestGap, motion }) => `Largest gap so far: ${short(largestGap)} of what there is to learn. The weights have moved by ${short(motion)} of their size`,
     drift: ({ drift }) => `The kernel has changed by ${short(100 * drift)} % of its size`,
     losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
-    right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences on the right side of 0: network ${networkRight} of ${unseen}, kernel ${kernelRight} of ${unseen}`,
+    right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences with the right sign: network ${networkRight} of ${unseen}, kernel ${kernelRight} of ${unseen}`,
   };
 
   function listStories() {
@@ -260,7 +280,7 @@
     element("story-next").disabled = at + 1 === parts.length && story + 1 === Stories.length;
     element("riddle").hidden = at + 1 < parts.length;
     element("riddle").open = false;
-    element("question").textContent = question;
+    element("question").innerHTML = question;
     element("answer").innerHTML = answer;
   }
 
@@ -269,9 +289,16 @@
     for (const each of ["story-run", "story-next"]) element(each).classList.toggle("primary", each === id);
   }
 
+  // What has been found so far, and after the run what it means; of other settings than those of the part, neither.
   function showFact() {
-    const { look } = state.story ? Stories[state.story[0]].parts[state.story[1]] : {};
-    element("story-fact").textContent = look && state.step > 0 ? `${FACTS[look](state.now.facts).replace(/\.$/, "")}.` : "";
+    if (!state.story) return;
+    const { look, then, run, settings: asked } = Stories[state.story[0]].parts[state.story[1]];
+    const set = settings();
+    const left = Object.keys(asked).some((name) => asked[name] !== set[name]);
+    const words = left ? "You have left the settings of this part. “Run this part” goes back to them." : FACTS[look](state.now.facts);
+    element("story-fact").textContent = left || state.step > 0 ? `${words.replace(/\.$/, "")}.` : "";
+    const conclusion = !left && (state.step >= run || exploded()) ? then : "";
+    if (element("story-then").innerHTML !== conclusion) element("story-then").innerHTML = conclusion;
   }
 
   function turn(by) {
@@ -335,12 +362,13 @@
     element("dials").addEventListener("input", (event) => {
       if (event.target.name in SLIDERS || CHOICES.includes(event.target.name)) begin();
     });
+    dials.seed.addEventListener("change", () => { dials.seed.value = seed(); });
     element("dials").addEventListener("submit", (event) => event.preventDefault());
     element("story-run").addEventListener("click", runStory);
     element("story-next").addEventListener("click", () => turn(1));
     element("story-back").addEventListener("click", () => turn(-1));
     addEventListener("resize", () => requestAnimationFrame(draw));
-    addEventListener("hashchange", restore);
+    addEventListener("hashchange", () => restore() || writeAddress());
   }
 
   for (const [name, values] of Object.entries(SLIDERS)) Object.assign(dials[name], { min: 0, max: values.length - 1, step: 1 });

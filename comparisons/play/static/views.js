@@ -122,7 +122,7 @@ const Views = (() => {
     const all = Object.values(curves).flat().filter((value) => Number.isFinite(value) && (!log || value > 0));
     const top = all.reduce((a, b) => Math.max(a, b), log ? 1e-300 : least);
     const bottom = log ? all.reduce((a, b) => Math.min(a, b), top) : 0;
-    const y = log ? [Math.floor(Math.log10(Math.max(bottom, top * 1e-14)) * 2 - 0.1) / 2, Math.log10(top) + 0.2] : [0, Math.min(top, most) * 1.05];
+    const y = log ? [Math.min(Math.floor(Math.log10(Math.max(bottom, top * 1e-14)) * 2 - 0.1) / 2, Math.log10(top) - 1.4), Math.log10(top) + 0.2] : [0, Math.min(top, most) * 1.05];
     const x = [0, Math.max(10, times[times.length - 1])];
     const { px, py, end } = axes(place, { x, y, log, xName: "gradient step" });
     for (const [name, values] of Object.entries(curves)) {
@@ -219,8 +219,8 @@ const Views = (() => {
 
   // Kernels --------------------------------------------------------------------------------------------------------
 
-  // Values as blue, negative ones as brown, relative to the largest.
-  function matrix(canvas, values, n) {
+  // Values as blue, negative ones as brown, relative to the largest. Lines at the `border` between two classes.
+  function matrix(canvas, values, n, border = 0) {
     const { c, width, height } = begin(canvas);
     const size = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     const side = Math.min(width, height - 20);
@@ -234,6 +234,10 @@ const Views = (() => {
     });
     c.strokeStyle = GREY;
     c.strokeRect(left + 0.5, 0.5, side - 1, side - 1);
+    if (border > 0) {
+      line(c, [[left + border * cell, 0], [left + border * cell, side]], INK);
+      line(c, [[left, border * cell], [left + side, border * cell]], INK);
+    }
     text(c, `largest: ${Number.isFinite(size) ? size.toPrecision(3) : "too large"}`, width / 2, side + 15, "center");
   }
 

@@ -90,10 +90,13 @@ def test_the_first_story_goes_by_keyboard(visit):
     tab.keyboard.press("Enter")
     tab.locator("#status", has_text=PLAYED).wait_for()
     assert "Largest gap so far: 0.219" in tab.inner_text("#story-fact")
+    assert "They part" in tab.inner_text("#story-then")
     assert "Distance" in tab.inner_text(".view.lit")
     tab.keyboard.press("Tab")  # the button back is not offered in the first part
     tab.keyboard.press("Enter")
     assert tab.inner_text("#story-step") == "Part 2 of 3"
+    at(tab, 0)
+    assert not tab.locator("#story-then").is_visible()  # the reader guesses first
     assert tab.locator("#dial-width").get_attribute("aria-valuetext") == "512"
     assert tab.evaluate("document.activeElement.id") == "story-run"
     tab.locator("#story-next").click()
@@ -137,6 +140,40 @@ def test_a_setting_begins_again_and_goes_on_playing(visit):
     tab.locator("#dial-task").select_option("ring")
     assert not tab.locator("#dial-loss option[value=logistic]").is_disabled()
     tab.locator("#reading", has_text="Circles should lie in purple").wait_for()
+
+
+def test_a_story_says_that_its_settings_were_left(visit):
+    tab = visit()
+    at(tab, 0)
+    assert tab.inner_text("#story-fact") == ""
+    tab.locator("#dial-width").press("ArrowRight")
+    tab.locator("#story-fact", has_text="left the settings of this part").wait_for()
+    tab.locator("#dial-width").press("ArrowLeft")
+    tab.locator("#story-fact", has_text=re.compile("^$")).wait_for(state="attached")
+    tab.locator("#dial-seed").fill("99999")
+    tab.locator("#dial-seed").press("Tab")
+    assert tab.locator("#dial-seed").input_value() == "9999"
+    tab.locator("#chapters button").nth(2).click()
+    for _ in range(2):
+        tab.locator("#story-next").click()
+    tab.locator("#story-run").click()
+    tab.locator("#story-next.primary").wait_for()  # all three have exploded before the part is over
+    assert "too much for the network" in tab.inner_text("#story-then")
+
+
+DRAWN = """async () => {
+  const [sent, post, dial] = [[], Worker.prototype.postMessage, document.getElementById("dial-width")];
+  Worker.prototype.postMessage = function (request) { sent.push(request.settings?.width); post.call(this, request); };
+  for (dial.value = 3; dial.value < 10; dial.value++) dial.dispatchEvent(new Event("input", { bubbles: true }));
+  await new Promise((done) => setTimeout(done, 500));
+  return sent;
+}"""
+
+
+def test_a_slider_that_is_drawn_computes_its_first_and_its_last_value(visit):
+    tab = visit()
+    at(tab, 0)
+    assert tab.evaluate(DRAWN) == [11, 91]
 
 
 def test_what_explodes_is_told(visit):
