@@ -91,7 +91,7 @@ def attempt(what, measure, row, *options):
     """Print and return what is measured for a row, or how that failed."""
     try:
         row |= measure(*row.values(), *options)
-    except Exception as error:  # on a lent card, what comes after is worth having
+    except Exception as error:  # what comes after it is worth having all the same
         traceback.print_exc()
         row["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
     return shown(what, row)
