@@ -5,10 +5,11 @@ import torch
 
 import lab
 from lab.kernels.singular import spectral_norm
-from lab.measures.exponents import fit_exponent, mean_interval
+from lab.measures.exponents import fit_exponent, fit_unpaired_exponent, mean_interval
 from lab.measures.gap import disagreement, taylor_disagreement, tracking_gap, with_divergences
 from lab.measures.kernels import gradient_ratio, gradient_scales
 from lab.measures.motion import MOTIONS, distance, open_gates
+from tests.benchmarks.coverage import COUNTS, ERRORS, SPREADS, coverage
 from tests.references import draw
 from tests.tolerances import EXACT, relative
 
@@ -188,3 +189,49 @@ def test_gradient_scales_are_the_extremes_over_the_width_and_the_ratio_between_t
     loss = 0.5 * (network(task.train_inputs) - task.train_targets).square().sum()
     (gradient,) = torch.autograd.grad(loss, network.network.W)
     assert ratio == pytest.approx(float(gradient.square().sum() / (24 * loss.detach())), rel=EXACT)
+
+
+def test_with_two_widths_seeds_of_their_own_give_welchs_interval():
+    generator = np.random.default_rng(0)
+    samples = [np.exp(generator.normal(1, 0.3, 9)), np.exp(generator.normal(0.5, 0.1, 4))]
+    found = fit_unpaired_exponent([64, 256], samples)
+    welch = scipy.stats.ttest_ind(np.log(samples[1]), np.log(samples[0]), equal_var=False)
+    low, high = welch.confidence_interval(0.95)
+    octaves = np.log(4)
+    assert found.interval == pytest.approx((low / octaves, high / octaves))
+    assert found.value == pytest.approx((low + high) / 2 / octaves)
+    assert found.seeds == 13
+    swapped = fit_unpaired_exponent([256, 64], samples[::-1])
+    assert swapped == found
+    assert found.widest.value == pytest.approx(found.value)
+    assert found.curvature.value is None
+
+
+def test_slope_and_curvature_are_those_of_least_squares_on_the_means():
+    generator, x = np.random.default_rng(1), np.log(WIDTHS)
+    table = np.exp(generator.normal(0, 0.2, (6, len(WIDTHS))) - 0.5 * x)
+    paired, own = fit_exponent(WIDTHS, table), fit_unpaired_exponent(WIDTHS, list(table.T))
+    means = np.log(table).mean(0)
+    for found in (paired, own):
+        assert found.value == pytest.approx(np.polyfit(x, means, 1)[0])
+        assert found.curvature.value == pytest.approx(2 * np.log(2) * np.polyfit(x, means, 2)[0])
+        last = np.array(WIDTHS) >= max(WIDTHS) / 4
+        assert found.widest.value == pytest.approx(np.polyfit(x[last], means[last], 1)[0])
+        assert found.log_intercept == pytest.approx(np.polyfit(x, means, 1)[1])
+    bends = [2 * np.log(2) * np.polyfit(x, row, 2)[0] for row in np.log(table)]
+    assert paired.curvature.interval == pytest.approx(mean_interval(bends)[1])
+
+
+def test_intervals_of_unequal_seeds_hold_the_slope_as_often_as_they_say():
+    shares = coverage(SPREADS["falling"], COUNTS["24 to 5"], ERRORS["heavy tails"], 1000)
+    assert (abs(shares - 0.955) < 0.02).all()  # three standard errors
+
+
+def test_samples_that_do_not_fit_are_refused_and_lost_widths_are_named():
+    for samples in ([[1.0, 2.0]], [[1.0], []]):
+        with pytest.raises(lab.LabError, match="samples: got"):
+            fit_unpaired_exponent([64, 128], samples)
+    found = fit_unpaired_exponent([64, 128, 256], [[1.0, 1.1, 1.2], [0.9, np.nan, 0.8], [0.5, 0.6, 0.7]])
+    assert found.widths == (64, 256)
+    assert "left out: 128" in found.reason
+    assert fit_unpaired_exponent([64, 128], [[1.0, 1.1], [0.5, 0.6, 0.7]]).interval is None
