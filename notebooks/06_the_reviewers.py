@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # What the reviewers asked, one question after the other
+# # What the reviewers asked: six answers that can be seen
 #
 # At the end you can
 #
@@ -18,15 +18,14 @@
 # * rerun any of these experiments at any size, from here or by one command;
 # * distinguish a result from "not visible at this size".
 #
-# The paper proves that gradient descent on a very wide recurrent network finds a global minimum. Each section has one
-# question of a reviewer in our words, one figure and a verdict in sentences, which is made from the numbers of this run.
-# **The runs are small**: a few narrow networks, few seeds. Where they are too small to show something, the verdict says
-# so. Intervals in parentheses are 95 % intervals over seeds. Terms such as *gap*, *lazy* and *kernel time* stand in the
-# [glossary](../README.md#glossary).
+# The paper proves that gradient descent on a very wide recurrent network finds a global minimum, with tiny steps, near the
+# initialization. Its reviewers asked what that says about networks in use. Six of their questions have answers that even
+# small runs show; they make one story here. The others stand in a table at the end.
 #
-# `comparisons.run` measures what is missing in a directory and returns numbers, verdict, table and figures. The command
-# line does the same: `lazylab run width`. Its preset `default` takes one to five minutes and gives numbers to rely on, and
-# `--preset full` those to quote.
+# **Predict before you look.** Each section begins with a question. Write your answer down, then run the cell. The verdict
+# below each figure is made from the numbers of this run, and says so where a run is too small. Intervals in parentheses are
+# 95 % intervals over seeds. Terms such as *gap*, *lazy* and *kernel time* stand in the
+# [glossary](../README.md#glossary).
 
 # %%
 import tempfile
@@ -41,217 +40,113 @@ from lab.figures import notebook
 notebook.begin()
 
 # %% tags=["parameters"]
-PRESET, SETTINGS = "fast", {}  # by comparison, settings that differ from the preset: {"width": {"seeds": 5}}
+PRESET, SETTINGS = "fast", {}  # by comparison, settings that differ from the preset: {"minima": {"seeds": 5}}
 
 # %%
 FOLDER, runs = Path(tempfile.mkdtemp(prefix="reviewers-")), {}
 
 
 def answer(name, figure):
-    """Run one comparison, and show its question, one of its figures with the caption, and its verdict as a list."""
+    """Run one comparison, and show one of its figures with the caption, and its verdict as a list."""
     options = {"executor": "serial", "progress": False, **SETTINGS.get(name, {})}
     run = runs[name] = comparisons.run(name, PRESET, FOLDER / name, **options)
-    question, caption = run.comparison.question, run.comparison.CAPTIONS[figure]
     sentences = run.verdict.replace(". ", ".\n* ")
-    display(Markdown(f"**{question}**"), run.figures[figure], Markdown(f"*{caption}*\n\n* {sentences}"))
+    display(run.figures[figure], Markdown(f"*{run.comparison.CAPTIONS[figure]}*\n\n* {sentences}"))
 
 
 # %% [markdown]
-# ## Reviewer 1
+# ## 1. Why is the variance of the weights 2/m?
 #
-# Reviewer 1 doubted that the theorems describe networks in use: the width they need is a polynomial of high order, the
-# learning rate is very small, and the weights hardly move. The reviewer also asked what happens once a first phase of
-# training has made the weights less random, how near to the initialization the weights must stay, and why their variance
-# is $2/m$.
+# Reviewer 1 asked for the reason. The recurrent matrix is used at every time step, so that its scale counts to the power of
+# the length. Nothing is trained here: we vary $\sigma_w^2$ in the variance $\sigma_w^2/m$ of $W$ and measure by which factor
+# gradients grow per time step, backwards.
 #
-# ### How does the required width grow?
-#
-# The theorem needs a width $m\ge\mathrm{poly}(n,L,1/\delta,\log 1/\varepsilon)$ for $n$ samples, sequences of length $L$
-# whose first steps are $\delta$ apart, and error $\varepsilon$. It does not give the degrees of the polynomial; reviewer 3
-# asks how far from tight they are. So we measure the width at which nine of ten networks train, and the width from which on
-# they follow their linear model, and fit the degrees.
-
-# %% tags=["varies"]
-answer("required_width", "widths")
-
-# %% [markdown]
-# ### Do data from a simple model need less width?
-#
-# The authors answered the reviewers that they do. The same sequences are labelled in five ways, from random labels to the
-# outputs of a wide Elman network. The figure has the width in units of the one that random labels need.
-
-# %% tags=["varies"]
-answer("data_model", "widths")
-
-# %% [markdown]
-# ### How large may the learning rate be?
-#
-# Learning rates are in units of the critical one, $c=\eta\lambda_{\max}(K_0)/2$ (notebook 05). The figure marks three limits:
-# where the network stops following the linear model, where the linear model diverges, and where the network does not train.
-# Between the last two, in the shaded part, is the catapult of [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218).
-
-# %% tags=["varies"]
-answer("step_size", "limits")
-
-# %% [markdown]
-# ### Does a linear model hold after a first phase of training?
-#
-# The authors pointed to a second phase of training, with small steps. The reviewer answered that the weights are not random
-# there. We compare two linear models of the second phase: one linearized at the initialization, one where the first phase
-# ends, as [Fort et al. (2020)](https://arxiv.org/abs/2010.15110) do along the path of training.
-
-# %% tags=["varies"]
-answer("phases", "gaps")
-
-# %% [markdown]
-# ### Is a network whose weights hardly move a linear model?
-#
-# In very wide networks it is: this is the theory of lazy training. How fast the gap between the network and its linear model
-# falls with the width is the main question of this project. [Lee et al. (2019)](https://arxiv.org/abs/1902.06720) bound the
-# gap by a multiple of $m^{-1/2}$ for smooth activations.
-
-# %% tags=["varies"]
-answer("width", "gap")
-
-# %% [markdown]
-# ### Why is the variance of the weights 2/m?
-#
-# The proof needs signals that neither explode nor vanish over many time steps, and inputs that stay distinguishable. Nothing
-# is trained here: we vary $\sigma_w^2$ in the variance $\sigma_w^2/m$ of $W$ and measure the growth per time step.
+# **Your prediction:** at which $\sigma_w^2$ do gradients neither explode nor vanish, if every second ReLU gate is open?
 
 # %% tags=["varies"]
 answer("stability", "rates")
 
 # %% [markdown]
-# ### How near to the initialization must the weights stay?
+# A ReLU lets half of the squared norm through, so that $\sigma_w^2/2$ must be 1.
 #
-# Theorem 3 bounds the gradient from below by the loss, for all weights near the initialization. That bound is the smallest
-# eigenvalue $\lambda_{\min}$ of the tangent kernel. We move away from $W_0$ in four directions, one of them the worst that a
-# search finds, and record where $\lambda_{\min}$ has lost three quarters of its value. Reviewer 3 asked the same: how far from
-# tight is the theorem?
+# ## 2. How large may the learning rate be?
+#
+# Reviewer 1: the learning rate of the theorem is very small. In units of the critical one, $c=\eta\lambda_{\max}(K_0)/2$
+# (notebook 05), the linear model converges below $c=1$ and explodes beyond.
+#
+# **Your prediction:** beyond $c=1$, does the network explode as well?
 
 # %% tags=["varies"]
-answer("gradient_bounds", "spheres")
+answer("step_size", "limits")
 
 # %% [markdown]
-# ## Reviewer 2
+# In the shaded part is the catapult of [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218): the error rises first,
+# the weights move to where the kernel is smaller, and then the network trains.
 #
-# Reviewer 2 asked about the loss surface: whether there are worse minima than the one that gradient descent finds, and for
-# an intuition why width helps.
+# ## 3. What does the linear model miss?
 #
-# ### Are there worse minima, and why does width help?
+# The next term of the Taylor series is quadratic in the motion of the weights. With it the kernel can move.
 #
-# There are worse minima: we can construct one at which the gradient is exactly zero. The intuition compares two distances: how
-# far the weights must move to fit the data, and how far they may move before the smallest eigenvalue of the kernel is lost.
-# The first falls with the width. Where it is smaller than the second, the weights fit the data before the kernel is lost.
+# **Your prediction:** does the quadratic model survive the rates at which the linear one explodes? All of those at which the
+# network trains?
+
+# %% tags=["varies"]
+answer("second_order", "losses")
+
+# %% [markdown]
+# With ReLU the quadratic model catapults like the network just beyond the edge; a little further on it explodes: to come
+# back from far away, the network needs its higher orders.
+#
+# ## 4. Why does width help?
+#
+# Reviewer 2 asked for an intuition, and whether there are worse minima. There are: one can construct a point at which the
+# gradient is exactly zero, but far away. The intuition compares two distances: how far the weights must move to fit the data,
+# and how far they may move before the smallest eigenvalue of the kernel has lost three quarters of its value.
+#
+# **Your prediction:** which of the two changes with the width?
 
 # %% tags=["varies"]
 answer("minima", "intuition")
 
 # %% [markdown]
-# ## Reviewer 3
+# Where the first is smaller than the second, the weights fit the data before the kernel is lost: this is the whole idea of
+# the proof.
 #
-# Reviewer 3 doubted that a linear theory explains the success of neural networks: networks in this regime behave like linear
-# models, random features cannot learn even a single neuron, and infinite width may be far from what is used. The reviewer
-# asked what each of the three matrices contributes, and whether the theory explains more than the early stages of training.
+# ## 5. Is a wide network always lazy?
 #
-# ### Does output scale alone make a network lazy?
+# Reviewer 3: networks in this regime behave like linear models. Width alone does not decide that. The scale $\alpha$ of the
+# outputs counts as well ([Chizat, Oyallon and Bach 2019](https://arxiv.org/abs/1812.07956)): width and scale span a plane.
+# Along $\alpha=1$ wide networks become lazy. Along $\alpha\propto m^{-1/2}$, the mean-field limit, features move at every
+# width.
 #
-# The reviewer cites [Chizat, Oyallon and Bach (2019)](https://arxiv.org/abs/1812.07956): every model becomes lazy if its
-# outputs are scaled up. We multiply the outputs by $\alpha$ (notebook 02). By their theory the gap falls as $1/\alpha$ for
-# smooth networks; ReLU is not smooth.
-
-# %% tags=["varies"]
-answer("output_scale", "laziness")
-
-# %% [markdown]
-# ### Where does lazy end and feature learning begin?
-#
-# Width and output scale span a plane. Along $\alpha = 1$ wide networks become lazy. Along $\alpha \propto m^{-1/2}$, the
-# mean-field limit, features move at every width. In between runs a boundary, at which the gap is a tenth of the targets.
+# **Your prediction:** in which direction does the boundary between lazy and rich run, as the width grows?
 
 # %% tags=["varies"]
 answer("regimes", "plane")
 
 # %% [markdown]
-# ### What can random features not learn?
+# ## 6. What can a model with fixed features not learn?
 #
-# [Yehudai and Shamir (2019)](https://arxiv.org/abs/1904.00687) show that a single ReLU neuron may need exponentially many random
-# features, or exponentially large coefficients, in the dimension $d$. The reviewer asks what this means for a linear theory.
-# The figure is about learning one neuron from samples; an error of 1 is that of the best affine predictor.
+# Reviewer 3 pointed to [Yehudai and Shamir (2019)](https://arxiv.org/abs/1904.00687): random features may need exponentially
+# many units to express a single ReLU neuron. Here several models learn one neuron from samples. An error of 1 is that of the
+# best affine predictor.
+#
+# **Your prediction:** order random features, the tangent kernel, and a network that may learn its features.
 
 # %% tags=["varies"]
 answer("random_features", "learners")
 
 # %% [markdown]
-# ### How far is finite width from infinite width?
+# ## The other questions
 #
-# [Jacot, Gabriel and Hongler (2018)](https://arxiv.org/abs/1806.07572) have theorems about infinite width. We measure how far
-# networks of a few hundred units are from it, in their kernel at initialization and in what they have learnt.
+# Each is one command; `lazylab run all` runs them all, and `lazylab report runs/*` makes one page of everything. What they
+# print with their default preset stands in the [README](../README.md#what-the-reviewers-asked-and-what-came-out).
 
-# %% tags=["varies"]
-answer("infinite_width", "kernel")
+# %%
+from comparisons.runs.registry import find, names
 
-# %% [markdown]
-# ### What does each matrix contribute?
-#
-# In the paper $A$ and $B$ stay random and only $W$ is trained. The reviewer asks whether random weights are nearly optimal
-# already. We train each matrix alone and all together. "mse" is the mean squared error on the training set.
-
-# %% tags=["varies"]
-answer("frozen_layers", "losses")
-
-# %% [markdown]
-# ### Does the linear model explain more than the early stages?
-#
-# We train by stochastic gradient descent, beside a linear model that gets the same batches. Kernel time $\tau$ counts steps in
-# units that make batch sizes and learning rates comparable. The question is at which $\tau$ network and linear model differ
-# visibly.
-
-# %% tags=["varies"]
-answer("early_sgd", "gap")
-
-# %% [markdown]
-# ### Does the loss decide?
-#
-# The theory is about the squared loss; classifiers are trained by cross-entropy. There the outputs grow without end, so that
-# targets are no unit for a gap: here it is the change of the linear model's own outputs, for every loss.
-
-# %% tags=["varies"]
-answer("loss_function", "leaving")
-
-# %% [markdown]
-# ### When does the kernel stop moving, and is the kernel after training better?
-#
-# The tangent kernel is computed again along training. Its velocity is the angle by which it turns in one unit of kernel time.
-# Kernels from the start, from a tenth of the error and from the end of training then learn the same task from scratch.
-
-# %% tags=["varies"]
-answer("kernel_evolution", "errors")
-
-# %% [markdown]
-# ### Does the theory suffice to explain success in practice?
-#
-# Here the test error on real data counts: of the network in three regimes, its linearization, its infinite-width kernel, and
-# simple other methods. All of them choose among the same number of candidates on the same validation samples.
-
-# %% tags=["varies"]
-answer("practice", "errors")
-
-# %% [markdown]
-# ## All runs at a glance
-
-# %% tags=["varies"]
-rows = {
-    name: {
-        "cells": len(run.table),
-        "seconds on one core": run.table["seconds"].sum().round(),
-        "numbers": len(run.numbers),
-        "without a value": sum(number.value is None for number in run.numbers.values()),
-    }
-    for name, run in runs.items()
-}
-pd.DataFrame(rows).T.astype(int)
+others = [f"* `lazylab run {name}`: {find(name).question}" for name in names() if name not in runs]
+display(Markdown("\n".join(others)))
 
 # %% [markdown]
 # A number without a value has a reason instead, such as "too few seeds" or "right censored at 64" (the threshold lies beyond
@@ -259,23 +154,22 @@ pd.DataFrame(rows).T.astype(int)
 # verdict, all numbers and all figures.
 
 # %% tags=["varies"]
-pd.Series({name: str(number) for name, number in list(runs["width"].numbers.items())[:8]}, name="width")
+pd.Series({name: str(number) for name, number in list(runs["minima"].numbers.items())[:8]}, name="minima")
 
 # %% [markdown]
-# **What small runs cannot show.** Many of these verdicts say "no trend is visible at this size" or "no difference is visible".
-# Intervals from three seeds are so wide that they contain most theories, and a figure in which the gap seems to fall may show
-# an accident of one seed. The remedy is not a bolder sentence but more seeds and widths: `lazylab run all`, then
-# `lazylab report runs/*` for one page with everything.
+# **What small runs cannot show.** Intervals from three seeds are so wide that they contain most theories, and a figure in
+# which a curve seems to fall may show an accident of one seed. The remedy is not a bolder sentence but more seeds and widths:
+# the preset `default` takes one to five minutes and gives numbers to rely on, `full` those to quote.
 #
 # ## Exercises
 #
-# **1.** How many seeds would the slope of `width` need before its interval is shorter than ½? Use that the length of a $t$
-# interval falls about as one over the square root of the number of seeds.
+# **1.** How many seeds would the exponent of the motion that is needed need before its interval is shorter than ½? Use that
+# the length of a $t$ interval falls about as one over the square root of the number of seeds.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# slope = runs["width"].numbers["exponent.gap_test"]
+# slope = next(number for key, number in runs["minima"].numbers.items() if key.startswith("exponent.needed"))
 # low, high = slope.interval
 # print(slope, "from", slope.seeds, "seeds; wanted about", round(slope.seeds * ((high - low) / 0.5) ** 2))
 # ```
@@ -285,7 +179,7 @@ pd.Series({name: str(number) for name, number in list(runs["width"].numbers.item
 #
 # </details>
 #
-# **2.** Does `width` describe Elman networks alone? Run it with torch's GRU.
+# **2.** Is it the Elman network alone that becomes lazy with the width? Run the main comparison with torch's GRU.
 #
 # <details><summary>Solution</summary>
 #
@@ -300,15 +194,16 @@ pd.Series({name: str(number) for name, number in list(runs["width"].numbers.item
 # </details>
 #
 # **3.** Verdicts are made from a table with one row per cell. From the table of `step_size`, compute the share of runs that
-# train at each learning rate $c$, and the largest error on the way.
+# train at each learning rate $c$, of networks and of second-order models, and the largest error of networks on the way.
 #
 # <details><summary>Solution</summary>
 #
 # ```python
 # table = runs["step_size"].table
 # trains = (table["outcome"] == "reached").groupby(table["fraction"]).mean()
+# second = (table["outcome_second_order"] == "reached").groupby(table["fraction"]).mean()  # from c = ½ on
 # peak = table.groupby("fraction")["peak_mse"].max()
-# print(pd.DataFrame({"trains": trains, "highest peak": peak}))
+# print(pd.DataFrame({"network": trains, "second order": second, "highest peak": peak}))
 # ```
 #
 # Peaks are in units of the first error. An empty cell stands for a learning rate at which every run diverged.
