@@ -51,7 +51,7 @@ CAPTIONS = {
     "losses": "Training error of one network and its models, below and above the critical rate.",
 }
 
-GOAL, BEYOND = 0.1, 1.26  # share of the first error; c at which sharpness is compared
+GOAL, BEYOND, LONGEST = 0.1, 1.26, 5_000  # share of the first error; c at which sharpness is compared; steps of a try
 SAME = ("readout", "activation", "width", "seed")
 CURVES, CURVE_STEPS = (0.5, 1.2, 1.5, 3.0), 60  # c of the courses that are kept, and how long they are
 ACTIVATIONS = {"erf": "erf", "relu": "ReLU", "tanh": "tanh", "softplus": "softplus"}
@@ -72,7 +72,7 @@ class Settings(kit.networks.CentredSettings):
     smallest_fraction: Annotated[kit.Share, kit.doc("Smallest c to which it is raised.")] = 0.5
     largest_fraction: Annotated[float, Gt(1), kit.doc("Largest c to which it is raised.")] = 8.0
     per_octave: Annotated[kit.Count, kit.doc("Values of c in each factor of 2.")] = 3
-    patience: Annotated[kit.Positive, kit.doc("Budget, in steps of the linear learner to a tenth of its error.")] = 5.0
+    patience: Annotated[kit.Positive, kit.doc("Budget, in steps of the linear model to 0.1; 5,000 at most.")] = 5.0
     least_steps: Annotated[kit.Count, kit.doc("No rate counts as trained before this step.")] = 60
 
     def check(self) -> None:
@@ -127,7 +127,7 @@ def measure(cell: Cell) -> kit.Measured:
     effort = {**kit.pick(cell, "fractions", "patience", "least_steps"), "reference": cell.critical_fraction}
     models: dict[str, Any] = {"network": network, "quadratic": lab.QuadraticNetwork(network)}
     rates = lab.measures.trainable.try_models(
-        models | ({"frozen": frozen} if frozen else {}), task, goal=GOAL, **effort
+        models | ({"frozen": frozen} if frozen else {}), task, goal=GOAL, most_steps=LONGEST, **effort
     )
     arrays |= {"fractions": np.array(cell.fractions), **{f"peak_{name}": peak for name, peak in rates.peaks.items()}}
     return row | rates.summary(BEYOND), arrays | ({} if cell.seed else {"curves": _courses(network, task)})
@@ -195,17 +195,16 @@ def _order(numbers: kit.Numbers, arm: kit.Arm) -> str:
     """Gaps to both models, their exponents, and the share that the next order explains."""
     high, name = int(arm.rows["width"].max()), arm.value
     linear, second = numbers[GAPS["linear"](name)], numbers[GAPS["quadratic"](name)]
-    laws = [kit.power(numbers[EXPONENTS[f"gap_{model}"](name)]) for model in ("linear", "quadratic")]
+    pair = ("linear", "quadratic") if arm.rows["width"].nunique() > 1 else ()
+    laws = kit.fill("; they scale as {}", [kit.power(numbers[EXPONENTS[f"gap_{each}"](name)]) for each in pair])
     shares = [(MODELS[model], numbers.get(key(name, str(high)))) for model, key in SHARES.items()]
     known = [(model, share) for model, share in shares if share is not None and share.value is not None]
     words = {"below": "is farther off", "above": "explains a part", "around": "makes no visible difference"}
+    words["unknown"] = "is not judged for want of three seeds"
     return kit.sentences(
         f"With {arm.label} the largest test gap at width {high} is {kit.percent(linear)} to the linear model and "
-        f"{kit.percent(second)} to the second-order one; they scale as {laws[0]} and {laws[1]}.",
-        *(
-            f"The {model} {kit.compare(it, 0.0, **words)}: it explains {kit.percent(it)} of the gap."
-            for model, it in known
-        ),
+        f"{kit.percent(second)} to the second-order one{laws}.",
+        *(f"The {it} {kit.compare(n, 0.0, **words)}: it explains {kit.percent(n)} of the gap." for it, n in known),
     )
 
 
@@ -215,10 +214,11 @@ def _beyond(numbers: kit.Numbers, arm: kit.Arm) -> str:
     if not len(tried):
         return ""
     limits = {learner: numbers[RATES["limit", learner](name)] for learner in ("network", *_models(tried))}
-    above = {learner for learner in limits if set(tried[f"limit_{learner}_censored"]) == {"right"}}
-    known = {key: "above all tried" if key in above else kit.format_number(each) for key, each in limits.items()}
+    marks = {key: [*tried[f"limit_{key}_censored"].unique()] for key in limits}
+    off = {key: {"right": "above", "left": "below"}.get(str(mark[0])) for key, mark in marks.items() if len(mark) == 1}
+    known = {key: f"{off[key]} all tried" if off.get(key) else kit.format_number(it) for key, it in limits.items()}
     words = {"below": "fails before the edge", "above": "catapults, too", "around": "is not seen to pass the edge"}
-    end = kit.compare(limits["quadratic"], 1.0, **words, unknown="", missing="")
+    end = words.get(off.get("quadratic") or "") or kit.compare(limits["quadratic"], 1.0, **words, unknown="")
     frozen = f" That of the gate-frozen network is {known['frozen']}." if "frozen" in known else ""
     return kit.sentences(
         f"With {arm.label} at width {tried['width'].max()} the largest c that trains is {known['network']} for the "

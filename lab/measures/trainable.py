@@ -97,6 +97,7 @@ def try_rates(
     least_steps: int,
     patience: float,
     reference: float,
+    most_steps: int | None = None,
 ) -> Trainable:
     """Train copies of a network by full-batch descent at several learning rates, and its linear model beside them.
 
@@ -116,6 +117,9 @@ def try_rates(
         one of equal kernel time.
     reference
         Below 1.
+    most_steps
+        The budget is at most so long: an ill-conditioned kernel may take the linear model millions of steps. None for
+        no bound.
 
     Raises
     ------
@@ -126,7 +130,8 @@ def try_rates(
     ticks = model.steps_to(goal, 2 * reference / model.lambda_max) or LONGEST
     for fraction in fractions:
         rate = 2 * fraction / model.lambda_max
-        budget = max(math.ceil(patience * ticks * max(reference / fraction, 1.0)), least_steps)
+        patient = math.ceil(patience * ticks * max(reference / fraction, 1.0))
+        budget = max(min(patient, most_steps or patient), least_steps)
         descent = Descent(budget, learning_rate=rate, record="all", loss=loss)
         found = arrive(network, task, descent, _Small(goal, least_steps), progress=False)
         reached, linear_peak = _linear(model.errors(rate, np.arange(budget + 1)), goal, least_steps)

@@ -19,7 +19,8 @@ CELLS = {(cell.activation, cell.width): cell for cell in second_order.cells(SETT
 
 
 @pytest.mark.parametrize("activation", ["erf", "relu"])
-def test_a_row_has_the_gaps_of_every_model_and_the_rates_that_each_stands(activation):
+def test_a_row_has_the_gaps_of_every_model_and_the_rates_that_each_stands(activation, monkeypatch):
+    monkeypatch.setattr(second_order, "LONGEST", 400)
     cell = CELLS[activation, 16]
     row, arrays = second_order.measure(cell)
     json.dumps(row, allow_nan=False)
@@ -114,10 +115,21 @@ def test_limits_outside_the_grid_and_lost_gaps_are_named():
     some = made_up().astype({"limit_network_censored": object})
     some.loc[some["seed"] == 0, "limit_network_censored"] = "right"
     assert "unknown (1 of 5 seeds right censored at 6) for the network" in second_order.conclude(some).verdict
+    for mark, text in (("right", "catapults, too"), ("left", "fails before the edge")):
+        verdict = second_order.conclude(made_up().assign(limit_quadratic_censored=mark)).verdict
+        assert f"The second-order model {text}." in verdict
+        assert {"right": "above", "left": "below"}[mark] + " all tried for the second-order model" in verdict
     table.loc[table["width"] == 256, ["gap_quadratic", "ratio_quadratic"]] = None
     lost = second_order.conclude(table)
     assert numbers_of(lost)["gap.quadratic.erf"].value is None
     assert "unknown" in lost.verdict
+
+
+def test_what_a_small_run_cannot_say_is_left_out():
+    one, few = (second_order.conclude(rows).verdict for rows in (made_up().query("width == 128"), made_up(seeds=2)))
+    assert "scale as" not in one
+    assert "; they scale as width^−0." in few
+    assert "The second-order model is not judged for want of three seeds: it explains 5" in few
 
 
 def test_one_activation_is_set_by_the_list():

@@ -95,3 +95,10 @@ def test_limits_hold_at_all_smaller_rates():
     none = made_up([False, True], [False, False]).summary()
     assert (none["network_limit"], none["network_limit_censored"]) == (1, "left")
     assert none["network_peak"] is none["sharpness_at_limit"] is none["linear_peak"] is None
+
+
+def test_a_budget_may_be_bounded(task):
+    network, effort = lab.ElmanRNN.like(task, 24, centred=True, seed=1), EFFORT | {"least_steps": 2}
+    found = try_rates(network, task, fractions=(0.5, 0.9), most_steps=3, **effort)
+    assert not found.trains.any()
+    assert try_rates(network, task, fractions=(0.5, 0.9), most_steps=10**6, **effort).trains.all()
