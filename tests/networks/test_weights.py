@@ -144,7 +144,7 @@ def test_two_styles_with_equal_scales_are_one_function():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"style": "mup"}, "parametrization: got 'mup'; allowed: one of ntk, paper"),
+        ({"style": "mup"}, "parametrization: got 'mup'; allowed: one of mean_field, ntk, paper"),
         ({"sigma_w": 0}, "sigma_w: got 0"),
         ({"sigma_u": -1}, "sigma_u: got -1"),
         ({"sigma_v": math.inf}, "sigma_v: got inf"),
