@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,11 +129,11 @@ def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw
 
 
 def _slope(found: Exponent, name: str) -> Number:
-    """The slope as a number, with the x that entered and the local slopes."""
+    """The slope as a number, with the x that entered, local slopes, the slope at the widest x, and the curvature."""
     local = [round(slope, 4) for slope in found.local_slopes]
-    return Number(
-        found.value, found.interval, found.seeds, found.reason, {name: list(found.widths), "local_slopes": local}
-    )
+    bend = {"widest": asdict(found.widest), "curvature": asdict(found.curvature)}
+    details = {name: list(found.widths), "local_slopes": local, **bend}
+    return Number(found.value, found.interval, found.seeds, found.reason, details)
 
 
 def _lost(place: float, values: pd.Series[float], marks: Mapping[Any, Any]) -> str:

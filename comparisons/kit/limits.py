@@ -7,14 +7,14 @@ perturbation theory in 1/m (Dyer, Gur-Ari 2020; Huang, Yau 2020) has a change of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from comparisons.kit.arms import Arm
 from comparisons.kit.fits import exponent
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number, Numbers
 from comparisons.kit.settings import OneOf, doc
-from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, power
+from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, position, power
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +33,16 @@ HELP = (
 Parametrization = Annotated[str, OneOf("paper", "ntk", "mean_field"), doc(HELP)]
 SMOOTH = ("erf", "tanh", "softplus")
 BOUND, PERTURBATION = -0.5, -1.0  # exponents of the gap
+STRAIGHT = 0.01  # a change of the slope per octave that is not worth a word
 OCTAVES = 2.0  # the widest ones, in which a limit that is not 0 would show
 
 # no-break spaces: verdicts are split into sentences at a dot and a space
 _BOUND = "the bound m^−0.5 (Lee et al.\N{NO-BREAK SPACE}2019)"
 _LIMIT = "the mean-field limit (α₀ = {})"
 _PERTURBATION = "1/m, the order in perturbation theory of smooth networks (Dyer, Gur-Ari 2020; Huang, Yau 2020)"
+
+
+_NOWHERE: dict[str, Any] = {"value": None, "interval": None, "seeds": 0}
 
 
 def mean_field_scale(rows: pd.DataFrame) -> float | None:
@@ -96,7 +100,15 @@ def describe(gap: Number, rows: pd.DataFrame) -> str:
     bound = compare_with_theory(gap, BOUND, _BOUND)
     if is_smooth(rows) and _BOUND in bound:
         bound = f"{bound} and {compare_with_theory(gap, PERTURBATION, _PERTURBATION)}"
-    return f"{power(gap)}; {bound}"
+    return f"{power(gap)}; {bound}{bent(gap)}"
+
+
+def bent(slope: Number) -> str:
+    """How a curve that is no power law goes over the widest two octaves; empty where its curvature may be 0."""
+    widest, curvature = (Number(**{**_NOWHERE, **slope.details.get(name, {})}) for name in ("widest", "curvature"))
+    if position(curvature, 0.0) not in ("below", "above") or abs(curvature.value or 0.0) < STRAIGHT:
+        return ""
+    return f"; it is no power law, and over the widest two octaves goes as {power(widest)}"
 
 
 def _in_mean_field(gap: Number, rows: pd.DataFrame, alpha: float) -> str:

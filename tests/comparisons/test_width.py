@@ -65,6 +65,21 @@ def test_a_smooth_network_is_compared_with_perturbation_theory_too(slope, text):
     assert title.endswith("slower than the bound m^−0.5 (Lee et al.\xa02019)")
 
 
+@pytest.mark.parametrize("bend", [-0.2, 0.3, 0.0])
+def test_a_curve_that_is_no_power_law_is_told_by_its_widest_octaves(bend):
+    table = made_up(-0.3)
+    octaves = np.log2(table["width"] / 64)
+    scatter = np.exp(np.random.default_rng(0).normal(0, 0.02, len(table)))
+    conclusion = width.conclude(table.assign(gap_test=table["gap_test"] * 2 ** (bend / 2 * octaves**2) * scatter))
+    details = numbers_of(conclusion)["exponent.gap_test"].details
+    assert details["curvature"]["value"] == pytest.approx(bend, abs=0.03)
+    assert details["widest"]["value"] == pytest.approx(-0.3 + 2 * bend, abs=0.05)  # at the middle of 128, 256 and 512
+    told = "; it is no power law, and over the widest two octaves goes as width^"
+    assert (told in conclusion.verdict) == (bend != 0)
+    if bend == -0.2:
+        assert f"{told}−0.7" in conclusion.verdict
+
+
 def bent(slope, widest):
     """A law with another exponent over the widest two octaves, 128 to 512."""
     table = made_up(slope)
