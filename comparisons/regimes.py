@@ -208,20 +208,21 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
         return kit.fill(start, kit.for_each(found, write, judge))
 
     plain, rich = partial(told, write=kit.format_number), "mean_field"
+    it, its = ("it", "the test gap"), ("Its slope", f"Along {line} the slope of the gap")  # the second if not named yet
     start = f"At the largest width and equal training error, {line} in place of α = 1 changes the "
     worths = (plain(f"{start}{text} by {{}}.", worth, PRICES[name], data) for (name, data), text in CLAIMS.items())
     return kit.sentences(
-        told("The test gap passes 0.1 at a scale α* that goes as {}.", half, FALL)
+        (falls := told("The test gap passes 0.1 at a scale α* that goes as {}.", half, FALL))
         or "No exponent of the boundary α* could be fitted.",
         told("Two orders of perturbation theory, (a/α + b/α²)/m, have α* go as {} there.", half, TWO_TERM),
-        told("Where the gap is at most 0.1 it goes as {}.", smooth, LAZY["width"]),
+        lazy := told("Where the gap is at most 0.1 it goes as {}.", smooth, LAZY["width"]),
         plain(f"This exponent minus that of the {arms[0].label} is {{}}.", slower, SLOWER),
         told("In the scale it goes as {}.", scale, LAZY["alpha"], write=partial(kit.power, of="α")),
-        told("Along α = 1, over all widths, it goes as {}.", smooth, EXPONENTS["gap"], "ntk"),
+        told(f"Along α = 1, over all widths, {it[not falls + lazy]} goes as {{}}.", smooth, EXPONENTS["gap"], "ntk"),
         told("Over the two largest octaves of width it goes as {} there.", smooth, SLOPES["gap"], "ntk"),
         told("Features change as {} there.", half, EXPONENTS["feature_change"], "ntk"),
-        plain(f"Along {line} the gap tends to {{}}.", stays, LIMITS["gap"], rich),
-        plain("Its slope over the two largest octaves of width is {}.", trend, SLOPES["gap"], rich),
+        tends := plain(f"Along {line} the gap tends to {{}}.", stays, LIMITS["gap"], rich),
+        plain(f"{its[not tends]} over the two largest octaves of width is {{}}.", trend, SLOPES["gap"], rich),
         plain("The change of features there tends to {}.", stays, LIMITS["feature_change"], rich),
         *worths,
     )
@@ -246,7 +247,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
             run = kit.records.median_run(results, rows, "test_error", *PLACE)
             runs[f"{name}: width {width}, {LINES[line]}"] = run
         shown = [(label, name, run) for name in ("samples", "alignment") for label, run in runs.items() if run]
-        found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
+        if shown:
+            found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
     return found
 
 

@@ -167,7 +167,7 @@ def report_lost(rows: pd.DataFrame) -> str:
     """How many runs did not arrive, how many of them diverged, and up to which α; empty if all arrived."""
     lost = rows[rows["exit"] != "reached"]
     counted = f"{len(lost)} of {len(rows)} runs did not reach the training error, all of them at α ≤ "
-    diverged = f"; {(lost['exit'] == 'diverged').sum()} of them diverged."
+    diverged = f"; {(lost['exit'] == 'diverged').sum() or 'none'} of them diverged."
     return f"{counted}{lost['alpha'].max():.3g}{diverged}" if len(lost) else ""
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import comparisons
 import lab
 from comparisons import kit, regimes
 from lab.errors import LabError
@@ -178,7 +179,11 @@ SAID = {
         "(compatible with 1/α). Along α = 1",
     ),
     "the second order alone": (terms(0.0, 2.0), "(faster than 1/α). Along α = 1"),
-    "rich networks alone": (lambda _, m, alpha: 5.0, "No exponent of the boundary α* could be fitted."),
+    "rich networks alone": (
+        lambda _, m, alpha: 5.0,
+        "No exponent of the boundary α* could be fitted.",
+        "Along α = 1, over all widths, the test gap goes as",
+    ),
 }
 
 
@@ -187,6 +192,13 @@ def test_the_verdict_says_what_the_numbers_say(case):
     gap, *texts = SAID[case]
     said = regimes.conclude(made_up(gap)).verdict
     assert [text for text in texts if text not in said] == []
+
+
+def test_what_two_widths_say_names_its_subject():
+    table = made_up(constant)
+    said = regimes.conclude(table[table["width"] < 100]).verdict
+    assert "tends to" not in said
+    assert "Along α = 2/√m the slope of the gap over the two largest octaves of width is" in said
 
 
 def test_a_limit_within_its_interval_may_be_0():
@@ -249,3 +261,12 @@ def test_nothing_that_arrived_is_no_conclusion():
     assert all(number.value is None for key, number in numbers_of(found).items() if key != "reached")
     assert all(number.reason for key, number in numbers_of(found).items() if key != "reached")
     assert found.verdict.startswith("No exponent")
+    assert found.verdict.endswith("none of them diverged.")
+
+
+def test_figures_are_drawn_where_nothing_arrived(tmp_path):
+    hopeless = {"widths": (4,), "plane_up_to": 1, "seeds": 1, "activations": ("erf",), "data": ("teacher",)}
+    hopeless |= {"test": 5, "target": 0.001, "fallbacks": 0, "patience": 0.1}
+    run = comparisons.run("regimes", out=tmp_path, executor="serial", progress=False, **hopeless)
+    assert set(run.table["exit"]) == {"undecided"}
+    assert list(run.figures) == ["plane", "coordinates"]
