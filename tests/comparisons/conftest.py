@@ -1,5 +1,7 @@
-"""The toy, for tests of everything around comparisons."""
+"""The toy, for tests of everything around comparisons, and small runs of all comparisons."""
 
+import functools
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import comparisons
+from tests.comparisons.small import SMALL
 
 HERE = Path(__file__).parent
 
@@ -21,3 +24,19 @@ def toy(tmp_path, monkeypatch):
     yield tmp_path
     if sys.modules.pop("comparisons.toy", None):
         del comparisons.toy
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """The run of a comparison with its SMALL settings: cells are measured once for all processes of a session."""
+    home = tmp_path_factory.getbasetemp()
+    home = home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
+
+    @functools.cache
+    def run(name):
+        place = home / "small" / name
+        if (place / "summary.json").exists():  # another process was first
+            return comparisons.load(place)
+        return comparisons.run(name, "fast", place, executor="serial", progress=False, **SMALL[name])
+
+    return run

@@ -7,14 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import comparisons
 from comparisons.report.explorer import choices, explore, explore_all, styles
 from comparisons.report.packing import evenly, places
 from comparisons.report.trajectories import CHARTS, OUTPUTS, STEPS, follows, thin
 from comparisons.runs.registry import names
 from lab.figures.style import LEARNERS
 from lab.sweeps import Results
-from tests.comparisons.small import SMALL
 
 
 def made_up(length=60, samples=5, outputs=2, seed=0, **more):
@@ -196,10 +194,8 @@ def test_every_comparison_is_known_to_keep_trajectories_or_not():
 
 
 @pytest.mark.parametrize("name", sorted(KEEP))
-def test_the_explorer_has_every_comparison_that_keeps_trajectories(name, tmp_path):
-    small = {**SMALL[name], "seeds": 1}
-    run = comparisons.run(name, "fast", tmp_path / name, executor="serial", progress=False, **small)
-    [found] = explore_all([run.results])
+def test_the_explorer_has_every_comparison_that_keeps_trajectories(name, small_run):
+    [found] = explore_all([small_run(name).results])
     time, outputs, charts = KEEP[name]
     cells = found.data["cells"]
     assert {cell["time"] for cell in cells} == {time}
