@@ -255,4 +255,6 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 def _draw_changes(ax: kit.Axes, arm: kit.Arm) -> None:
     for place, (name, (label, marker)) in enumerate(DRAWN.items()):
         color, shift = lab.figures.style.QUANTITIES[place], 1.05 ** (place - 1.5)
+        if place and not arm.rows[name].notna().any():
+            continue  # this matrix is not trained
         kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, label, shift, marker)

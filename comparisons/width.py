@@ -175,7 +175,7 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         return kit.sentences(f"No exponent of the test gap could be fitted: {gap.reason}.", limit)
     if (last := numbers[GAP(high)]).value is not None and last.value < NOISE * (numbers[NOISE_FLOOR()].value or 0.0):
         return kit.sentences(f"Not judged: the gap at width {high} is below {NOISE} times the numerical noise.", limit)
-    others, end = {str(arm.rows["variant"].iloc[0]): arm for arm in arms[1:]}, numbers[words.end()].value
+    others, end = {arm.name: arm for arm in arms[1:]}, numbers[words.end()].value  # not the main one's other readouts
     lazy = partial(_course, "In the ntk parametrization, not centred,") if limit else _uncentred
     return kit.sentences(
         f"From width {low} to {high}{kit.limits.left_out(gap, arms[0].rows)} the largest test gap between network and "

@@ -264,6 +264,16 @@ def test_nothing_that_arrived_is_no_conclusion():
     assert found.verdict.endswith("none of them diverged.")
 
 
+def test_matrices_that_are_not_trained_are_not_drawn():
+    table = made_up(constant, seeds=2).assign(change_A=None, change_B=np.nan)
+    _, axes = lab.figures.style.panels(1)
+    rows = table.query("ntk and data == 'teacher'")
+    regimes._draw_changes(axes[0, 0], kit.split(rows, "activation", regimes.NAMES)[0])
+    labels = [label.split(":")[0] for label in axes[0, 0].get_legend_handles_labels()[1]]
+    assert labels == ["h", "W"]
+    assert not axes[0, 0].texts
+
+
 def test_figures_are_drawn_where_nothing_arrived(tmp_path):
     hopeless = {"widths": (4,), "plane_up_to": 1, "seeds": 1, "activations": ("erf",), "data": ("teacher",)}
     hopeless |= {"test": 5, "target": 0.001, "fallbacks": 0, "patience": 0.1}

@@ -183,6 +183,14 @@ def test_other_variants_have_keys_and_sentences_of_their_own():
     assert "random initial output makes up 80 % of the initial residual" in conclusion.verdict
 
 
+def test_another_readout_of_the_main_variant_is_no_other_variant():
+    for variant in ("erf", "paper"):
+        first, second = (made_up(-0.5).assign(variant=variant, readout=readout) for readout in ("last", "all"))
+        verdict = width.conclude(pd.concat([first, second])).verdict
+        assert "With erf" not in verdict
+        assert "The paper's network" not in verdict
+
+
 def test_a_diverged_cell_enters_no_fit():
     table = made_up(-0.5)
     table.loc[table.index[-1], list(width.EXPONENTS)] = np.nan
