@@ -58,8 +58,7 @@ def runs(tmp_path_factory):
     limit = home / "infinite_width"
     assert main(["run", "infinite_width", *asked, "--seeds", "1", "--kernel-time", "5", "--out", str(limit)]) == 0
     small = ["--samples", "8", "--widths", "16", "--readouts", "last", "--seeds", "2", "--per-octave", "1"]
-    small += ["--smallest-fraction", "0.4", "--largest-fraction", "4", "--kernel-time", "2", "--patience", "0.2"]
-    small += ["--least-steps", "20"]
+    small += ["--kernel-time", "5", "--patience", "0.2", "--least-steps", "20"]
     assert main(["run", "step_size", "--executor", "serial", *small, "--out", str(home / "step_size")]) == 0
     store = Store(home / "width")
     store.path(store.manifest["cells"][-1], "json").unlink()
