@@ -25,7 +25,6 @@ html_css_files = ["book.css"]
 html_math_renderer = "mathml"  # of the hook `book`: the pages need neither a script nor a network for formulas
 
 nb_execution_mode = "off"  # shown are the outputs that `python -m tests.notebooks.machinery` kept
-nb_mime_priority_overrides = [("html", "text/html", 5), ("html", "image/png", 0)]
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3  # links lead to headings by the names that GitHub gives them
 suppress_warnings = ["ref.python"]  # a short name in an annotation, such as Cell, may be that of several classes
@@ -38,6 +37,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+smartquotes_action = "De"  # dashes and dots; n' is n with a prime
 default_role = "py:obj"  # `lab.Task` in a docstring is a link where there is such an object, and code elsewhere
 highlight_language = "none"
 python_use_unqualified_type_names = True

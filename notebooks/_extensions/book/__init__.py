@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from sphinx.writers.html5 import HTML5Translator
 
 PAGES = "pages"  # the folder of everything that is made here; git ignores it
+
+#: The name of a function before its argument, which the converter sets without a space, as in log x.
+_NAME = re.compile(r"(<mi>[a-z]{3,}</mi>)(?=<m(?:i|row|sub|sup|subsup|text)\b)")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -68,5 +72,6 @@ def _formula(translator: HTML5Translator, node: math | math_block) -> None:
 
     block = node.tagname == "math_block"
     text = convert(node.astext(), display="block" if block else "inline")
+    text = _NAME.sub(r'\1<mspace width="0.17em"/>', text)
     translator.body.append(f'<div class="math">{text}</div>' if block else text)
     raise SkipNode

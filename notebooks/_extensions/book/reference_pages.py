@@ -85,7 +85,7 @@ def _elsewhere(values: Iterable[object]) -> str:
 def _directive(name: str, value: object) -> str:
     """What makes autodoc document a class or a function under this name; constants stand where they are used."""
     if inspect.isclass(value):
-        return f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n"
+        return f".. autoclass:: {name}\n   :members:\n"
     return f".. autofunction:: {name}\n" if inspect.isroutine(value) else ""
 
 
