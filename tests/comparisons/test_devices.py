@@ -16,6 +16,9 @@ from tests.comparisons.small import SMALL
 pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # as a run does
 
 
+FIELDS = ("part", "notion", "learner", "arm", "batch", "network", "model", "readout")
+
+
 @pytest.fixture
 def elsewhere(monkeypatch):
     """A default device that holds no values, which nothing should use."""
@@ -26,11 +29,11 @@ def elsewhere(monkeypatch):
 
 
 def kinds(name):
-    """One small cell of each kind: of each class, part, notion, learner, arm and batch."""
+    """One small cell of each kind: of each class, part, notion, learner, arm, batch, network, model and readout."""
     module = find(name)
     found = {}
     for cell in module.cells(with_values(module.PRESETS["fast"], SMALL[name], "")):
-        parts = [getattr(cell, field, None) for field in ("part", "notion", "learner", "arm", "batch", "network")]
+        parts = [vars(cell).get(field) for field in FIELDS]
         found.setdefault((type(cell), *parts), cell)
     return list(found.values())
 
