@@ -44,6 +44,7 @@ from lab.tasks.task import Task
 
 Array = NDArray[np.float64]
 
+_MOST = 50_000  # steps of a run, where a small eigenvalue would ask for millions
 _REFERENCE, _NEAR = 0.25, 0.8  # c, and share of the network's limit, between which motion is compared
 
 
@@ -182,7 +183,7 @@ def train_at(
     patience
         Budget in units of the steps in which the linear model reaches the goal at the critical fraction ``reference``,
         or in which the kernel time passes there if it never does; `LONGEST` steps where a recursion was given up. Below
-        the reference the budget is that of an equal kernel time.
+        the reference the budget is that of an equal kernel time. It is 50,000 steps at most.
     reference
         Below 1.
     loss
@@ -195,7 +196,7 @@ def train_at(
     watch = Passage(network, task, model.first, goal, earliest, linear.steps, model.aim)
     never = kernel_time / reference if model.is_closed else LONGEST
     ticks = model.steps_to(goal, 2 * reference / model.lambda_max) or never
-    budget = max(math.ceil(patience * ticks * max(reference / fraction, 1.0)), earliest)
+    budget = max(min(math.ceil(patience * ticks * max(reference / fraction, 1.0)), _MOST), earliest)
     found = arrive(network, task, Descent(budget, learning_rate=rate, record="all", loss=loss), watch)
     errors, gap = found.mse / model.first, _gap(watch.test, linear, model, network)
     gap = with_divergences(gap, linear.steps, found.diverged_at, linear.diverged_at)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import lab
+from lab.measures import catapult
 from lab.measures.catapult import RateLimits, train_at
 from lab.measures.kernels import limit_lambda_max
 from lab.measures.linear_model import LONGEST, LinearModel
@@ -54,6 +55,12 @@ def test_the_budget_is_the_linear_models_own_time_in_units_of_patience(network, 
         assert run.arrival.exit == "undecided"
         assert len(run.errors) - 1 == np.ceil(0.3 * steps * slower)
         assert run.motion is None
+
+
+def test_no_budget_is_longer_than_the_largest_one(network, task, monkeypatch):
+    monkeypatch.setattr(catapult, "_MOST", 30)
+    run = train_at(0.1, network, task, **{**OPTIONS, "goal": 1e-9, "kernel_time": 1.0, "patience": 1e9})
+    assert (run.arrival.exit, len(run.errors) - 1) == ("undecided", 30)
 
 
 def test_a_divergence_leaves_no_row_of_the_end(network, task):
