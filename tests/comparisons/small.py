@@ -15,7 +15,7 @@ SMALL = {
         "rates_up_to": 16,
         "largest_fraction": 4.0,
         "per_octave": 1,
-        "patience": 2.0,
+        "patience": 1.0,
     },
     "minima": {
         "widths": (16, 32, 64),
@@ -59,6 +59,6 @@ SMALL = {
         "least_steps": 5,
     },
     "stability": {"widths": (8, 16), "length": 12, "samples": 4},
-    "step_size": {"widths": (16, 32), "per_octave": 1, "kernel_time": 10.0, "patience": 2.0, "samples": 8},
+    "step_size": {"widths": (16, 32), "per_octave": 1, "kernel_time": 5.0, "patience": 1.0, "samples": 8},
     "width": {"widths": (8, 16), "seeds": 3, "steps": 20, "samples": 8},
 }
