@@ -1,5 +1,6 @@
 """The general Jacobian of any module against one backward pass per output, and against differences."""
 
+import functools
 from itertools import combinations
 
 import pytest
@@ -30,9 +31,9 @@ class Tied(nn.Module):
 class Recurrent(nn.Module):
     """A recurrent layer of torch, read at the last step or at all of them."""
 
-    def __init__(self, kind, read=-1, **options):
+    def __init__(self, kind, read=-1, size=4, **options):
         super().__init__()
-        self.core, self.read = kind(3, 4, batch_first=True, **options), read
+        self.core, self.read = kind(3, size, batch_first=True, **options), read
 
     def forward(self, inputs):
         return self.core(inputs)[0][:, self.read]
@@ -148,8 +149,8 @@ MODULES = {
     "batch norm, one output": (normalized, (4, 3)),
     "recurrent": (lambda: Recurrent(nn.RNN), (2, 3, 3)),
     "gru": (lambda: Recurrent(nn.GRU), (2, 3, 3)),
-    "gru at all steps": (lambda: Recurrent(nn.GRU, slice(1, None), bias=False), (3, 3, 3)),
-    "lstm": (lambda: Recurrent(nn.LSTM, num_layers=2, bidirectional=True), (2, 2, 3)),
+    "gru at all steps": (lambda: Recurrent(nn.GRU, slice(1, None), size=2, bias=False), (3, 3, 3)),
+    "lstm": (lambda: Recurrent(nn.LSTM, size=2, num_layers=2, bidirectional=True), (2, 2, 3)),
     "lstm projected": (lambda: Recurrent(nn.LSTM, proj_size=2), (2, 3, 3)),
     "cells": (Cells, (2, 3, 3)),
     "convolutional": (convolutional, (3, 4, 3)),
@@ -181,15 +182,22 @@ def backward_jacobian(module, trained, inputs):
     return torch.stack([torch.cat([part.reshape(-1) for part in row]) for row in rows]).view(*outputs.shape, -1)
 
 
+@functools.cache
+def dense_jacobian(name):
+    """J (n, o, P) of a module by backward passes, which are checked against differences."""
+    module, trained, x = make(name)
+    dense = backward_jacobian(module, trained, x)
+    assert relative(dense, joined(difference_jacobian(module, x), trained)) <= DIFFERENCES
+    return dense
+
+
 @pytest.mark.parametrize("keep", [False, True], ids=["live", "kept"])
 @pytest.mark.parametrize("name", MODULES)
 def test_push_pull_and_gram_are_those_of_backward_passes_and_differences(name, keep):
     module, trained, x = make(name)
-    by_differences = joined(difference_jacobian(module, x), trained)
-    jacobian, dense = AutodiffJacobian(module, trained, x), backward_jacobian(module, trained, x)
+    jacobian, dense = AutodiffJacobian(module, trained, x), dense_jacobian(name)
     if keep:
         assert jacobian.keep() is jacobian
-    assert relative(dense, by_differences) <= DIFFERENCES
     assert relative(jacobian.outputs, module(x).reshape(len(x), -1)) <= OUTPUTS
     assert relative(pulled_jacobian(jacobian), dense) <= EXACT
     direction = draw(dense.shape[2], seed=2)
@@ -278,7 +286,7 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(shapes=SHAPES, samples=st.integers(1, 4), length=st.integers(2, 4), memory=st.integers(1, 20_000))
 def test_the_kernel_comes_out_the_same_in_every_way(shapes, samples, length, memory):
     network, x = ElmanRNN(**shapes, parametrization="ntk"), draw(samples, length, shapes["inputs"])
@@ -320,7 +328,7 @@ def test_what_vmap_refuses_is_tried_once():
 def test_rows_of_the_jacobian_stay_under_the_bound(name, route):
     torch.manual_seed(0)
     core = nn.Sequential(nn.Linear(3, 64), nn.Tanh(), nn.Linear(64, 4)) if name == "perceptron" else Tail(nn.GRU(3, 24))
-    module, x = core.double(), draw(12, *((3,) if name == "perceptron" else (4, 3)))
+    module, x = core.double(), draw(6, *((3,) if name == "perceptron" else (4, 3)))
     jacobian = AutodiffJacobian(module, dict(module.named_parameters()), x).keep()
     whole = 8 * jacobian.outputs.numel() * max(value.numel() for value in module.parameters())
     kernel_bytes, bound, seen = 8 * jacobian.outputs.numel() ** 2, whole // 3, {}
