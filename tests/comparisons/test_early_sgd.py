@@ -1,3 +1,4 @@
+import functools
 import json
 from dataclasses import replace
 
@@ -105,10 +106,10 @@ def test_bad_settings_name_themselves(settings, name):
     assert caught.value.argument == name
 
 
-def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, spread=0.02):
+def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, spread=0.02, momenta=(0.0, 0.9)):
     """Times that grow as m^growth, gaps as m^gap; with batches of 1 the gap is ``noise`` times the full one."""
     generator, rows = np.random.default_rng(0), []
-    for momentum in (0.0, 0.9):
+    for momentum in momenta:
         for batch in ("1", "4", "full"):
             for width in (64, 128, 256, 512):
                 for seed in range(seeds):
@@ -134,17 +135,22 @@ def made_up(growth=1.0, gap=-0.5, noise=1.0, *, seeds=5, level=1.0, end=50.0, sp
         ({}, "Relative to its initial value, the training error is then 20 % with batches of 1,"),
         ({"level": 1000.0}, "No exponent of the time could be fitted: fewer than three widths"),
         ({"growth": 0.0}, "no trend is visible at this size"),
-        ({"gap": -0.5}, "compatible with the theory"),
+        ({}, "compatible with the theory"),
         ({"gap": -1.0}, "faster than the theory"),
         ({"gap": 0.0}, "no trend is visible"),
         ({"noise": 2.0}, "SGD noise increases it"),
         ({"noise": 0.5}, "SGD noise decreases it"),
-        ({"noise": 1.0}, "no difference is visible"),
+        ({}, "no difference is visible"),
         ({"level": 1000.0}, "unknown (none of 5 came)"),
     ],
 )
 def test_the_verdict_follows_the_numbers(options, text):
-    assert text in early_sgd.conclude(made_up(**options)).verdict
+    assert text in verdict(**options)
+
+
+@functools.cache
+def verdict(**options):
+    return early_sgd.conclude(made_up(**options, momenta=(0.0,))).verdict
 
 
 def test_keys_are_those_that_the_question_names():

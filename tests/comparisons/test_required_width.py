@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -58,9 +59,15 @@ def filled(notion, width):
 TRUE = {"samples": 0.5, "length": 1.0, "separation": 0.7, "accuracy": 0.0}
 
 
+@functools.cache
+def concluded(degree):
+    """What 24 seeds say of widths that grow as samples^degree."""
+    return required_width.conclude(made_up({**TRUE, "samples": degree}, seeds=24))
+
+
 @pytest.mark.parametrize("notion", ["train", "lazy"])
 def test_degrees_are_those_of_the_table(notion):
-    numbers = required_width.conclude(made_up(TRUE, seeds=24)).numbers
+    numbers = concluded(TRUE["samples"]).numbers
     for name in ("n", "length", "separation", "accuracy"):
         degree, true = numbers[DEGREES[notion][name]()], TRUE[required_width.ARGUMENTS[name].field]
         assert degree.value == pytest.approx(true, abs=0.12), name
@@ -74,7 +81,7 @@ def test_degrees_are_those_of_the_table(notion):
     ("degree", "text"), [(0.5, "compatible with the ½"), (1.0, "above the ½"), (0.0, "below the ½")]
 )
 def test_the_verdict_compares_with_counting_weights(degree, text):
-    said = required_width.conclude(made_up({**TRUE, "samples": degree}, seeds=24)).verdict
+    said = concluded(degree).verdict
     assert text in said
     assert "n^24" in said
 

@@ -138,7 +138,7 @@ def affordable(arguments):
 
 
 @given(junk_for("steps", "critical_fraction", "learning_rate", "momentum", "batch_size", "seed", "record", "optimizer"))
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_a_descent_is_one_or_is_refused(arguments):
     descent = outcome(lambda: lab.Descent(**{"steps": 3, **arguments}))
     if descent is not None and affordable(arguments):
@@ -154,7 +154,7 @@ def test_a_descent_is_one_or_is_refused(arguments):
         "width", "inputs", "outputs", "readout", "activation", "trained", "parametrization", "seed", "dtype", "device"
     )
 )
-@settings(max_examples=400)
+@settings(max_examples=250)
 def test_a_network_is_one_or_is_refused(arguments):
     assume(affordable(arguments))
     network = outcome(lambda: lab.ElmanRNN(**{"width": 3, "inputs": 2, **arguments}))
