@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import nbformat
 import pandas as pd
@@ -89,8 +90,15 @@ def test_it_runs_in_the_fast_mode_with_its_solutions_and_prints_what_is_kept(scr
     assert stream(notebook.cells, "stderr") == ""
     for cell in solved:
         assert ("The lab warns" in cell.source) == ("Warning" in stream([cell], "stderr"))
-    kept = (KEPT / f"{script.stem}.txt").read_text(encoding="utf-8")
-    assert differences(kept, report(notebook)) == [], outdated(script)
+    if has_pinned_versions():  # others draw and round other numbers
+        kept = (KEPT / f"{script.stem}.txt").read_text(encoding="utf-8")
+        assert differences(kept, report(notebook)) == [], outdated(script)
+
+
+def has_pinned_versions():
+    """Whether numbers come from the versions that constraints.txt pins, with which outputs are kept."""
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (FOLDER.parent / "constraints.txt").read_text(), re.MULTILINE))
+    return all(version(name).split("+")[0] == pins[name] for name in ("torch", "numpy", "scipy", "scikit-learn"))
 
 
 @each
