@@ -79,22 +79,3 @@ def test_a_serial_run_leaves_the_process_as_it_was():
     assert torch.get_num_threads() == 2
     after = {each["filepath"]: each["num_threads"] for each in threadpoolctl.threadpool_info()}
     assert {path: after[path] for path in pools} == pools
-
-
-PROGRAM = """
-import sys, torch, lab
-torch.set_num_threads(2)
-task = lab.tasks.digits(train=12, test=8)
-module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
-lab.side_by_side(module, task, lab.Descent(3))
-assert "torch._dynamo" not in sys.modules
-"""
-
-
-def test_counting_products_does_not_load_torchs_compiler(tmp_path):
-    """It takes a second or two, at the first sight of the library."""
-    import subprocess
-    import sys
-
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -208,7 +208,7 @@ def test_a_module_that_cannot_be_recorded_is_tried_once():
 
 def test_blocks_of_samples_bound_the_memory():
     torch.manual_seed(0)
-    module, inputs = Layers(nn.GRU(8, 32, batch_first=True), 32).double(), draw(16, 4, 8)
+    module, inputs = Layers(nn.GRU(8, 16, batch_first=True), 16).double(), draw(12, 4, 8)
     trained = dict(module.named_parameters())
     found = RecordedJacobian(module, trained, inputs)
     whole = found.gram()

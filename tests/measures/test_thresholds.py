@@ -183,7 +183,7 @@ def test_a_steepness_that_changes_is_no_bias():
     generator, z, m, won, seed = np.random.default_rng(8), [], [], [], []
     grid, steepness = np.array(geometric_grid(2, 4096, 2**0.25)), {8: 8.0, 16: 4.0, 32: 2.0}
     for x, b in steepness.items():
-        for each in range(200):
+        for each in range(100):
             z += [np.log(x)] * len(grid)
             m, seed = [*m, *grid], [*seed, *[each] * len(grid)]
             won += list(generator.random(len(grid)) < 1 / (1 + (grid / (3 * x)) ** -b))

@@ -377,7 +377,9 @@ def test_processes_and_serial_write_the_same_table(start, toy):
 
 
 def test_cells_of_a_worker_that_dies_once_are_retried(start, tmp_path):
-    process = start("run", "toy", "--widths", "8", "13", "--trouble", "die once", "--log", tmp_path / "log")
+    process = start(
+        "run", "toy", "--workers", "1", "--widths", "8", "13", "--trouble", "die once", "--log", tmp_path / "log"
+    )
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert len(load(tmp_path / "runs" / "toy").table) == 4
