@@ -387,7 +387,8 @@ class Objective:
 
 def half_square(residual: Tensor) -> Tensor:
     """½ Σ r², shape ()."""
-    return 0.5 * torch.dot(residual.flatten(), residual.flatten())
+    flat = residual.flatten()
+    return 0.5 * torch.dot(flat, flat)
 
 
 def _probabilities(targets: Tensor, name: str) -> Tensor:
