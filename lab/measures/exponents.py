@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.stats
@@ -58,8 +58,8 @@ class Exponent(Facts):
     local_slopes: tuple[float, ...]
     log_intercept: float | None
     reason: str | None = None
-    widest: Estimate = NO_ESTIMATE
-    curvature: Estimate = NO_ESTIMATE
+    widest: Estimate = field(default=NO_ESTIMATE, repr=False)
+    curvature: Estimate = field(default=NO_ESTIMATE, repr=False)
 
     def _facts(self) -> tuple[str, Mapping[str, object]]:
         return "Slope of log(quantity) on log(width)", {

@@ -41,9 +41,9 @@ def diagnose(
 
     Examples
     --------
-    >>> start = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
-    >>> now = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
-    >>> diagnose(start, now, torch.ones(4, 2)).regime
+    >>> from lab.networks.elman import ElmanRNN
+    >>> start, now = ElmanRNN(8, 3, seed=0), ElmanRNN(8, 3, seed=1)
+    >>> diagnose(start, now, torch.ones(4, 5, 3)).regime
     'rich'
     """
     watch = Watch(module_at_start, probe_inputs, probe_targets, outputs=outputs, loss=loss)
