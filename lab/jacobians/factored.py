@@ -285,13 +285,19 @@ def time_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:
     return unrolled.inputs.new_ones(*unrolled.inputs.shape[:2], 1), 0
 
 
-def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
-    """Tangent recurrence u_t = φ'(g_t) ∘ (c_W W u_{t-1} + Σ c dθ z_t), read out as the states are."""
+def sources(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
+    """What a motion dθ of the weights adds to g_t at fixed states, Σ c dθ z_t over the recurrent weights, (L, n, m)."""
     moved = torch.zeros_like(unrolled.states)
     for name in tangent.keys() - {"B"}:
         features, start = time_features(unrolled, name)
         direction = tangent[name].reshape(len(tangent[name]), -1)
         moved[start:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
+    return moved
+
+
+def _push_live(unrolled: Unrolled, tangent: Mapping[str, Tensor]) -> Tensor:
+    """Tangent recurrence u_t = φ'(g_t) ∘ (c_W W u_{t-1} + Σ c dθ z_t), read out as the states are."""
+    moved = sources(unrolled, tangent)
     W_transposed = unrolled.weights["W"].detach().T
     rows, slopes = moved.unbind(), unrolled.workspace.slope_steps
     earlier = rows[0].mul_(slopes[0])

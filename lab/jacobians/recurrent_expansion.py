@@ -6,8 +6,8 @@ With the notation of `lab.jacobians.factored` and a motion v = (V_W, V_A, V_b, V
     g̈_t = c_W (W s_{t-1} + 2 V_W u_{t-1})                            s_t = φ'(g_t) ∘ g̈_t + φ''(g_t) ∘ ġ_t²
 
 to second order, and f as f₀ + c_B R (B u + V_B h) + c_B R (½B s + V_B u). Going back from r, two recurrences give the
-deltas δ_t of g and ε_t of ġ. Both ways there are two products with W and one or two with V_W: three times the products
-of a step of the network, which has one each way and one for the gradient, where this has two.
+deltas δ_t of g and ε_t of ġ. A time step takes nine products: two with W and two with V_W forward, two with W and one
+with V_W backward, and two for the gradient. A step of the network takes three.
 
 For ReLU φ'' = 0 except at kinks, which no derivative sees: s has the multilinear part alone, W being used L − 1 times.
 """
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lab.jacobians.expansion import QuadraticJacobian
-from lab.jacobians.factored import Unrolled, all_features, pool, read_out, seed, time_features
+from lab.jacobians.factored import Unrolled, all_features, pool, read_out, seed, sources, time_features
 from lab.jacobians.factors import Factors
 from lab.jacobians.parts import OutputMatrix, Part, Products
 
@@ -81,8 +81,7 @@ class RecurrentQuadratic(QuadraticJacobian):
         self, expansion: RecurrentExpansion, unrolled: Unrolled, bend: Tensor | None, motion: Mapping[str, Tensor]
     ) -> None:
         self._unrolled, self._bend = unrolled, bend
-        sources = _sources(unrolled, motion)
-        self._first, self._u = _forward(unrolled, sources)
+        self._first, self._u = _forward(unrolled, sources(unrolled, motion))
         s = _second(unrolled, bend, motion, self._first, self._u)
         outputs = expansion.outputs + read_out(unrolled, self._u + s / 2)
         if "B" in motion:
@@ -154,37 +153,27 @@ def _units(outputs: Tensor) -> Iterator[Tensor]:
         yield unit
 
 
-def _sources(unrolled: Unrolled, motion: Mapping[str, Tensor]) -> Tensor:
-    """What the motion of the weights alone adds to ġ_t, c_W V_W h_{t-1} + c_A V_A x_t + c_b V_b, (L, n, m)."""
-    sources = torch.zeros_like(unrolled.states)
-    for name in motion.keys() - {"B"}:
-        features, begin = time_features(unrolled, name)
-        direction = motion[name].reshape(len(motion[name]), -1)
-        sources[begin:] += unrolled.multipliers[name] * torch.matmul(features, direction.T)
-    return sources
-
-
 def _second(unrolled: Unrolled, bend: Tensor | None, motion: Mapping[str, Tensor], first: Tensor, u: Tensor) -> Tensor:
     """The second tangents s_t, (L, n, m)."""
-    sources = torch.zeros_like(u)
+    along = torch.zeros_like(u)
     if "W" in motion:
-        sources[1:] = 2 * unrolled.multipliers["W"] * torch.matmul(u[:-1], motion["W"].T)
+        along[1:] = 2 * unrolled.multipliers["W"] * torch.matmul(u[:-1], motion["W"].T)
     extra = None if bend is None else bend * first.square()
-    return _forward(unrolled, sources, extra)[1]
+    return _forward(unrolled, along, extra)[1]
 
 
-def _forward(unrolled: Unrolled, sources: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def _forward(unrolled: Unrolled, added: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """a_t + c_W W y_{t-1} and y_t = φ'(g_t) ∘ (that) + b_t for sources a and b, all (L, n, m); a is written over."""
-    W_transposed, results, begin = unrolled.weights["W"].T, torch.empty_like(sources), unrolled.first_step
+    W_transposed, results, begin = unrolled.weights["W"].T, torch.empty_like(added), unrolled.first_step
     rows, slopes = results.unbind(), unrolled.workspace.slope_steps
     results[:begin] = 0
-    for t, source in enumerate(sources.unbind()[begin:], begin):
+    for t, source in enumerate(added.unbind()[begin:], begin):
         if t > begin:
             source.addmm_(rows[t - 1], W_transposed, alpha=unrolled.multipliers["W"])
         torch.mul(source, slopes[t], out=rows[t])
         if extra is not None:
             rows[t].add_(extra[t])
-    return sources, results
+    return added, results
 
 
 def _seeds(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
@@ -199,12 +188,12 @@ def _backward(unrolled: Unrolled, seeds: Tensor, extra: Tensor | None = None) ->
 
     Steps before the first at which a trained weight acts are left out.
     """
-    W, results, sources = unrolled.weights["W"], torch.empty_like(seeds), seeds.unbind()
-    rows, slopes, last = results.unbind(), unrolled.workspace.slope_steps, len(sources) - 1
+    W, results, carried = unrolled.weights["W"], torch.empty_like(seeds), seeds.unbind()
+    rows, slopes, last = results.unbind(), unrolled.workspace.slope_steps, len(carried) - 1
     for t in range(last, unrolled.first_step - 1, -1):
         if t < last:
-            sources[t].addmm_(rows[t + 1], W, alpha=unrolled.multipliers["W"])
-        torch.mul(sources[t], slopes[t], out=rows[t])
+            carried[t].addmm_(rows[t + 1], W, alpha=unrolled.multipliers["W"])
+        torch.mul(carried[t], slopes[t], out=rows[t])
         if extra is not None:
             rows[t].add_(extra[t])
     return seeds, results
