@@ -6,7 +6,7 @@ import time
 import pytest
 
 from comparisons.cli.command import main
-from tests.comparisons.report.test_page import DARK, DESK, OVERLAPS, PAIRS, PHONE, UNFOLD, contrast, numbers_of
+from tests.comparisons.report.test_page import DARK, DESK, OVERLAPS, PAIRS, PHONE, UNFOLD, contrast, numbers_of, offline
 
 PLAYED = "Done: 200 steps."
 
@@ -21,25 +21,9 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, file):
-    """Open the page offline in a window of some size; at the end nothing was complained of and nothing asked for."""
-    opened, complaints, requests = [], [], []
-
-    def visit(viewport=DESK, address="", **options):
-        context = browser.new_context(viewport=viewport, offline=True, **options)
-        opened.append(context)
-        tab = context.new_page()
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(file.as_uri() + address)
-        tab.wait_for_selector("body[data-frames]")
-        return tab
-
-    yield visit
-    for context in opened:
-        context.close()
-    assert complaints == []
-    assert {url for url in requests if not url.startswith("blob:")} <= {file.as_uri()}
+    """Open the playground `offline`."""
+    with offline(browser, file, "body[data-frames]", "blob:") as opener:
+        yield opener
 
 
 def step(tab):

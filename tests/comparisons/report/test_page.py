@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -74,27 +75,37 @@ def file(runs):
     return runs / "page.html"
 
 
-@pytest.fixture
-def visit(browser, file):
-    """Open the page offline in a window of some size; at the end nothing was complained of and nothing asked for."""
+@contextmanager
+def offline(browser, file, ready, own, **waiting):
+    """Open a page offline in a window of some size; at the end nothing was complained of and nothing asked for.
+
+    It is there when something is ``ready``; what begins as ``own`` says is part of the page.
+    """
     opened, complaints, requests = [], [], []
 
-    def visit(viewport=DESK, address=None, **options):
+    def visit(viewport=DESK, address="", **options):
         context = browser.new_context(viewport=viewport, offline=True, **options)
         opened.append(context)
         tab = context.new_page()
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(address or file.as_uri())
-        tab.wait_for_selector("#gap-left .main-svg", state="attached")
+        tab.goto(address if "://" in address else file.as_uri() + address)
+        tab.wait_for_selector(ready, **waiting)
         return tab
 
     yield visit
     for context in opened:
         context.close()
     assert complaints == []
-    assert {url for url in requests if not url.startswith(("data:", "blob:"))} <= {file.as_uri()}
+    assert {url for url in requests if not url.startswith(own)} <= {file.as_uri()}
+
+
+@pytest.fixture
+def visit(browser, file):
+    """Open the report `offline`."""
+    with offline(browser, file, "#gap-left .main-svg", ("data:", "blob:"), state="attached") as opener:
+        yield opener
 
 
 def curves(tab, chart="outputs-left"):
