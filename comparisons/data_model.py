@@ -5,8 +5,7 @@ network label the same sequences, and the same networks learn them; targets have
 `comparisons.kit.ladders`: that at which gradient descent *trains* in nine of ten seeds, and that at which it stays
 *lazy*. The time for both is ten times what the infinitely wide linear learner takes on the same labels. The
 sequences are many for their dimension (48 of 4 steps with 4 features): 32 of 4 steps with 8 features are so nearly
-orthogonal that the kernel hardly separates any labels from random ones, and there is nothing to compare
-(``--features 8 --samples 32``).
+orthogonal that the kernel hardly separates any labels from random ones (``--features 8 --samples 32``).
 """
 
 from __future__ import annotations
@@ -67,6 +66,7 @@ PANELS = {  # quantities with their labels and colours
         (LEARNT["test_error_linearized"], "linearized", "#D55E00"),
     ],
 }
+HEADLINES = ("width_ratio.lazy.*", "width_ratio.train.*")
 CAPTIONS = {
     "widths": "A row for each model of the labels. Left of the dashed 1 less width is needed than for random labels; "
     f"a small complexity goes with early learning, a small test error with generalization. {kit.marks.BARS}",

@@ -40,6 +40,7 @@ GAP = kit.Quantity("gap_at_tau", meaning="Mean largest test gap up to this τ, a
 OVER_FULL = kit.Quantity("gap_over_full", meaning="gap_at_tau over that of full batches, by seed, geometric mean.")
 LEFT = "Training error of the network when the gap exceeds 0.1, in units of the first; none if most seeds never leave."
 ERROR = {short: kit.Quantity(f"{short}_when_leaving", meaning=LEFT) for short in ("mse", "loss_per_sample")}
+HEADLINES = ("time_to_leave.?", "time_to_leave.full", "mse_when_leaving.?", "mse_*.full", "exponent.time_to_leave.?")
 CAPTIONS = {
     "gap": "Largest test gap so far over kernel time, for each batch size and width. The linear picture holds until a "
     f"line crosses the dashed levels. {kit.marks.BARS}",
@@ -47,8 +48,7 @@ CAPTIONS = {
     "and the largest gap up to kernel time 10 (lines: power laws). Equal colours, equal batches.",
 }
 
-# columns: when the gap exceeds a level, and "right" where it never does
-COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}") for level in LEAVING}
+COLUMNS = {level: (f"leaves_{level:g}", f"censored_{level:g}") for level in LEAVING}  # when; "right" if never
 GAPS = {tau: f"gap_at_{tau}" for tau in (1, 10, 50)}
 MAIN, WATCHED = 0.1, 10  # level and kernel time that the verdict and the figures are about
 THEORY = kit.limits.BOUND

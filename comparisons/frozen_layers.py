@@ -2,7 +2,6 @@
 
 Arms train one, two or all of the three matrices, each with its own critical rate and to one kernel time τ, so that
 equal τ means equal progress along each arm's own fastest direction. Their outputs are centred, f(θ) − f(θ₀).
-
 A second experiment follows W away from its random start without centring, since the error of the random network itself
 is of interest, and compares that with the straight line from W₀ to another random draw W₀′.
 """
@@ -60,6 +59,7 @@ AXES = ("readout", "width", "seed", "labels", "arm")  # columns that identify a 
 KINDS: tuple[Labels, ...] = ("task", "random")
 AVERAGES = {"loss": kit.Number.median, "reached": kit.Number.share}  # others: geometric
 DRAWN = {"trace_share": "share of the trace of K", "lambda_min": "smallest eigenvalue over m"}
+HEADLINES = ("reached.W", "reached.A", "reached.B", "reached.WAB", "distance_over_random", "loss_init", "loss_end")
 CAPTIONS = {
     "kernel": f"What each matrix contributes to the tangent kernel; grey is infinite width. {kit.marks.BARS}",
     "losses": "Training error over kernel time for each set of trained matrices, in the seed of median error. A set "

@@ -5,7 +5,6 @@ Theorems 3 and 4 of Allen-Zhu, Li, Song 2019 hold for ‖W − W₀‖₂ ≤ ρ
 band, where K is the tangent kernel on the training set at the weights W. So λ_min is measured along gradient descent,
 and on spheres of spectral radius ρ/√m in four directions (`lab.measures.surroundings`). Towards the stationary point
 that `comparisons.minima` plants, K ends at 0. Outputs are centred: the bounds hold for all targets, so for y + f₀ too.
-Descent stops at an error below ``accuracy``, or after ``patience`` times the steps of the linear model.
 """
 
 from __future__ import annotations
@@ -72,6 +71,7 @@ LINES = (("#000000", "-", 4.5), ("#D55E00", (0, (3, 1)), 2.2), ("#0072B2", "-", 
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
 SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$, cut off at 1.6"
 RADIUS = r"$\rho=\sqrt{m}\,\|W-W_0\|_2$"
+HEADLINES = ("radius_of_validity.#", "exponent.radius_of_validity", "motion.#", "rate_over_prediction.#")
 CAPTIONS = {
     "radius": f"How far from W₀ the bound holds, and where descent ends, against the width. {kit.marks.LAWS}",
     "spheres": f"Smallest kernel eigenvalue against the distance; dashed, a quarter of the first. {kit.marks.SEEDS}",

@@ -55,6 +55,7 @@ OUTPUTS = {
     "tracking_error": ("network − own linearization", "#D55E00", 1.0),
     "limit_error": ("own linearization − predictor", "#009E73", 1.04),
 }
+HEADLINES = ("kernel_error.*[0-9]", "output_error.*[0-9]", "exponent.kernel_error", "exponent.output_error")
 CAPTIONS = {
     "outputs": "Distance of the trained network from the infinite-width predictor, against the width, and its two "
     f"parts: from network to own linearization, and from there to the predictor. {kit.marks.LAWS}",

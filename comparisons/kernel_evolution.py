@@ -5,7 +5,6 @@ fixed probes, the first test samples. Its motion is the angle to K₀; its veloc
 kernels at both ends over the kernel time between, which depends less on the spacing than a rate of 1 − cos. Phases end
 at ½ and 0.1 of the first error, and at the end. With large steps, c > 1, the error first rises (a catapult); phases
 then count from the last step at which it is above the first one.
-
 A kernel is judged by the test error of kernel regression on the targets, from 0 and without early stopping. A quarter
 of the labelled samples are set aside before training in every arm and choose the ridge penalty. "resumed" starts from
 the network's outputs after the rise, as the network itself does. A seed draws the network and its own samples.
@@ -58,6 +57,8 @@ _SLOPES = {f"velocity_{name}": f"the velocity, {text}" for name, text in PHASES.
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_SLOPES)
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest angle between K₀ and itself from probes in another order.")
 REACHED = kit.Quantity("reached", meaning="Share of all runs that reached the last training error.")
+HEADLINES = ("settles_within.#", "settles_at.#", "angle.after", "exponent.angle_after", "ratio.after")
+HEADLINES += ("ratio.after_over_half", "ratio.network_over_after.large", "ratio.network_over_resumed.large")
 CAPTIONS = {
     "angle": "How far the kernel has turned when the training error has fallen to a share of the first; training runs "
     f"to the right. A kernel that has settled is a flat line. {kit.marks.BANDS}",

@@ -4,7 +4,6 @@ The same data and widths under several losses, each at the same share c of its o
 H₀ being the loss's curvature at the initial outputs; kernel time is τ = c·t for all. The unit of the gap is the RMS of
 the linear learner's own change of outputs on the training set, for the squared loss, too: logits grow without bound,
 about as log τ, so that targets are no unit. Logits are centred over classes.
-
 Cross-entropy of two outputs is the logistic loss of their difference, which is twice a centred logit. In the paper's
 parametrization the two are one experiment with other draws of the output weights: each checks the other.
 """
@@ -49,6 +48,7 @@ _RATES = {
     "sharpness_at_limit": "ηλ_max(H^½KH^½)/2 of the network when it gets there at network_limit; 1 is the edge.",
 }
 RATES = kit.family(meanings=_RATES)
+HEADLINES = ("gap_over_squared.*.#", "exponent.output_at_leaving.*", "network_limit.*[!0-9]")
 CAPTIONS = {
     "gap": f"Largest test gap against the width, until equal times and until equal accuracy. {kit.marks.LAWS}",
     "leaving": "Left: the gap grows with the outputs (for cross-entropy centred logits, half of the logistic ones), "

@@ -1,10 +1,9 @@
 """Are there worse minima than the one that gradient descent finds, how far away are they, and why does width help?
 
-The theorems exclude bad critical points near the initialization, not elsewhere. So one is planted for each width and
-seed: at W_bad every even time step is dead on the training set, so that the gradient is exactly 0 and the loss constant
-around it (`lab.measures.landscape.planted_motion`). This is about the paper's own loss, of f and not of f − f₀. Why
-width helps is shown beside it (`lab.measures.room`). A second experiment counts how training of narrow networks, which
-are centred by default, ends (`lab.measures.attempts`). Only "stuck" is about minima. If m² < n·o, no fit is expected.
+The theorems exclude bad critical points near the initialization alone. So one is planted for each width and seed: at
+W_bad every even time step is dead on the training set; the gradient is exactly 0 and the loss, of f and not of f − f₀,
+constant around it (`lab.measures.landscape.planted_motion`). Why width helps is shown beside it (`lab.measures.room`).
+A second experiment counts how training of narrow networks ends (`lab.measures.attempts`); only "stuck" is about minima.
 """
 
 from __future__ import annotations
@@ -56,11 +55,12 @@ WIDTH_90 = kit.Quantity("width_for_90_percent", meaning="Width at which the succ
 COLORS = ("#009E73", "#C08400", "#D55E00", "#6b6b6b")  # of the exits
 NEEDED = {"needed": (r"needed to fit, $\|\cdot\|_F$", "#0072B2"), "valid": (r"valid radius, $\|\cdot\|_2$", "#D55E00")}
 DISTANCES = {"planted_distance": ("planted minimum", "#D55E00"), "descent_distance": ("after training", "#0072B2")}
+HEADLINES = ("distance_ratio.#", "exponent.needed", "exponent.valid", "needed_is_valid_from")
 CAPTIONS = {
     "distance": f"How far from W₀ the planted minimum is, and the trained weights, against width. {kit.marks.LAWS}",
     "intuition": f"Motion needed to fit, and radius in which the kernel stays good, against width. {kit.marks.LAWS}",
     "lines": f"Loss along three straight lines; a rise between the ends is a barrier. {kit.marks.SEEDS}",
-    "success": "How training ends at each narrow width: where green passes the dashed line, nine of ten succeed.",
+    "success": "How narrow networks end; where green passes 90 %, nine of ten succeed. If m² < n·o, none should fit.",
 }
 NARROW = (2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
 

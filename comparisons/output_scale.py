@@ -61,6 +61,7 @@ DRAWN = {
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "kappa": r"criterion $\kappa$",
 }
+HEADLINES = ("slope.gap_test.*", "test_error.standard.relu*", "test_error.lazy.relu*")
 CAPTIONS = {
     "laziness": "Four measures of nonlinearity against the output scale: they fall to the right, where networks are "
     f"lazy, and theory for smooth networks is the dashed 1/α. {kit.marks.BANDS}",

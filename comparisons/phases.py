@@ -5,7 +5,6 @@ the error rises above its first value (a catapult). Phase two goes on from those
 both kernels, 2c/max(λ_max(K₀), λ_max(K_k)). Two linear models in closed form run beside it. They start where the
 network does, at f(W_k), and differ in their kernel alone: K₀ = K(W₀), as the theory has it, or K_k = K(W_k). It ends
 when the second one's error is a hundredth of what phase one left. The control, the smallest c₁, has no large steps.
-
 Gaps are in units of RMS(y − f(W_k)) on the training set. Allen-Zhu, Li, Song 2019 (Theorem 3) show for the loss f that
 ‖∇f‖² ≥ const·m·f near W₀; for all targets at once, the best constant is 2λ_min(K)/m and that of their upper bound
 2λ_max(K)/m, averaged in logs. Numbers are at the largest width, and at the middle share if no other is named.
@@ -65,6 +64,7 @@ CONSTANTS = (  # how `SCALES` are drawn
     (r"constant of the upper bound, $2\lambda_{\max}(K)/m$", "#D55E00", "v"),
     (r"for this residual, $\|\nabla f\|^2/(m f)$", "#000000", "o"),
 )
+HEADLINES = ("gap_from_phase_one.#", "gap_from_init.#", "gap_small_step_control.phase_one", "gap_over_control.#")
 CAPTIONS = {
     "gaps": f"Gap to both linear models against the step of phase one: lower describes better. {kit.marks.POINTS}",
     "phases": "Left, the residual in phase one: large steps rise first. Right, the gap to both models in phase two.",

@@ -33,6 +33,7 @@ LEARNERS, NETWORKS = lab.measures.selection.catalogue.LABELS, lab.measures.selec
 COLORS = dict.fromkeys(NETWORKS, "#0072B2") | {"linearized": "#D55E00", "kernel": "#000000", "kernel_ridge": "#000000"}
 COLORS |= {"features": "#009E73", "ridge": "#6b6b6b", "neighbours": "#CC79A7"}
 DASHES = {"network_large_step": (0, (5, 2)), "network_small_scale": (0, (1, 1.6)), "kernel_ridge": (0, (5, 2))}
+HEADLINES = ("error.kernel.digits", "error.network.digits", "difference.network.*", "gain.network.*")
 CAPTIONS = {
     "errors": f"Test error of each learner, on each set; networks are blue, dashed is chance. {kit.marks.POINTS}",
     "learning": f"Test error against the number of samples; parallel lines improve at one rate. {kit.marks.BANDS}",
@@ -40,9 +41,8 @@ CAPTIONS = {
 COUNTABLE = 5  # mistakes, on average over seeds
 
 ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
-DIFFERENCE = "Error of a learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better."
-OTHERS = {name: LEARNERS[name] for name in LEARNERS if name != "kernel"}
-DIFFERENCES = kit.family("difference", template=DIFFERENCE, meanings=OTHERS)
+_MINUS = "Error of a learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better."
+DIFFERENCES = kit.family("difference", template=_MINUS, meanings={n: LEARNERS[n] for n in LEARNERS if n != "kernel"})
 GAIN = "Error of the linearization minus that of a network, paired by seed: {}. Above 0 the network is better."
 GAINS = kit.family("gain", template=GAIN, meanings={name: LEARNERS[name] for name in NETWORKS})
 EXPONENT = "Slope of log(error) on log(n) on the first set, if each n has 5 mistakes on average and each seed one: {}."

@@ -4,7 +4,6 @@ Part one, without samples (`lab.measures.hardness`): random ReLU features of Gau
 population to one neuron or to a wave. r* is the smallest number of features that reach an error, u their coefficients;
 the theorem of Yehudai and Shamir 2019 bounds r·max|u| from below, at a relative accuracy of order d⁻⁴. The other cases
 use the same relative accuracy at every d (``tolerances``); the first of them is the main case.
-
 Part two, from n samples (`lab.measures.validation`): a recurrent network reads x in L pieces and has to output
 relu(⟨w, [x_1…x_L]⟩) at step L. Every learner chooses a penalty, or when to stop, on n validation samples. A seed draws
 features, network and, unlike elsewhere, the samples: how well a learner generalises should not depend on one set.
@@ -28,10 +27,11 @@ question = "What can random features not learn, and does a network that learns i
 asked_by = "R3 [Yehudai, Shamir]"
 version = 1
 
-LEARNERS = lab.measures.validation.catalogue.LABELS
-NETWORKS = lab.measures.validation.catalogue.NETWORKS
+LEARNERS, NETWORKS = lab.measures.validation.catalogue.LABELS, lab.measures.validation.catalogue.NETWORKS
 COLORS = dict.fromkeys(LEARNERS, "#C08400") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
 TARGETS = lab.measures.hardness.catalogue.TARGETS
+HEADLINES = ("error.features_infinite", "error.kernel", "error.network", "wide_coefficient_slope.log_d")
+HEADLINES += ("wide_aic_difference", "wide_coefficient_slope.d.wave", "wide_aic_difference.wave")
 CAPTIONS = {
     "growth": "Random features needed, and that number times the largest coefficient, against the input dimension: "
     f"left an exponential is a line, right a power law. {kit.marks.POINTS}",

@@ -6,7 +6,6 @@ the line α = 1 ("ntk") of the plane of m and α wide networks are lazy; along �
 move by O(1) at every width. Between them the gap |network − linearized| passes 0.1, at α*(m). For smooth
 networks perturbation theory has the gap (a/α + b/α²)/m, so that α* falls as m^(−1/2) where it is far below b/a, and as
 1/m far above. For ReLU m^(−1/2) is a bound on the gap, and no prediction.
-
 Data: "teacher", one ReLU neuron of the first time step (`lab.tasks.single_index`), whose direction a network can find
 through A, over the plane; "digits" at the largest width. Intervals are over initializations, on one draw of the data.
 """
@@ -49,6 +48,7 @@ SLOWER = kit.Quantity("lazy_exponent", "difference", meaning="In the width: minu
 ERRORS = kit.family(template=f"{{}}, {_PLACE}, by line and data.", meanings=_ERRORS)
 PRICES = {n: kit.Quantity(n, "mean_field_minus_ntk", meaning=f"{e}, {_PLACE}, by seed.") for n, e in _ERRORS.items()}
 REACHED = kit.Quantity("reached", meaning="Share of all runs that reached the training error.")
+HEADLINES = ("exponent.boundary.*", "lazy_exponent.width*", "gap_limit.mean_field", "test_error.mean_field*[rs]")
 CAPTIONS = {
     "plane": "Largest gap between network and linearization: dark is rich, light is lazy. Circles are where it passes "
     f"0.1. Crosses are places at which some run did not arrive. {kit.marks.BARS}",

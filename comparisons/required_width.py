@@ -4,7 +4,6 @@ The theorem asks for m ≥ poly(n, L, 1/δ, log 1/ε) (Allen-Zhu, Li, Song 2019,
 of n, L, δ and ε varies at a time around a base setting. Two widths are measured (`comparisons.kit.ladders`): that at
 which gradient descent *trains* in nine of ten seeds, and that at which it stays *lazy*. Budgets are multiples of the
 hitting time of the infinitely wide linear learner, so that a degree is not that of the budget.
-
 A seed draws network and data: with one data set per setting its peculiarities would enter the degree, and no interval
 over initializations would show it. The degree in δ is measured on pairs of sequences whose first steps are exactly δ
 apart and whose later steps are equal (`lab.tasks.pairs`). Settings with more than 20 % censored seeds are left out.
@@ -70,6 +69,7 @@ WIDTHS = {
 NOISE_FLOOR = kit.Quantity("lazy", "noise_floor", meaning="Largest disagreement of the two linear models, as a gap.")
 
 DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2"), "lazy": ("stays lazy (gap < level)", "#D55E00")}
+HEADLINES = ("train.degree.n", "train.degree.length", "lazy.degree.n", "lazy.degree.length")
 CAPTIONS = {
     "widths": "Width that suffices, against each argument: the steeper a line, the more width that argument costs. "
     f"Points are estimates, lines power laws, their degrees in the legends. {kit.marks.BARS}",

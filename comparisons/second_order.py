@@ -45,6 +45,7 @@ _RATES = {
 RATES = {(key, name): kit.Quantity(key, name, meaning=_RATES[key].format(ALL[name])) for key in _RATES for name in ALL}
 del RATES["sharpness_ratio", "linear"]  # its kernel stays
 
+HEADLINES = ("gap.*.relu", "gap.linear.erf", "share.quadratic.erf.#", "exponent.gap_linear.*", "limit.quadratic.*")
 CAPTIONS = {
     "gap": f"Largest test gap from the network to each model; with frozen gates the flips are left. {kit.marks.LAWS}",
     "rates": "Largest error over the first one against the rate, with 95 % intervals, up to where a seed diverges.",

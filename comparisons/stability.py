@@ -2,7 +2,6 @@
 
 The recurrent matrix has variance σ_w²/m, and only it: W = σ_w/√2·W₀ with the same draws W₀ for every σ_w², while A has
 the paper's 2/m. Nothing is trained. Inputs are pairs of sequences of unit steps that differ in their first step alone.
-
 At infinite width a signal grows by ½ log(σ_w²/2) per step both ways, and with new inputs E‖h_l‖² = Σ_{k<l} (σ_w²/2)^k,
 which levels off for σ_w² < 2 although the past is lost. The distance within a pair shows what is kept of the first
 step. The norm of the worst direction at σ_w² = 2 should be polynomial in the length for L well below √m.
@@ -54,6 +53,7 @@ PANELS = {
     "separation_kept": ("directions (dashed: infinite width)", "distance over that at step 1"),
     "distance_kept": ("states", "distance over that at step 1"),
 }
+HEADLINES = ("critical_variance", "critical_variance_forward", "separation_kept.2", "separation_ratio.[14]")
 CAPTIONS = {
     "rates": f"Growth of a signal per time step, against the variance of W; at 0 it keeps its size. {kit.marks.BARS}",
     "norms": f"Size of a signal over time: below the critical variance it vanishes, above explodes. {kit.marks.BANDS}",

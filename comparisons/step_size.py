@@ -5,7 +5,6 @@ the linear model stops contracting. All runs go to one kernel time τ = c·t = 4
 unstable direction shows; then until the error is a tenth of its first value, or until the budget is spent: ten times
 the steps of the linear learner at c = ½ (at an equal kernel time for smaller steps). The error is the mean squared one;
 with another ``loss`` it is that per sample, and λ_max that of H₀^½K₀H₀^½, H₀ being its curvature at f₀.
-
 Beyond the linear limit the network catapults (Lewkowycz et al. 2020): its error rises, its kernel shrinks, and then it
 trains. So may its second-order Taylor model, tried from c = ½ on. The critical step is compared with that of
 Allen-Zhu, Li, Song 2019 (Theorem 1): 1/m times a polynomial in n and L. Limits are averaged in logs over seeds.
@@ -47,6 +46,7 @@ CRITICAL_STEP = kit.Quantity(CRITICAL, meaning="η_crit·m = 2m/λ_max at each w
 EXPONENT = kit.Quantity("exponent", CRITICAL, meaning="Slope of its log on log(width); 0 is the step of Theorem 1.")
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest disagreement of two linear models, in units of the gap.")
 
+HEADLINES = ("tracking_limit", "linear_limit", "network_limit", "sharpness_after_catapult")
 CAPTIONS = {
     "limits": "Largest gap (points: seeds; bands: 95 % intervals), and share of seeds that train. Dashed lines are the "
     "three limits; where it is shaded, the linear model diverges, and near its left end the second-order one trains.",

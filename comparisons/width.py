@@ -35,10 +35,8 @@ _QUANTITIES = {
 }
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_QUANTITIES)
 GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the largest width; geometric mean.")
-GAP_INITIAL = kit.Quantity(
-    "gap_initial_test",
-    meaning="The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀.",
-)
+_INITIAL = "The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀."
+GAP_INITIAL = kit.Quantity("gap_initial_test", meaning=_INITIAL)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max/2 at the end of training.")
 MSE = kit.losses.MSE
 F0_SHARE = kit.records.F0_SHARE
@@ -55,6 +53,7 @@ LABELS = {
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "gate_flips": "share of flipped gates",
 }
+HEADLINES = ("gap_test.*[0-9]", "exponent.gap_test", "gap_test.#.erf", "exponent.gap_test.erf", "gap_test.#.paper")
 CAPTIONS = {
     "gap": "Largest gap of network and linearization during training, against the width. The lower, the lazier; theory "
     f"bounds the slope by −½ in the lazy limit and has 0 in the mean-field one. {kit.marks.LAWS}",

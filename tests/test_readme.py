@@ -17,7 +17,7 @@ import lab
 from comparisons.cli.command import main, understand
 from comparisons.cli.commands import COMMANDS
 from comparisons.report.glossary import GLOSSARY
-from comparisons.runs.registry import names
+from comparisons.runs.registry import find, names
 from lab.sweeps import load
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +96,7 @@ def test_there_are_sessions():
 
 def test_every_comparison_has_its_line():
     assert sorted(re.findall(r"\| `lazylab run (\w+)` \|", README)) == names()
+    assert all(find(name).HEADLINES for name in names())  # the numbers of the line
 
 
 def test_every_benchmark_has_its_line():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -46,7 +47,8 @@ class Conclusion:
 class Comparison(Protocol):
     """A module for one question.
 
-    It may also have ``CAPTIONS``, a sentence or two on how to read each figure, by the figure's name: see `captions`.
+    It may also have ``CAPTIONS``, a sentence or two on how to read each figure, by the figure's name (see `captions`),
+    and ``HEADLINES``, the keys of the few numbers that answer the question (see `headlines`).
 
     Attributes
     ----------
@@ -109,3 +111,33 @@ def captions(comparison: Comparison) -> dict[str, str]:
     if not isinstance(found, Mapping) or not all(isinstance(text, str) for pair in found.items() for text in pair):
         refuse("CAPTIONS", repr(found), "captions by the names of figures", 'write CAPTIONS = {"gap": "…"}')
     return dict(found)
+
+
+def headlines(comparison: Comparison, numbers: Mapping[Key, Number]) -> list[Key]:
+    """The keys of the numbers that answer the question, in the order in which a reader wants them.
+
+    ``HEADLINES`` of a comparison are patterns of keys such as ``("exponent.gap_test", "gap_test.#", "ratio.*.erf")``.
+    ``*``, ``?`` and ``[…]`` are those of `fnmatch`; ``#`` stands for the largest number there is at its place, such as
+    the largest width. A comparison without them has all numbers with an interval.
+
+    Raises
+    ------
+    LabError
+        If ``HEADLINES`` is no tuple of texts.
+    """
+    patterns = getattr(comparison, "HEADLINES", None)
+    if patterns is None:
+        return [key for key, number in numbers.items() if number.interval is not None]
+    if not isinstance(patterns, tuple) or not all(isinstance(text, str) for text in patterns):
+        refuse("HEADLINES", repr(patterns), "a tuple of patterns of keys", 'write HEADLINES = ("exponent.gap_test",)')
+    return list(dict.fromkeys(key for pattern in patterns for key in matching(pattern, numbers)))
+
+
+def matching(pattern: str, keys: Iterable[Key]) -> list[Key]:
+    """The keys that a pattern of `headlines` matches, in their order."""
+    if "#" not in pattern:
+        return [key for key in keys if fnmatchcase(str(key), pattern)]
+    parts = [(part, key) for key in keys for part in key.parts if part.replace(".", "", 1).isdecimal()]
+    found = [(float(part), key) for part, key in parts if fnmatchcase(str(key), pattern.replace("#", part))]
+    largest = max((number for number, _ in found), default=0.0)
+    return [key for number, key in found if number == largest]

@@ -12,7 +12,7 @@ import pytest
 import comparisons
 from comparisons import kit
 from comparisons.kit.cells import from_json, to_json
-from comparisons.kit.comparison import captions
+from comparisons.kit.comparison import captions, headlines, matching
 from comparisons.kit.keys import Quantity
 from comparisons.kit.settings import as_json, choosing, help_of, with_values
 from comparisons.kit.values import hints_of
@@ -98,6 +98,8 @@ def test_every_number_is_defined_and_every_definition_is_used(name, small_run):
     assert found.verdict.endswith(".")
     assert all(isinstance(figure, matplotlib.figure.Figure) for figure in found.figures.values())
     assert list(captions(find(name))) == list(found.figures)
+    assert [pattern for pattern in find(name).HEADLINES if not matching(pattern, keys)] == []
+    assert 2 <= len(headlines(find(name), found.conclusion.numbers)) <= 10
     assert [flaws_of(found, look) for look in STYLES] == [{}] * len(STYLES)
     json.loads((found.directory / "summary.json").read_text())
 
