@@ -107,12 +107,12 @@ class Cell(kit.networks.CentredCell):
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every momentum, batch size, readout, width and seed."""
     arms = {"momentum": settings.momenta, "batch": settings.batches, "readout": settings.readouts}
-    return kit.grid(Cell, settings, **arms, width=settings.widths, seed=range(settings.seeds))
+    return kit.grid(Cell, settings, settings.seeds, **arms, width=settings.widths)
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of the network's steps and looks (the linear learner runs on coefficients), and of the kernels."""
-    task, looks, kernels = kit.tasks.size_of(cell), cell.looks(), kit.networks.kernel_cost(cell, 3)
+    task, looks, kernels = kit.tasks.size_of(cell), cell.looks(), kit.costs.kernel_cost(cell, 3)
     batch = round(cell.share * task.samples)
     step = training_step(batch, task.length, cell.width) + linearized_step(batch, task.length, 1)
     look = training_step(task.samples + task.test, task.length, cell.width)
@@ -122,9 +122,9 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Train network and linear learner on the same batches."""
     task, network = kit.networks.build(cell)
-    looks, beta, words = cell.looks(), cell.momentum, kit.losses.words(cell.loss)
+    looks, beta, words, seed = cell.looks(), cell.momentum, kit.losses.words(cell.loss), cell.network_seed
     size, rate = None if cell.batch == "full" else int(cell.batch), cell.critical_fraction * (1 - beta) / (1 + beta)
-    descent = lab.Descent(looks[-1], rate, momentum=beta, batch_size=size, seed=cell.seed, record=looks, loss=cell.loss)
+    descent = lab.Descent(looks[-1], rate, momentum=beta, batch_size=size, seed=seed, record=looks, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=True)  # the linear learner on coefficients
     errors = kit.losses.mean(np.stack([result.network.loss, result.linearized.loss]), result.objective)
     arrays = {"kernel_time": result.kernel_time, "gap_test": result.gap("test"), **words.kept(errors)}

@@ -120,13 +120,13 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and four kernels; bytes of weights, Taylor weights, another draw and cached deltas."""
-    return kit.networks.training_cost(cell, cell.steps, kernels=4, copies=5)
+    return kit.costs.training_cost(cell, cell.steps, kernels=4, copies=5)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """Train one arm beside its linearization; or follow the uncentred network away from its random start."""
     task, network = kit.networks.build(cell)
-    task = task.with_random_labels(cell.data_seed) if cell.labels == "random" else task
+    task = task.with_random_labels(cell.draw) if cell.labels == "random" else task
     row, arrays = (_leave_start if cell.arm == "start" else _train_arm)(cell, task, network)
     return {**kit.pick(cell, *AXES), **row}, arrays
 
@@ -159,7 +159,7 @@ def _train_arm(cell: Cell, task: lab.SequenceTask, network: lab.networks.network
 def _leave_start(cell: Cell, task: lab.SequenceTask, network: lab.networks.network.Network) -> kit.Measured:
     assert isinstance(network, lab.ElmanRNN)
     descent, places = lab.Descent(cell.steps, cell.critical_fraction), np.geomspace(1e-3, 1.0, 13)
-    found = lab.measures.departure.departure(network, task, descent, cell.seed + OTHER_DRAW, places)
+    found = lab.measures.departure.departure(network, task, descent, cell.network_seed ^ OTHER_DRAW, places)
     row: kit.Row = {"loss_init": found.error[0], "loss_random": found.line_error[-1], "loss_end": None, NEAR: None}
     if found.diverged_at is None:
         row |= {"loss_end": found.error[-1], NEAR: found.distance[-1]}

@@ -122,14 +122,14 @@ def cost(cell: Cell) -> kit.Cost:
     """Flops of a typical descent, of the kernels along it and on the spheres, and of the search's decompositions."""
     steps = round(cell.patience * (500 if cell.readout == "all" else 30))
     looks = len(cell.radii) * (3 + 3 * cell.searches)
-    training = kit.networks.training_cost(cell, steps, kernels=70 + looks, copies=8)
+    training = kit.costs.training_cost(cell, steps, kernels=70 + looks, copies=8)
     return training + len(cell.radii) * cell.searches * eigenvectors(cell.width)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """Descend once and look at the kernel along the path, then at the spheres around the start."""
     task, network, path = kit.paths.descend(cell)
-    look, search = lab.measures.surroundings.look_around, {"seed": cell.seed, "iterations": cell.searches}
+    look, search = lab.measures.surroundings.look_around, {"seed": cell.network_seed, "iterations": cell.searches}
     around = look(network, task.train_inputs, path, cell.radii, cell.flip_radius, **search)
     linear, along = path.linear, path.summary(cell.accuracy, cell.width)
     row = {

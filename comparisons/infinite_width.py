@@ -100,7 +100,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and the kernels; bytes of weights, Taylor weights and cached deltas."""
-    return kit.networks.training_cost(cell, cell.steps, kernels=4)
+    return kit.costs.training_cost(cell, cell.steps, kernels=4)
 
 
 def measure(cell: Cell) -> kit.Measured:

@@ -13,7 +13,7 @@ the network's outputs after the rise, as the network itself does. A seed draws t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -83,7 +83,7 @@ class Settings(kit.networks.CentredSettings):
 
     samples: Annotated[int | None, kit.doc("Labelled samples, a quarter to validate, and as many to test.")] = 64
     widths: kit.networks.Widths = (64, 128, 256, 512)
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of networks, each with samples of its own.")] = 8
+    seeds: kit.Seeds = 8
     critical_fraction: Annotated[kit.Share, kit.doc("Small learning rate c, in units of the critical one.")] = 0.25
     large_fraction: Annotated[float, Gt(1), kit.doc("Large learning rate c, at which the error first rises.")] = 2.0
     goal: Annotated[float, Gt(0), Lt(TENTH), kit.doc("Training error at the end, as a share of the first.")] = 1e-3
@@ -100,7 +100,7 @@ PRESETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cell(kit.networks.CentredCell):
-    """One network at one rate; the seed draws its samples, too."""
+    """One network at one rate."""
 
     goal: float
     patience: float
@@ -109,13 +109,12 @@ class Cell(kit.networks.CentredCell):
 
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, width, seed and rate."""
-    every = settings.grid(Cell, critical_fraction=(settings.critical_fraction, settings.large_fraction))
-    return [replace(cell, data_seed=cell.data_seed + cell.seed) for cell in every]
+    return settings.grid(Cell, critical_fraction=(settings.critical_fraction, settings.large_fraction))
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of the usual number of steps and of a hundred kernels on the probes; bytes of weights and kernels."""
-    task, kernels = kit.tasks.size_of(cell), kit.networks.kernel_cost(cell, 3)
+    task, kernels = kit.tasks.size_of(cell), kit.costs.kernel_cost(cell, 3)
     look = tangent_kernel(min(cell.probes, task.test), 0, 1, task.length, cell.width)
     step = training_step(task.samples * 3 // 4, task.length, cell.width)
     return (USUAL / cell.critical_fraction * step + 100 * look + kernels).holding(kernels.bytes)

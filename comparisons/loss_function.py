@@ -109,14 +109,14 @@ def cells(settings: Settings) -> list[Cell]:
     ends = settings.smallest_fraction, settings.largest_fraction
     rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
     axes = {"readout": settings.readouts, "loss": settings.losses, "width": settings.widths}
-    found = kit.grid(Cell, settings, **axes, seed=range(settings.seeds), fractions=[()])
+    found = kit.grid(Cell, settings, settings.seeds, **axes, fractions=[()])
     return [replace(cell, fractions=rates) if cell.width <= settings.rates_up_to else cell for cell in found]
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of the steps to the end and of those that most rates take, and of their kernels."""
     steps = cell.kernel_time / cell.critical_fraction + 2 * cell.least_steps * len(cell.fractions)
-    return kit.networks.training_cost(cell, round(steps), kernels=3 + len(cell.fractions))
+    return kit.costs.training_cost(cell, round(steps), kernels=3 + len(cell.fractions))
 
 
 def measure(cell: Cell) -> kit.Measured:

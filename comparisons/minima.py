@@ -114,20 +114,19 @@ def cells(settings: Settings) -> list[Cell]:
     narrow = {
         "readout": settings.success_readouts,
         "width": settings.success_widths,
-        "seed": range(settings.success_seeds),
         "accuracy": [settings.success_accuracy],
         "patience": [settings.success_patience],
     }
-    return [*planted, *kit.grid(NarrowCell, settings, **narrow)]
+    return [*planted, *kit.grid(NarrowCell, settings, settings.success_seeds, **narrow)]
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of a typical descent, and of the kernels and decompositions of the search."""
     steps = round(cell.patience * (300 if cell.readout == "all" else 15))
     if isinstance(cell, NarrowCell):
-        return kit.networks.training_cost(cell, steps, kernels=2)
+        return kit.costs.training_cost(cell, steps, kernels=2)
     looks = 2 * len(cell.radii) * cell.searches
-    training = kit.networks.training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
+    training = kit.costs.training_cost(cell, steps, kernels=70 + 3 * looks, copies=8)
     return training + looks * eigenvectors(cell.width)
 
 

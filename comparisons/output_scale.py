@@ -117,7 +117,7 @@ class Cell(Training, kit.Cell):
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every network on every data set it can read, every α and seed."""
     axes = {"data": settings.data, "network": settings.networks, "alpha": settings.alphas}
-    every = kit.grid(Cell, settings, **axes, seed=range(settings.seeds))
+    every = kit.grid(Cell, settings, settings.seeds, **axes)
     return [cell for cell in every if (cell.data, cell.network) != ("teacher", "cnn")]
 
 
@@ -143,9 +143,11 @@ def _build(cell: Cell) -> tuple[lab.SequenceTask, lab.Scaled]:
 
     task = kit.scaled.data(cell.data, cell)
     if cell.network == "cnn":
-        module = lab.networks.zoo.like(task, "strided", cell.channels, seed=cell.seed)
+        module = lab.networks.zoo.like(task, "strided", cell.channels, seed=cell.network_seed)
         return task, lab.Scaled(lab.as_network(module.to(torch.get_default_device())), cell.alpha)
-    return task, lab.Scaled(kit.scaled.elman(task, cell.width, cell.network, cell.trained, cell.seed), cell.alpha)
+    return task, lab.Scaled(
+        kit.scaled.elman(task, cell.width, cell.network, cell.trained, cell.network_seed), cell.alpha
+    )
 
 
 def conclude(table: kit.Table) -> kit.Conclusion:

@@ -122,7 +122,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of phase one and of a quarter of phase two's budget, and of five kernels; bytes of weights and deltas."""
-    return kit.networks.training_cost(cell, cell.horizon + cell.phase_two_steps // 4, kernels=5)
+    return kit.costs.training_cost(cell, cell.horizon + cell.phase_two_steps // 4, kernels=5)
 
 
 def measure(cell: Cell) -> kit.Measured:

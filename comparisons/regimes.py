@@ -70,7 +70,7 @@ LAWS = {"m^−0.5": kit.limits.BOUND, "the 1/m of smooth networks": kit.limits.P
 
 
 @dataclass(frozen=True)
-class Settings(kit.scaled.Training, kit.Settings):
+class Settings(kit.scaled.Training, kit.seeds.SeedSettings):
     """Settings of the plane of width and output scale."""
 
     activations: Annotated[kit.Choices[Annotated[str, kit.OneOf(*NAMES)]], kit.doc("Activations.")] = ("erf", "relu")
@@ -78,7 +78,6 @@ class Settings(kit.scaled.Training, kit.Settings):
     widths: Annotated[kit.Choices[kit.Count], kit.doc("Widths m.")] = (16, 32, 64, 128, 256, 512, 1024)
     plane_up_to: Annotated[kit.Count, kit.CHOOSES, kit.doc("Widest networks off the two lines.")] = 256
     alphas: Annotated[kit.Choices[kit.Positive], kit.doc("Output scales α off the two lines.")] = ALPHAS
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations.")] = 5
     trained: Annotated[tuple[kit.networks.Block, ...], kit.Distinct(), kit.doc("Trained matrices.")] = ("W", "A", "B")
     mean_field_scale: Annotated[kit.Positive, kit.doc("α₀ in the mean-field line α = α₀·m^(−1/2).")] = 2.0
 
@@ -106,12 +105,13 @@ class Cell(kit.scaled.Training, kit.Cell):
 def cells(settings: Settings) -> list[Cell]:
     """The two lines at every width, and the plane at small ones; further data at the largest width alone."""
     found: list[Cell] = []
+    counts = kit.seeds.at(settings.widths, settings.seeds)
     for place, data in enumerate(settings.data):
         for width in settings.widths if place == 0 else (max(settings.widths),):
             plane = settings.alphas if place == 0 and width <= settings.plane_up_to else ()
             alphas = sorted({1.0, settings.mean_field_scale * width**-0.5, *plane})
-            axes = {"activation": settings.activations, "alpha": alphas, "seed": range(settings.seeds)}
-            found += kit.grid(Cell, settings, data=[data], width=[width], **axes)
+            axes = {"activation": settings.activations, "alpha": alphas}
+            found += kit.grid(Cell, settings, counts[width], data=[data], width=[width], **axes)
     return found
 
 
@@ -123,7 +123,7 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Train one scaled network until it has learnt enough; compare it with its linearization and with its start."""
     task = kit.scaled.data(cell.data, cell)
-    start = kit.scaled.elman(task, cell.width, cell.activation, cell.trained, cell.seed)
+    start = kit.scaled.elman(task, cell.width, cell.activation, cell.trained, cell.network_seed)
     found = kit.scaled.train(lab.Scaled(start, cell.alpha), task, cell)
     changes = kit.scaled.changes(found)
     row = kit.pick(cell, *PLACE) | found.summary(curvature=False)

@@ -105,14 +105,14 @@ def cells(settings: Settings) -> list[Cell]:
     ends = settings.smallest_fraction, settings.largest_fraction
     rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
     axes = {"readout": settings.readouts, "activation": settings.activations, "width": settings.widths}
-    found = kit.grid(Cell, settings, **axes, seed=range(settings.seeds), fractions=[()])
+    found = kit.grid(Cell, settings, settings.seeds, **axes, fractions=[()])
     return [replace(cell, fractions=rates) if cell.width == settings.rates_at else cell for cell in found]
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of the network and its models, which take four times as many, and of a few kernels."""
     steps = cell.steps + (2 * cell.least_steps + 2 * CURVE_STEPS) * len(cell.fractions)
-    return kit.networks.training_cost(cell, 4 * steps, kernels=3 + 4 * len(cell.fractions), copies=7)
+    return kit.costs.training_cost(cell, 4 * steps, kernels=3 + 4 * len(cell.fractions), copies=7)
 
 
 def measure(cell: Cell) -> kit.Measured:

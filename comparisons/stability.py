@@ -64,20 +64,20 @@ VARIANCES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True)
-class Settings(kit.Settings):
+class Settings(kit.seeds.SeedSettings):
     """Settings of the stability comparison. Everything runs in float64: nothing is trained."""
 
     variances: Annotated[kit.Choices[kit.Positive], kit.doc("Factors σ_w² of the variance σ_w²/m of W.")] = VARIANCES
     widths: Annotated[kit.Choices[kit.Count], kit.doc("Widths m.")] = (128, 1024)
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations at each width.")] = 10
+    seeds: kit.Seeds = 10
     samples: Annotated[int, Ge(2), kit.doc("Number of sequences, which come in pairs.")] = 8
     separation: Annotated[float, Interval(gt=0, le=2), kit.doc("δ, the distance of a pair's first steps.")] = 0.3
     length: Annotated[int, Ge(3), kit.doc("Time steps L of a sequence.")] = 100
     features: Annotated[int, Ge(2), kit.doc("Features p of a time step.")] = 8
-    data_seed: Annotated[kit.Seed, kit.doc("Data seed; all widths, variances and seeds share the sequences.")] = 0
 
     def check(self) -> None:
-        """Refuse an odd number of sequences."""
+        """Refuse an odd number of sequences, and seeds that do not go with the widths."""
+        super().check()
         if self.samples % 2:
             refuse("samples", self.samples, "an even number", "add one: sequences come in pairs")
 
@@ -90,7 +90,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(kit.Cell):
+class Cell(kit.seeds.Drawn, kit.Cell):
     """One network of one width, variance and seed, on all sequences."""
 
     width: int
@@ -101,6 +101,7 @@ class Cell(kit.Cell):
     length: int
     features: int
     data_seed: int
+    data_seeds: str
 
 
 def product_columns(length: int) -> dict[int, str]:
@@ -110,7 +111,7 @@ def product_columns(length: int) -> dict[int, str]:
 
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every width, variance and seed."""
-    return kit.grid(Cell, settings, width=settings.widths, variance=settings.variances, seed=range(settings.seeds))
+    return kit.grid(Cell, settings, settings.seeds, width=settings.widths, variance=settings.variances)
 
 
 def cost(cell: Cell) -> kit.Cost:
@@ -125,8 +126,8 @@ def cost(cell: Cell) -> kit.Cost:
 def measure(cell: Cell) -> kit.Measured:
     """Follow signals through one network, and through infinitely wide ones."""
     stability, columns = lab.measures.stability, product_columns(cell.length)
-    task = lab.tasks.pairs(cell.samples, cell.separation, cell.length, cell.features, seed=cell.data_seed)
-    network = stability.network_of_variance(cell.width, cell.features, cell.variance, cell.seed)
+    task = lab.tasks.pairs(cell.samples, cell.separation, cell.length, cell.features, seed=cell.draw)
+    network = stability.network_of_variance(cell.width, cell.features, cell.variance, cell.network_seed)
     signals = stability.follow_signals(network, task.train_inputs)
     steps = np.array([1, *list(columns)[1:], cell.length])
     limit = stability.limit_direction_distances(network, task.train_inputs, steps.tolist())
@@ -135,10 +136,9 @@ def measure(cell: Cell) -> kit.Measured:
     values = dict(zip(names, (float(each.mean()) for each in (*signals.rates(), *signals.kept())), strict=True))
     lost = ", ".join(name for name, value in values.items() if not math.isfinite(value))
     row = {
-        **kit.pick(cell, "width", "variance", "seed"),
+        **kit.pick(cell, "width", "variance", "seed", "length"),
         **{name: kit.finite(value) for name, value in values.items()},
         "separation_limit": kit.finite(float(limit[-1] / limit[0])),
-        "length": cell.length,
         "diverged": not np.isfinite(signals.states).all(),
         "reasons": f"{lost}: a norm is zero or not finite" if lost else "",
     }

@@ -102,7 +102,7 @@ def cells(settings: Settings) -> list[Cell]:
 def cost(cell: Cell) -> kit.Cost:
     """Flops of the steps to τ, about what most runs take, of three kernels and of recursions; bytes of the network."""
     steps = max(math.ceil(cell.kernel_time / cell.fraction * (1 - 1e-12)), 2 * cell.least_steps)
-    return kit.networks.training_cost(cell, steps, kernels=3) + kit.networks.recursion(cell, 3 * LINEAR_STEPS[False])
+    return kit.costs.training_cost(cell, steps, kernels=3) + kit.costs.recursion(cell, 3 * LINEAR_STEPS[False])
 
 
 def measure(cell: Cell) -> kit.Measured:

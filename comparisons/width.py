@@ -114,9 +114,9 @@ def cells(settings: Settings) -> list[Cell]:
 def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and the three kernels; bytes of weights, Taylor weights and cached deltas."""
     if cell.network != "elman":
-        return kit.networks.module_cost(cell, cell.network, cell.steps)
+        return kit.costs.module_cost(cell, cell.network, cell.steps)
     copies = 1 if cell.in_place else 4  # the start, the network, the Taylor weights, and a motion at the end
-    return kit.networks.training_cost(cell, cell.steps, kernels=3, copies=copies)
+    return kit.costs.training_cost(cell, cell.steps, kernels=3, copies=copies)
 
 
 def measure(cell: Cell) -> kit.Measured:

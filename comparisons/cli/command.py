@@ -25,7 +25,7 @@ from comparisons.cli.flags import (
     refuse_blank_paths,
     refuse_unknown,
 )
-from comparisons.kit.settings import Settings
+from comparisons.kit.settings import Settings, with_values
 from comparisons.kit.values import constraints, hints_of
 from comparisons.runs import plan
 from comparisons.runs.options import NAMES, RunOptions
@@ -122,7 +122,8 @@ def _understand_run(arguments: list[str]) -> Run:
     start = plan.settings_of(comparison, early_options(arguments), {})
     asked = _parse_flags(arguments, f"Run or resume a comparison: {comparison.question}", start)
     values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
-    return Run(arguments[1], type(start)(**values), options_of(asked.run))
+    changed = {name: value for name, value in values.items() if value != getattr(start, name)}
+    return Run(arguments[1], with_values(start, changed, ""), options_of(asked.run))
 
 
 def _understand_all(arguments: list[str]) -> RunAll:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from comparisons.kit import (
+    costs,
     figures,
     ladders,
     limits,
@@ -17,6 +18,7 @@ from comparisons.kit import (
     paths,
     records,
     scaled,
+    seeds,
     tasks,
     variants,
     widths,
@@ -26,24 +28,22 @@ from comparisons.kit.cells import Cell, grid, optional, pick
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion, Figures, Measured, Row
 from comparisons.kit.fits import (
     Curve,
-    PowerLaw,
     along,
     at_each,
     by_seed,
     crossing,
     curve,
-    exponent,
-    fit_seeds,
     mean_threshold,
     median_time,
     paired_ratio,
-    power_law,
     read_thresholds,
     threshold,
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, Numbers, finite, of_most, over_finite, ratio
+from comparisons.kit.powers import PowerLaw, exponent, fit_seeds, power_law
+from comparisons.kit.seeds import DataSeeds, Seeds
 from comparisons.kit.settings import (
     CHOOSES,
     Choices,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
@@ -26,13 +27,25 @@ def optional(default: object = None) -> Any:
     return field(default=default, metadata={_ABSENT: True})
 
 
-def grid(kind: type[AnyCell], settings: object, **axes: Iterable[object]) -> list[AnyCell]:
-    """One cell for every combination of the axes, the last axis fastest.
+def grid(
+    kind: type[AnyCell], settings: object, seeds: int | Sequence[int] = (), /, **axes: Iterable[object]
+) -> list[AnyCell]:
+    """One cell for every combination of the axes, the last axis fastest, and within it for every seed.
 
-    A field that is not an axis takes the setting of the same name, or else keeps its default.
+    Parameters
+    ----------
+    seeds
+        How many seeds there are, counted from 0; or how many at each value of the axis ``width``. Empty where the field
+        ``seed`` is an axis like the others, or there is none.
+    axes
+        Values by field. A field that is not an axis takes the setting of the same name, or else keeps its default.
     """
     shared = {entry.name: getattr(settings, entry.name) for entry in fields(kind) if hasattr(settings, entry.name)}
-    return [kind(**{**shared, **dict(zip(axes, chosen, strict=True))}) for chosen in itertools.product(*axes.values())]
+    values = [{**shared, **dict(zip(axes, chosen, strict=True))} for chosen in itertools.product(*axes.values())]
+    if seeds == ():
+        return [kind(**each) for each in values]
+    counts = defaultdict(lambda: seeds) if isinstance(seeds, int) else dict(zip(axes["width"], seeds, strict=True))
+    return [kind(**{**each, "seed": seed}) for each in values for seed in range(counts[each.get("width")])]
 
 
 def to_json(cell: Cell) -> dict[str, Any]:

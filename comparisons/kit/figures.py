@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from comparisons.kit.arms import Arm, Group
-from comparisons.kit.fits import Curve, PowerLaw, ends_of, line_through
+from comparisons.kit.fits import Curve, ends_of, line_through
 from comparisons.kit.numbers import Number
+from comparisons.kit.powers import PowerLaw
 from comparisons.kit.wording import format_number
 from lab import figures
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from comparisons.kit.numbers import Interval, Number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lab.measures.exponents import Exponent
     from lab.measures.thresholds import Threshold
 
 Array = NDArray[np.float64]
@@ -30,7 +29,7 @@ class Curve:
     Attributes
     ----------
     x, values
-        Shapes (k,) and (seeds, k).
+        Shapes (k,) and (seeds, k); NaN also where an x has fewer seeds than another.
     middle
         Average over seeds (k,); NaN where some seed has no value.
     ends
@@ -48,42 +47,30 @@ def curve(x: ArrayLike, values: ArrayLike, *, log: bool = False, share: bool = F
 
     With ``log`` it is the geometric mean, of positive values; with ``share`` that of `Number.rate`, from 0 to 1.
     """
+    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    return curve_of(x, list(table.T), log=log, share=share)
+
+
+def curve_of(x: ArrayLike, samples: Sequence[Array], *, log: bool = False, share: bool = False) -> Curve:
+    """`curve` of one sample (n_i,) at each x (k,), which may be of different sizes."""
     from lab.measures.exponents import mean_interval
 
-    table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
-        scaled = np.log(table) if log else np.arcsin(np.sqrt(table)) if share else table
-    scaled = np.where(np.isfinite(scaled), scaled, np.nan)
-    found = [mean_interval(column) for column in scaled.T]
+        scaled = [np.log(each) if log else np.arcsin(np.sqrt(each)) if share else each for each in samples]
+    found = [mean_interval(np.where(np.isfinite(each), each, np.nan)) for each in scaled]
     average = np.array([(mean, *(ends or (np.nan, np.nan))) for mean, ends in found]).reshape(-1, 3).T
     average = np.exp(average) if log else np.sin(np.clip(average, 0, np.pi / 2)) ** 2 if share else average
-    return Curve(np.asarray(x, dtype=np.float64), table, average[0], average[1:] if len(table) >= 3 else None)
+    most = max(map(len, samples), default=0)
+    seeds = np.full((most, len(samples)), np.nan)
+    for place, each in enumerate(samples):
+        seeds[: len(each), place] = each
+    return Curve(np.asarray(x, dtype=np.float64), seeds, average[0], average[1:] if most >= 3 else None)
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """A quantity against x on log scales, and the power law that was fitted to it.
-
-    Attributes
-    ----------
-    curve
-        Seeds and geometric means at the x that entered.
-    line
-        Slope and log-intercept; None without a fit.
-    exponent
-        The slope as a number of a conclusion.
-    x, lost
-        Every x; and those that were left out as text, each with the reason.
-    rest
-        Seeds at those that were left out.
-    """
-
-    curve: Curve
-    line: tuple[float, float] | None
-    exponent: Number
-    x: Array
-    rest: Curve
-    lost: tuple[str, ...] = ()
+def samples(rows: pd.DataFrame, column: str, x: str) -> dict[float, Array]:
+    """Values (n_i,) of one column by the value of the column ``x``, ascending."""
+    places = np.unique(rows[x].to_numpy(float)).tolist()
+    return {place: rows.loc[rows[x] == place, column].to_numpy(float) for place in places}
 
 
 def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
@@ -93,70 +80,19 @@ def by_seed(rows: pd.DataFrame, column: str, x: str = "width") -> pd.DataFrame:
 
 def along(rows: pd.DataFrame, column: str, x: str, *, log: bool = False, share: bool = False) -> Curve:
     """`curve` of one column along the column ``x``, from a table with one row per x and seed."""
-    grid = by_seed(rows, column, x)
-    return curve(grid.columns, grid, log=log, share=share)
-
-
-def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
-    """The power law of one column in the column ``x``, from a table with one row per x and seed.
-
-    ``name`` is how the details of the number call the x that entered.
-    """
-    grid = by_seed(rows, column, x)
-    found = fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
-    marks = {place: rows[rows[x] == place].set_index("seed").get("diverged", {}) for place in found.rest.x}
-    lost = tuple(_lost(place, grid[place], marks[place]) for place in found.rest.x)
-    return replace(found, exponent=_explained(found.exponent, rows, column), lost=lost)
-
-
-def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> Number:
-    """The slope of `power_law`."""
-    return power_law(rows, column, x, name).exponent
-
-
-def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw:
-    """The power law of values (seeds, k) in x (k,); see `lab.fit_exponent`."""
-    from lab.measures.exponents import fit_exponent
-
-    places, table = np.asarray(x, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
-    if not len(places):
-        return PowerLaw(empty := curve(places, table), None, Number.none("nothing was measured"), places, empty)
-    found = fit_exponent(places, table)
-    good = np.isfinite(table).all(0) & (np.nan_to_num(table) > 0).all(0)
-    line = None if found.value is None or found.log_intercept is None else (found.value, found.log_intercept)
-    entered, rest = (curve(places[kept], table[:, kept], log=True) for kept in (good, ~good))
-    return PowerLaw(entered, line, _slope(found, name), places, rest)
-
-
-def _slope(found: Exponent, name: str) -> Number:
-    """The slope as a number, with the x that entered, local slopes, the slope at the widest x, and the curvature."""
-    local = [round(slope, 4) for slope in found.local_slopes]
-    bend = {"widest": asdict(found.widest), "curvature": asdict(found.curvature)}
-    details = {name: list(found.widths), "local_slopes": local, **bend}
-    return Number(found.value, found.interval, found.seeds, found.reason, details)
-
-
-def _lost(place: float, values: pd.Series[float], marks: Mapping[Any, Any]) -> str:
-    """One x, and why its values by seed have no geometric mean; marks say by seed whether a run diverged."""
-    gone = values.index[~(values > 0)]
-    diverged = all(mark == mark and bool(mark) for mark in map(marks.get, gone))  # NaN is no mark
-    return f"{place:g} ({len(gone)} of {len(values)} seeds {'diverged' if diverged else 'without a value'})"
-
-
-def _explained(exponent: Number, rows: pd.DataFrame, column: str) -> Number:
-    """With the cells' own reason in place of the fit's, where no cell has a value."""
-    if "reasons" not in rows or rows[column].notna().any():
-        return exponent
-    parts = (part for text in rows["reasons"] for part in str(text).split("; "))
-    given = (part.removeprefix(f"{column}: ") for part in parts if part.startswith(f"{column}: "))
-    return replace(exponent, reason=next(given, exponent.reason))
+    found = samples(rows, column, x)
+    return curve_of(list(found), list(found.values()), log=log, share=share)
 
 
 def crossing(rows: pd.DataFrame, column: str, level: float, x: str = "width") -> Number:
-    """Where a quantity falls through a level along ``x``, per seed; no value if some seed's place is off the grid."""
+    """Where a quantity falls through a level along ``x``, by the seeds that there are at every x.
+
+    No value if some seed's place is off the grid.
+    """
     from lab.measures.thresholds import falls_through
 
-    seen = [part.dropna(subset=[column]) for _, part in rows.groupby("seed")]
+    every = rows.groupby("seed")[x].transform("nunique") == rows[x].nunique()
+    seen = [part.dropna(subset=[column]) for _, part in rows[every].groupby("seed")]
     return threshold([falls_through(part[x], part[column].to_numpy(float), level) for part in seen if len(part)])
 
 

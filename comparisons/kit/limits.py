@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from comparisons.kit.arms import Arm
-from comparisons.kit.fits import exponent
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.powers import exponent
 from comparisons.kit.settings import OneOf, doc
 from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, position, power
 

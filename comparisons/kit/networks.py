@@ -14,20 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from comparisons.kit import losses, tasks
 from comparisons.kit.cells import grid, optional
-from comparisons.kit.settings import CHOOSES, Choices, Count, Distinct, OneOf, Positive, Precision, Seed, Settings, doc
-from lab.costs import (
-    Cost,
-    Matrix,
-    eigenvectors,
-    factored_kernel,
-    factored_step,
-    kernel_recursion,
-    linearized_step,
-    network_bytes,
-    recurrent_pass,
-    tangent_kernel,
-    training_step,
-)
+from comparisons.kit.seeds import Drawn, SeedSettings
+from comparisons.kit.settings import Choices, Count, Distinct, OneOf, Positive, Precision, doc
 from lab.errors import check_choice, refuse
 
 if TYPE_CHECKING:
@@ -36,7 +24,6 @@ if TYPE_CHECKING:
     from lab.networks.network import Network
     from lab.tasks.task import SequenceTask
 
-RECORDED = 75  #: about how many steps training records by default
 BLOCKS = ("W", "A", "B")
 
 Readout = Annotated[str, OneOf("last", "all", "mean")]
@@ -52,15 +39,13 @@ Dtype = Annotated[Precision, doc("Precision of weights and outputs; eigen-solves
 
 
 @dataclass(frozen=True)
-class NetworkSettings(Settings):
+class NetworkSettings(SeedSettings):
     """Task, network and grid of a comparison of one network over widths and seeds."""
 
     task: Task = "digits"
     samples: Samples = None
     readouts: Readouts = ("last", "all")
     widths: Widths = (64, 128, 256, 512, 1024)
-    seeds: Annotated[Count, CHOOSES, doc("Number of initializations at each width.")] = 5
-    data_seed: Annotated[Seed, doc("Data seed; all widths and seeds share the data.")] = 0
     critical_fraction: Annotated[Positive, doc("Learning rate in units of the critical one: c in η = 2c/λ_max.")] = 0.5
     activation: Annotated[str, OneOf("relu", "erf", "tanh", "softplus"), doc("Activation φ.")] = "relu"
     parametrization: Annotated[str, OneOf("paper", "ntk"), doc("paper (Allen-Zhu, Li, Song 2019) or ntk.")] = "paper"
@@ -68,7 +53,8 @@ class NetworkSettings(Settings):
     dtype: Dtype = "float32"
 
     def check(self) -> None:
-        """Refuse an unknown task, a loss that it does not suit, and an activation that the parametrization forbids."""
+        """Refuse numbers of seeds, a task, a loss and an activation that do not go with the other settings."""
+        super().check()
         tasks.check_task(self.task, self.samples)
         losses.check(losses.of(self), self.task)
         if self.activation == "softplus" and self.parametrization == "paper":
@@ -76,8 +62,8 @@ class NetworkSettings(Settings):
             refuse("activation", came, "relu, erf or tanh there", "use parametrization='ntk'")
 
     def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
-        """One cell for every readout, width and seed; ``more`` are further axes, the last one fastest."""
-        return grid(kind, self, readout=self.readouts, width=self.widths, seed=range(self.seeds), **more)
+        """One cell for every readout, width and seed; ``more`` are further axes, of which seeds are the last."""
+        return grid(kind, self, self.seeds, readout=self.readouts, width=self.widths, **more)
 
 
 @dataclass(frozen=True)
@@ -91,13 +77,14 @@ class CentredSettings(NetworkSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkCell(tasks.TaskCell):
+class NetworkCell(Drawn, tasks.TaskCell):
     """One network on one task; ``trained``, ``parametrization`` and ``activation`` are absent where it has none."""
 
     readout: str
     width: int
     seed: int
     data_seed: int
+    data_seeds: str = optional("own")
     critical_fraction: float
     activation: str | None = optional()
     parametrization: str | None = optional()
@@ -121,13 +108,13 @@ def build(cell: NetworkCell, network: str = "elman") -> tuple[SequenceTask, Netw
 
     import lab
 
-    task = tasks.build(cell, cell.data_seed)
+    task = tasks.build(cell, cell.draw)
     task = task.at_every_step() if cell.readout == "all" else task
     precision = {"dtype": getattr(torch, cell.dtype), "device": torch.get_default_device()}
     centred, outputs = getattr(cell, "centred", False), losses.outputs(losses.of(cell), task.train_targets.shape[-1])
     if network != "elman":
         return task, lab.as_network(_module(task, cell, network, outputs).to(**precision), centred=centred)
-    sizes = {"outputs": outputs, "seed": cell.seed, "centred": centred}
+    sizes = {"outputs": outputs, "seed": cell.network_seed, "centred": centred}
     return task, lab.ElmanRNN.like(task, cell.width, **sizes, **choices(cell), **precision)
 
 
@@ -140,44 +127,7 @@ def _module(task: SequenceTask, cell: NetworkCell, network: str, outputs: int) -
     from lab.networks import zoo
 
     choices = {"readout": cell.readout, "activation": cell.activation or "tanh"}
-    return zoo.like(task, network, cell.width, seed=cell.seed, outputs=outputs, **choices)
-
-
-def training_cost(cell: NetworkCell, steps: int, *, kernels: int, copies: int = 4) -> Cost:
-    """Cost of training an Elman network and its linearization, recorded at RECORDED steps, and of ``kernels`` kernels.
-
-    Memory is that of `kernel_cost`.
-    """
-    task, width = tasks.size_of(cell), cell.width
-    reach = min(width, task.samples * (task.length - 1))  # coordinates of the linearized network's motion
-    step = training_step(task.samples, task.length, width) + linearized_step(task.samples, task.length, reach)
-    found = kernel_cost(cell, kernels, copies)
-    work = steps * step + found + eigenvectors(task.samples * _outputs(cell)) + recursion(cell, steps)
-    work += 1.5 * min(steps, RECORDED) * recurrent_pass(task.test, task.length, width)
-    return work.holding(found.bytes)
-
-
-def recursion(cell: NetworkCell, steps: int) -> Cost:
-    """So many steps of the kernel learner of losses without a closed form; nothing for the squared loss."""
-    size = tasks.size_of(cell).samples * _outputs(cell)
-    return Cost(0.0) if losses.of(cell) == "squared" else steps * kernel_recursion(size)
-
-
-def kernel_cost(cell: NetworkCell, kernels: int, copies: int = 4) -> Cost:
-    """Cost of some tangent kernels of an Elman network.
-
-    Memory is ``copies`` arrays of the size of W, and the states and deltas of all samples.
-    """
-    task, width, outputs = tasks.size_of(cell), cell.width, _outputs(cell)
-    item = 4 if cell.dtype == "float32" else 8
-    kernel = tangent_kernel(task.samples, task.test, outputs, task.length, width)
-    held = network_bytes(task.samples + task.test, outputs, task.length, width, copies=copies, item=item)
-    return (kernels * kernel).holding(held)
-
-
-def _outputs(cell: NetworkCell) -> int:
-    """Outputs per sample, of two classes at most."""
-    return losses.outputs(losses.of(cell), 1) * (tasks.size_of(cell).length - 1 if cell.readout == "all" else 1)
+    return zoo.like(task, network, cell.width, seed=cell.network_seed, outputs=outputs, **choices)
 
 
 @dataclass(frozen=True)
@@ -228,32 +178,3 @@ def _absent(network: str) -> tuple[str, ...]:
     return (
         ("parametrization", "trained") if KINDS[network].activations else ("parametrization", "trained", "activation")
     )
-
-
-def module_cost(cell: NetworkCell, network: str, steps: int) -> Cost:
-    """Cost of training a module of `KINDS`, of its linearization in factors, and of three kernels.
-
-    A training step is a pass forward and one back, which costs two.
-    """
-    task, item = tasks.size_of(cell), 4 if cell.dtype == "float32" else 8
-    matrices, outputs = _matrices(cell.width, network, task), _outputs(cell)
-    forward = sum(matrix.flops for matrix in matrices)
-    loops = task.length if KINDS[network].gates else 0
-    passes = Cost(3.0 * task.samples * forward, operations=80 + 50 * loops)
-    step = passes + factored_step(task.samples, outputs, matrices)
-    kernel = factored_kernel(task.samples, task.samples + task.test, outputs, matrices, loops)
-    numbers = sum(matrix.numbers(outputs) for matrix in matrices) * (task.samples + task.test)
-    weights = sum(matrix.width * matrix.features for matrix in matrices)
-    work = steps * step + 3 * kernel + recursion(cell, steps)
-    return work.holding(item * (5.0 * weights + 2.0 * numbers))
-
-
-def _matrices(width: int, network: str, task: tasks.Size) -> tuple[Matrix, ...]:
-    """The matrices of a module without its output layer."""
-    gates = KINDS[network].gates
-    if gates:
-        return Matrix(gates * width, width, task.length), Matrix(gates * width, task.features, task.length)
-    if network == "mlp":
-        return Matrix(width, task.length * task.features), Matrix(width, width)
-    places = task.length * task.features
-    return Matrix(width, 9, places), Matrix(width, 9 * width, places)

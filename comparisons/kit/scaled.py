@@ -21,6 +21,7 @@ from comparisons.kit.comparison import Arrays
 from comparisons.kit.figures import points
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.seeds import DataSeeds, Drawn
 from comparisons.kit.settings import OneOf, Positive, Seed, Share, doc
 from lab.costs import Cost, network_bytes, tangent_kernel, training_step
 
@@ -39,10 +40,11 @@ Data = Annotated[str, OneOf(*SIZES)]
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Drawn):
     """Settings of the data and of training to one error, shared by all cells of a run."""
 
-    data_seed: Annotated[Seed, doc("Data seed; all α and seeds share the data.")] = 0
+    data_seed: Annotated[Seed, doc("Where the draws of the data start; all α share the draw of a seed.")] = 0
+    data_seeds: DataSeeds = "own"
     test: Annotated[int, Ge(2), Le(309), doc("Test samples; of 357 digits 48 are for training.")] = 300
     target: Annotated[Share, doc("Training error to reach, relative to its initial value.")] = 0.03
     critical_fraction: Annotated[Share, doc("c in η = 2c/λ_max at the first try.")] = 0.5
@@ -50,12 +52,12 @@ class Training:
     patience: Annotated[Positive, doc("Steps per try, relative to the linear learner's at the first c.")] = 3.0
 
 
-def data(name: str, training: Training) -> SequenceTask:
+def data(name: str, cell: Training) -> SequenceTask:
     """Digits 3 and 8, or the teacher: one ReLU neuron of the first time step (`lab.tasks.single_index`)."""
     samples, length = SIZES[name]
     if name == "digits":
-        return lab.tasks.digits(train=samples, test=training.test, seed=training.data_seed)
-    return lab.tasks.single_index(samples, training.test, length, seed=training.data_seed)
+        return lab.tasks.digits(train=samples, test=cell.test, seed=cell.draw)
+    return lab.tasks.single_index(samples, cell.test, length, seed=cell.draw)
 
 
 def elman(task: SequenceTask, width: int, activation: str, trained: Iterable[str], seed: int) -> ElmanRNN:

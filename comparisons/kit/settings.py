@@ -83,6 +83,10 @@ class Settings:
     def check(self) -> None:
         """Refuse fields that do not go together; called once each field is in range."""
 
+    def implied(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields that change with ``values``, which replace others, unless they are among them; see `with_values`."""
+        return {}
+
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -128,8 +132,9 @@ def with_values(settings: Kind, values: Mapping[str, Any], source: str) -> Kind:
     """
     known = [entry.name for entry in fields(settings)]
     _refuse_unknown(values, known, source)
+    given = {**{name: getattr(settings, name) for name in known}, **settings.implied(values), **values}
     try:
-        return type(settings)(**{**{name: getattr(settings, name) for name in known}, **values})
+        return type(settings)(**given)
     except LabError as error:
         if not source or error.argument not in values:
             raise

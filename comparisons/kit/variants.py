@@ -39,8 +39,8 @@ class Settings(NetworkSettings):
         found: list[AnyCell] = []
         for place, variant in enumerate(self.variants):
             readouts = self.readouts if place == 0 else self.readouts[:1]
-            axes = {"readout": readouts, "width": self.widths, "seed": range(self.seeds), **more}
-            cells = grid(kind, self, variant=[variant], centred=[True], **axes)
+            axes = {"readout": readouts, "width": self.widths, **more}
+            cells = grid(kind, self, self.seeds, variant=[variant], centred=[True], **axes)
             changes = VARIANTS[variant]
             if self.parametrization == "mean_field":
                 changes = changes | MEAN_FIELD[variant]

@@ -152,9 +152,8 @@ def test_mean_field_cells_are_in_that_limit_but_for_the_control():
         "paper": (None, "relu"),
     }
     task, _ = networks.build(cells["erf"])
-    scaled = lab.Scaled.mean_field(
-        lab.ElmanRNN.like(task, 8, parametrization="ntk", activation="erf", dtype=torch.float32), 8
-    )
+    shape = {"parametrization": "ntk", "activation": "erf", "dtype": torch.float32}
+    scaled = lab.Scaled.mean_field(lab.ElmanRNN.like(task, 8, seed=cells["erf"].network_seed, **shape), 8)
     rate = lab.side_by_side(scaled, task, lab.Descent(4)).learning_rate
     assert rows["erf"]["learning_rate"] == pytest.approx(rate, rel=1e-4)
 

@@ -11,15 +11,13 @@ from comparisons.kit.arms import split
 from comparisons.kit.fits import (
     at_each,
     curve,
-    exponent,
-    fit_seeds,
-    power_law,
     read_thresholds,
     threshold,
     threshold_degree,
 )
 from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, finite, over_finite
+from comparisons.kit.powers import exponent, fit_seeds, power_law
 from comparisons.kit.wording import compare, compare_with_theory, format_number, format_value, joined, position
 
 

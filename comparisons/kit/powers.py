@@ -1,0 +1,131 @@
+"""Power laws: slopes on log scales, with their intervals, from a table or from values by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from comparisons.kit.fits import Curve, by_seed, curve_of, samples
+from comparisons.kit.numbers import Number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.measures.exponents import Exponent
+
+Array = NDArray[np.float64]
+
+OWN_SEEDS = ("width",)  #: columns each of whose values has seeds of its own: see `comparisons.kit.seeds`
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """A quantity against x on log scales, and the power law that was fitted to it.
+
+    Attributes
+    ----------
+    curve
+        Seeds and geometric means at the x that entered.
+    line
+        Slope and log-intercept; None without a fit.
+    exponent
+        The slope as a number of a conclusion.
+    x, lost
+        Every x; and those that were left out as text, each with the reason.
+    rest
+        Seeds at those that were left out.
+    """
+
+    curve: Curve
+    line: tuple[float, float] | None
+    exponent: Number
+    x: Array
+    rest: Curve
+    lost: tuple[str, ...] = ()
+
+
+def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
+    """The power law of one column in the column ``x``, from a table with one row per x and seed.
+
+    In the width it is a contrast of independent means (`lab.measures.exponents.fit_unpaired_exponent`), otherwise the
+    mean of every seed's own slope (`lab.fit_exponent`). ``name`` is how the details of the number call the x that
+    entered.
+    """
+    own = x in OWN_SEEDS
+    found = fit_samples(samples(rows, column, x), name) if own else _of_table(by_seed(rows, column, x), name)
+    lost = tuple(_lost(place, rows[rows[x] == place], column) for place in found.rest.x)
+    return replace(found, exponent=_explained(found.exponent, rows, column), lost=lost)
+
+
+def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> Number:
+    """The slope of `power_law`."""
+    return power_law(rows, column, x, name).exponent
+
+
+def _of_table(grid: pd.DataFrame, name: str) -> PowerLaw:
+    return fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
+
+
+def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw:
+    """The power law of values (seeds, k) in x (k,), of seeds that are the same at every x; see `lab.fit_exponent`."""
+    from lab.measures.exponents import fit_exponent
+
+    places, table = np.asarray(x, dtype=np.float64), np.atleast_2d(np.asarray(values, dtype=np.float64))
+    found = fit_exponent(places, table) if len(places) else None
+    return _law(places, list(table.T), found, name)
+
+
+def fit_samples(values: Mapping[float, Array], name: str = "widths") -> PowerLaw:
+    """The power law of samples (n_i,) by x, each with seeds of its own; see `fit_unpaired_exponent`."""
+    from lab.measures.exponents import fit_unpaired_exponent
+
+    places, each = np.array(list(values), dtype=np.float64), list(values.values())
+    found = fit_unpaired_exponent(places, each) if len(places) else None
+    fewest = min(map(len, each), default=0)
+    return _law(places, each, None if found is None else replace(found, seeds=fewest), name)
+
+
+def _law(x: Array, values: Sequence[Array], found: Exponent | None, name: str) -> PowerLaw:
+    """A fit with its curve; ``found`` is None where nothing was measured."""
+    if found is None:
+        return PowerLaw(empty := curve_of(x, values), None, Number.none("nothing was measured"), x, empty)
+    good = np.array([bool(np.isfinite(each).all() and (each > 0).all()) for each in values])
+    line = None if found.value is None or found.log_intercept is None else (found.value, found.log_intercept)
+    entered, rest = (
+        curve_of(x[kept], [each for each, there in zip(values, kept, strict=True) if there], log=True)
+        for kept in (good, ~good)
+    )
+    return PowerLaw(entered, line, _slope(found, name, list(map(len, values))), x, rest)
+
+
+def _slope(found: Exponent, name: str, counts: Sequence[int]) -> Number:
+    """The slope as a number, with the x that entered, local slopes, the slope at the widest x, and the curvature.
+
+    Its seeds are the fewest at any x; where they differ, the details have them all.
+    """
+    local = [round(slope, 4) for slope in found.local_slopes]
+    bend = {"widest": asdict(found.widest), "curvature": asdict(found.curvature)}
+    uneven = {"seeds_at_each": list(counts)} if len(set(counts)) > 1 else {}
+    details = {name: list(found.widths), "local_slopes": local, **bend, **uneven}
+    return Number(found.value, found.interval, found.seeds, found.reason, details)
+
+
+def _lost(place: float, rows: pd.DataFrame, column: str) -> str:
+    """One x, and why its rows have no geometric mean."""
+    gone = rows[~(rows[column].to_numpy(float) > 0)]
+    marks = gone["diverged"].tolist() if "diverged" in gone else []
+    diverged = bool(marks) and all(mark == mark and bool(mark) for mark in marks)  # NaN is no mark
+    return f"{place:g} ({len(gone)} of {len(rows)} seeds {'diverged' if diverged else 'without a value'})"
+
+
+def _explained(exponent: Number, rows: pd.DataFrame, column: str) -> Number:
+    """With the cells' own reason in place of the fit's, where no cell has a value."""
+    if "reasons" not in rows or rows[column].notna().any():
+        return exponent
+    parts = (part for text in rows["reasons"] for part in str(text).split("; "))
+    given = (part.removeprefix(f"{column}: ") for part in parts if part.startswith(f"{column}: "))
+    return replace(exponent, reason=next(given, exponent.reason))
