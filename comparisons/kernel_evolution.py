@@ -57,7 +57,7 @@ _SLOPES = {f"velocity_{name}": f"the velocity, {text}" for name, text in PHASES.
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_SLOPES)
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning="Largest angle between K₀ and itself from probes in another order.")
 REACHED = kit.Quantity("reached", meaning="Share of all runs that reached the last training error.")
-HEADLINES = ("settles_within.#", "settles_at.#", "angle.after", "exponent.angle_after", "ratio.after")
+HEADLINES: tuple[str, ...] = ("settles_within.#", "settles_at.#", "angle.after", "exponent.angle_after", "ratio.after")
 HEADLINES += ("ratio.after_over_half", "ratio.network_over_after.large", "ratio.network_over_resumed.large")
 CAPTIONS = {
     "angle": "How far the kernel has turned when the training error has fallen to a share of the first; training runs "
@@ -160,9 +160,9 @@ def _numbers(arm: kit.Arm) -> kit.Numbers:
     kinds = zip(SETTLING.items(), (average, partial(kit.over_finite, average=kit.Number.rate)), strict=True)
     found |= {key(m): each(rows.loc[at[m], name]) for (name, key), each in kinds for m in at}
     for name, (over, under) in PAIRS.items():
-        logs = (rows[f"error_{over}"] / rows[f"error_{under}"]).transform(np.log)
-        found[RATIOS[name]()] = average(np.exp(logs.groupby(rows["seed"]).sum(min_count=len(at)) / len(at)))
-        found |= {RATIOS[name](m): average(np.exp(logs[here])) for m, here in at.items()}
+        ratios = rows[f"error_{over}"] / rows[f"error_{under}"]
+        found[RATIOS[name]()] = kit.level(rows.assign(ratio=ratios), "ratio", "got there")
+        found |= {RATIOS[name](m): average(ratios[here]) for m, here in at.items()}
     return found
 
 

@@ -147,7 +147,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
     numbers = kit.each_readout(table, lambda rows: _of_readout(rows, main))
     floor = kit.finite(float(table["noise"].astype(float).max()))
     numbers[NOISE_FLOOR()] = kit.Number.exact(floor, table["seed"].nunique())
-    numbers[F0_SHARE()] = kit.Number.median(table.groupby("seed")["f0_share"].mean())
+    numbers[F0_SHARE()] = kit.Number.median(table.groupby(["width", "seed"])["f0_share"].mean())
     return kit.Conclusion(numbers, verdict(numbers, table))
 
 

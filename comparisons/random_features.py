@@ -30,8 +30,8 @@ version = 1
 LEARNERS, NETWORKS = lab.measures.validation.catalogue.LABELS, lab.measures.validation.catalogue.NETWORKS
 COLORS = dict.fromkeys(LEARNERS, "#C08400") | dict.fromkeys(NETWORKS, "#0072B2") | {"kernel": "#000000"}
 TARGETS = lab.measures.hardness.catalogue.TARGETS
-HEADLINES = ("error.features_infinite", "error.kernel", "error.network", "wide_coefficient_slope.log_d")
-HEADLINES += ("wide_aic_difference", "wide_coefficient_slope.d.wave", "wide_aic_difference.wave")
+HEADLINES: tuple[str, ...] = ("error.features_infinite", "error.kernel", "error.network")
+HEADLINES += ("wide_coefficient_slope.log_d", "wide_coefficient_slope.d.wave", "wide_aic_difference*")
 CAPTIONS = {
     "growth": "Random features needed, and that number times the largest coefficient, against the input dimension: "
     f"left an exponential is a line, right a power law. {kit.marks.POINTS}",

@@ -163,7 +163,7 @@ def _along_lines(arm: kit.Arm) -> kit.Numbers:
         found |= {EXPONENTS[name](line): kit.exponent(along, name) for name in names}
         found |= {key(line): kit.Number.geometric(kit.widest(along)[name]) for name, key in LEVELS.items()}
         found |= {key(line): kit.exponent(kit.limits.widest_octaves(along), name) for name, key in SLOPES.items()}
-    return found | {key(line): kit.scaled.limit(kit.by_seed(along, name)) for name, key in LIMITS.items()}
+    return found | {key(line): kit.limit(along, name) for name, key in LIMITS.items()}
 
 
 def _errors(arm: kit.Arm) -> kit.Numbers:
@@ -179,14 +179,14 @@ def _errors(arm: kit.Arm) -> kit.Numbers:
 
 def _boundary(arm: kit.Arm) -> kit.Numbers:
     """α* at each width and its slope; of smooth networks the two terms, and the slope of their α* at these widths."""
-    places = kit.by_seed(kit.scaled.boundaries(_on(arm), "gap", PASSES), "boundary")
-    found = {BOUNDARY(str(m), arm=arm.name): kit.Number.geometric(values) for m, values in places.items()}
-    found[FALL(arm=arm.value)] = kit.fit_seeds(places.columns, places).exponent
+    places = kit.scaled.boundaries(_on(arm), "gap", PASSES)
+    found = kit.at_each(places, "width", {"boundary": BOUNDARY}, arm.name, kit.Number.geometric)
+    found[FALL(arm=arm.value)] = kit.exponent(places, "boundary")
     if kit.limits.is_smooth(arm.rows):
         fits = kit.scaled.two_terms(_on(arm), "gap", FITTED)
-        curves = [fit.boundary(places.columns, PASSES) for fit in fits]
+        curves = [fit.boundary(places["width"].unique(), PASSES) for fit in fits]
         found |= {key(arm=arm.name): kit.Number.mean([getattr(fit, n) for fit in fits]) for n, key in TERMS.items()}
-        found[TWO_TERM(arm=arm.name)] = kit.fit_seeds(places.columns if fits else (), curves).exponent
+        found[TWO_TERM(arm=arm.name)] = kit.fit_seeds(places["width"].unique() if fits else (), curves).exponent
     return found
 
 

@@ -141,10 +141,10 @@ def conclude(table: kit.Table) -> kit.Conclusion:
                 numbers |= dict.fromkeys((key(width, arm=arm.name), key(arm=arm.name)), found[name])
             numbers[CRITICAL_STEP(width, arm=arm.name)] = found[CRITICAL]
         numbers[EXPONENT(arm=arm.name)] = kit.exponent(once, CRITICAL)
-        known = [kit.Number.exact(value) for value in arm.rows["critical_step_infinite"].dropna()]
-        numbers[CRITICAL_STEP("infinite", arm=arm.name)] = next(iter(known), NO_LIMIT)
+        known = once["critical_step_infinite"].dropna()
+        numbers[CRITICAL_STEP("infinite", arm=arm.name)] = kit.Number.geometric(known) if len(known) else NO_LIMIT
     numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(table["linear_noise"].max())), table["seed"].nunique())
-    numbers[F0_SHARE()] = kit.records.of_values(table, "f0_share", by="seed")
+    numbers[F0_SHARE()] = kit.records.of_values(table, "f0_share", by=("width", "seed"))
     return kit.Conclusion(numbers, verdict(numbers, table))
 
 

@@ -159,7 +159,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         numbers |= arm.keyed(kit.limits.widest_exponent(arm.rows))
         numbers[F0_SHARE(arm=arm.name)] = kit.records.of_values(kit.widest(arm.rows), "f0_share")
     main, words = kit.main_readout(table), kit.losses.words_of(table)
-    numbers[KERNEL_TIME()] = kit.Number.mean(main.groupby("seed")["kernel_time"].mean())
+    numbers[KERNEL_TIME()] = kit.Number.mean(kit.widest(main)["kernel_time"])
     numbers[words.end()] = kit.Number.geometric(kit.widest(main)[str(words.end())])
     floor = table.loc[table["linearized_in"] == "weights", "linearized_kernel_disagreement"].max()
     numbers[NOISE_FLOOR()] = kit.Number.exact(kit.finite(float(floor)), int(table["seed"].nunique()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,41 @@ def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "wi
 def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> Number:
     """The slope of `power_law`."""
     return power_law(rows, column, x, name).exponent
+
+
+def level(rows: pd.DataFrame, column: str, verb: str, x: str = "width") -> Number:
+    """Geometric mean of one column over every x, which all weigh the same and have seeds of their own.
+
+    Seeds without a value are left out; no value, and how many do what ``verb`` says, where that is half of them.
+    """
+    logs = {place: np.log(each[np.isfinite(each)]) for place, each in samples(rows, column, x).items()}
+    few = [f"{len(each)} of {(rows[x] == place).sum()} seeds {verb} at {x} {place:g}" for place, each in logs.items()
+           if 2 * len(each) <= (rows[x] == place).sum()]  # fmt: skip
+    if few or not logs:
+        return Number.none("; ".join(few) or "nothing was measured")
+    return _contrast(np.full(len(logs), 1 / len(logs)), list(logs.values()), np.exp)
+
+
+def limit(rows: pd.DataFrame, column: str) -> Number:
+    """Limit of one column at infinite width, v∞ of v∞ + c·m^(−1/2) (`lab.measures.plane.width_limits`).
+
+    Widths at which some seed has no value are left out.
+    """
+    from lab.measures.plane import width_limits
+
+    known = {width: each for width, each in samples(rows, column, "width").items() if np.isfinite(each).all()}
+    if len(known) < 3:
+        return Number.none("fewer than three widths at which all seeds arrived")
+    return _contrast(width_limits(list(known), np.eye(len(known))), list(known.values()))
+
+
+def _contrast(weights: Array, values: Sequence[Array], back: Callable[[float], float] = float) -> Number:
+    """A weighted sum of the means of independent samples (n_i,), brought back from its scale."""
+    from lab.measures.exponents import unpaired_interval
+
+    value, ends = unpaired_interval(weights, values)
+    interval = None if ends is None else (float(back(ends[0])), float(back(ends[1])))
+    return Number(float(back(value)), interval, min(map(len, values)))
 
 
 def _of_table(grid: pd.DataFrame, name: str) -> PowerLaw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +36,11 @@ def diverged(result: SideBySide) -> bool:
 
 
 def of_values(
-    rows: pd.DataFrame, column: str, average: Callable[[Iterable[Any]], Number] = Number.median, *, by: str = ""
+    rows: pd.DataFrame,
+    column: str,
+    average: Callable[[Iterable[Any]], Number] = Number.median,
+    *,
+    by: Sequence[str] = (),
 ) -> Number:
     """Average of a column that compares outputs with targets, or of its means over equal ``by``.
 
@@ -44,7 +48,7 @@ def of_values(
     """
     if losses.words_of(rows).has_classes:
         return Number.none(losses.NO_VALUES, rows["seed"].nunique())
-    return average(rows.groupby(by)[column].mean() if by else rows[column])
+    return average(rows.groupby(list(by))[column].mean() if by else rows[column])
 
 
 def summary(result: SideBySide) -> Row:

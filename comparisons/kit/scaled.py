@@ -130,10 +130,11 @@ def boundaries(rows: pd.DataFrame, column: str, level: float) -> pd.DataFrame:
 
 
 def two_terms(rows: pd.DataFrame, column: str, most: float) -> list[TwoTermGap]:
-    """(a/α + b/α²)/m, fitted to the values up to ``most`` of each seed that has two or more."""
+    """(a/α + b/α²)/m, fitted to the values up to ``most`` of each seed at every width that has two or more."""
     from lab.measures.plane import TwoTermGap
 
-    seeds = rows[rows[column] <= most].groupby("seed")
+    everywhere = _everywhere(rows)
+    seeds = everywhere[everywhere[column] <= most].groupby("seed")
     return [TwoTermGap.fit(part["width"], part["alpha"], part[column]) for _, part in seeds if len(part) > 1]
 
 
@@ -144,7 +145,7 @@ def lazy_slopes(rows: pd.DataFrame, column: str, most: float) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found = {}
+    found, rows = {}, _everywhere(rows)
     for seed, part in rows[rows[column] <= most].groupby("seed"):
         if len(part) > 3 and part["width"].nunique() > 1 and part["alpha"].nunique() > 1:
             terms = np.log(part[["width", "alpha"]].assign(one=np.e).to_numpy(float))
@@ -152,17 +153,10 @@ def lazy_slopes(rows: pd.DataFrame, column: str, most: float) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index", columns=["width", "alpha"])
 
 
-def limit(values: pd.DataFrame) -> Number:
-    """Limit at infinite width (`lab.measures.plane.width_limits`) of values by seed (rows) and width (columns).
-
-    Widths at which some seed has no value are left out.
-    """
-    from lab.measures.plane import width_limits
-
-    known = values.dropna(axis=1)
-    if known.shape[1] < 3 or len(known) == 0:
-        return Number.none("fewer than three widths at which all seeds arrived")
-    return Number.mean(width_limits(known.columns, known))
+def _everywhere(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the seeds that there are at every width."""
+    found: pd.DataFrame = rows[rows.groupby("seed")["width"].transform("nunique") == rows["width"].nunique()]
+    return found
 
 
 def report_lost(rows: pd.DataFrame) -> str:
