@@ -147,7 +147,8 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every arm, context numbers, and a verdict on the first arm beside the others."""
-    numbers: kit.Numbers = {}
+    table, repeated = kit.draws.apart(table)
+    numbers: kit.Numbers = {kit.draws.SHARE(): kit.draws.share(repeated, "gap_test")}
     for arm in kit.by_readout(table):
         numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
         law, widths = numbers[EXPONENTS["gap_test"](arm=arm.name)], arm.rows["width"]
@@ -183,6 +184,7 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         _course("With erf", numbers, others.get("erf")),
         lazy(numbers, others.get("paper")),
         f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",
+        kit.draws.sentence(numbers, f"the log of the gap at width {int(arms[0].rows['width'].min())}"),
     )
 
 
@@ -212,8 +214,9 @@ def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None) -> str:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
-    motion = _draw_motion(kit.main_readout(results.table))
-    return {"gap": _draw_gaps(results.table, conclusion), "motion": motion, "outputs": _draw_outputs(results)}
+    table = kit.draws.apart(results.table)[0]
+    motion = _draw_motion(kit.main_readout(table))
+    return {"gap": _draw_gaps(table, conclusion), "motion": motion, "outputs": _draw_outputs(results)}
 
 
 def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:

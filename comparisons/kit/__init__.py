@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from comparisons.kit import (
     costs,
+    draws,
     figures,
     ladders,
     limits,

@@ -85,6 +85,7 @@ class NetworkCell(Drawn, tasks.TaskCell):
     seed: int
     data_seed: int
     data_seeds: str = optional("own")
+    sample: int | None = optional()
     critical_fraction: float
     activation: str | None = optional()
     parametrization: str | None = optional()

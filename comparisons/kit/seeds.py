@@ -9,17 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
+from annotated_types import BaseMetadata
 
 from comparisons.kit.settings import ADDED, CHOOSES, Count, OneOf, Seed, Settings, doc
-from comparisons.kit.values import fit, hints_of
+from comparisons.kit.values import constraints, fit, hints_of
 from lab.errors import refuse
 
 SEEDS = "Seeds of each width: one number, or one for each of the widths. Every width has seeds of its own."
 DATA_SEEDS = "own: every seed has a draw of the data; one: all share that of the data seed."
-Seeds = Annotated[Count | tuple[Count, ...], CHOOSES, doc(SEEDS)]
+
+
+@dataclass(frozen=True)
+class PerWidth(BaseMetadata):
+    """Marks a setting that may have a number for each width."""
+
+
+PER_WIDTH: Final = PerWidth()
+Seeds = Annotated[Count | tuple[Count, ...], CHOOSES, PER_WIDTH, doc(SEEDS)]
 DataSeeds = Annotated[str, OneOf("own", "one"), ADDED, doc(DATA_SEEDS)]
 
 _NETWORK, _DATA = 0, 1  # what is drawn
@@ -32,7 +41,7 @@ def at(widths: Sequence[int], seeds: int | Sequence[int]) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class SeedSettings(Settings):
-    """Seeds of a comparison that has the setting ``widths``."""
+    """Seeds of a comparison that has the setting ``widths``; further settings may be annotated as `Seeds`."""
 
     seeds: Seeds = 5
     data_seed: Annotated[Seed, doc("Where the draws of the data start.")] = 0
@@ -41,20 +50,29 @@ class SeedSettings(Settings):
     def check(self) -> None:
         """Refuse numbers of seeds that are not one for each width."""
         super().check()
-        if not isinstance(self.seeds, int) and len(self.seeds) != (count := len(self._widths)):
-            came = f"{len(self.seeds)} numbers for {count} widths"
-            refuse("seeds", came, "one number, or one for each width", f"write one number for all widths, or {count}")
+        count = len(self._widths)
+        for name, each in self._numbers().items():
+            if len(each) != count:
+                fix = f"write one number for all widths, or {count}"
+                refuse(name, f"{len(each)} numbers for {count} widths", "one number, or one for each width", fix)
+
+    def implied(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Seeds for other widths: where each width has its own number, that of the nearest width in octaves."""
+        if "widths" not in values:
+            return {}
+        widths, known = fit("widths", values["widths"], hints_of(type(self))["widths"]), np.log2(self._widths)
+        places = [int(np.abs(known - np.log2(width)).argmin()) for width in widths]
+        return {name: tuple(each[place] for place in places) for name, each in self._numbers().items()}
 
     @property
     def _widths(self) -> tuple[int, ...]:
         return tuple(getattr(self, "widths", ()))
 
-    def implied(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Seeds for other widths: where each width has its own number, that of the nearest width in octaves."""
-        if "widths" not in values or isinstance(self.seeds, int):
-            return {}
-        widths, known = fit("widths", values["widths"], hints_of(type(self))["widths"]), at(self._widths, self.seeds)
-        return {"seeds": tuple(known[min(known, key=lambda m: max(m, width) / min(m, width))] for width in widths)}
+    def _numbers(self) -> dict[str, tuple[int, ...]]:
+        """Settings that have a number for each width."""
+        names = (name for name, hint in hints_of(type(self)).items() if PER_WIDTH in constraints(hint)[1])
+        found = {name: getattr(self, name) for name in names}
+        return {name: each for name, each in found.items() if isinstance(each, tuple)}
 
 
 class Drawn:
@@ -64,6 +82,7 @@ class Drawn:
     seed: int
     data_seed: int
     data_seeds: str
+    sample: int | None = None
 
     @property
     def network_seed(self) -> int:
@@ -72,8 +91,9 @@ class Drawn:
 
     @property
     def draw(self) -> int:
-        """The seed of the data: one for each seed and width, unless all share one draw."""
-        return self.data_seed if self.data_seeds == "one" else _hashed(_DATA, self.data_seed, self.width, self.seed)
+        """The seed of the data: one for each width and seed, or ``sample`` in its place, unless all share one draw."""
+        sample = self.seed if self.sample is None else self.sample
+        return self.data_seed if self.data_seeds == "one" else _hashed(_DATA, self.data_seed, self.width, sample)
 
 
 def _hashed(*parts: int) -> int:

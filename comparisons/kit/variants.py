@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from comparisons.kit.cells import grid
+from comparisons.kit.draws import Draws, of_cells
 from comparisons.kit.networks import AnyCell, CentredCell, NetworkSettings
 from comparisons.kit.settings import Choices, OneOf, doc
 
@@ -32,6 +33,7 @@ Variant = Annotated[str, OneOf(*VARIANTS)]
 class Settings(NetworkSettings):
     """`NetworkSettings` for comparisons that set variants side by side."""
 
+    draws: Draws = 12
     variants: Annotated[Choices[Variant], doc(HELP)] = ("centred", "erf", "paper")
 
     def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
@@ -45,7 +47,7 @@ class Settings(NetworkSettings):
             if self.parametrization == "mean_field":
                 changes = changes | MEAN_FIELD[variant]
             found += [replace(cell, **changes) for cell in cells]
-        return found
+        return [*found, *of_cells(found, self.draws)]
 
 
 @dataclass(frozen=True, kw_only=True)

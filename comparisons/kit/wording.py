@@ -12,6 +12,7 @@ Position = Literal["below", "above", "around"]
 
 NO_DIFFERENCE = "no difference is visible"
 FEW_SEEDS = "not judged: fewer than three seeds"
+SHARP = 0.5  # length of the interval of an exponent
 
 
 def format_value(value: float, digits: int | None = None) -> str:
@@ -90,6 +91,11 @@ def compare(
     return unknown if place is None else phrases[place]
 
 
+def is_sharp(exponent: Number) -> bool:
+    """Whether the interval of an exponent is short enough to call a theory compatible with it."""
+    return exponent.interval is not None and exponent.interval[1] - exponent.interval[0] <= SHARP
+
+
 def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
     """Compares the interval of a falling quantity's exponent with the theory's, in words; ``name`` names the law."""
     growing = position(exponent, 0.0)
@@ -100,7 +106,8 @@ def compare_with_theory(exponent: Number, theory: float, name: str = "") -> str:
     if growing == "above":
         return "it increases in this range"
     said = name or f"the theory's exponent {theory:g}".replace("-", "−")
-    where = {"around": "compatible with", "above": "slower than", "below": "faster than"}
+    around = "compatible with" if is_sharp(exponent) else "not known well enough to compare with"
+    where = {"around": around, "above": "slower than", "below": "faster than"}
     return f"{where[str(position(exponent, theory))]} {said}"
 
 

@@ -18,6 +18,7 @@ from lab.measures.estimate import Estimate, Interval
 Array = NDArray[np.float64]
 
 _SEEDS_FOR_AN_INTERVAL = 3
+_FAR = 10  # between the ends of the interval of a place beyond the data
 _WIDEST = 4.0  # the widths from a quarter of the largest one on are the widest two octaves
 
 
@@ -201,7 +202,8 @@ def extrapolated_place(found: Exponent, level: float) -> Estimate:
     -------
     Estimate
         The place and its interval, which is that of the exponent alone: the line turns about the middle of the widths
-        that entered. No value unless the interval of the exponent lies below 0.
+        that entered. No value unless the interval of the exponent lies below 0, nor where that of the place spans more
+        than a factor of ten.
     """
     check_number("level", level, above=0)
     if found.value is None or found.log_intercept is None:
@@ -214,6 +216,8 @@ def extrapolated_place(found: Exponent, level: float) -> Estimate:
         value, *ends = np.exp(middle - height / np.array([found.value, *found.interval])).tolist()
     if not math.isfinite(value):
         return Estimate(None, None, "it falls too slowly for a power law to name a width")
+    if max(ends) > _FAR * min(ends):
+        return Estimate(None, None, f"the exponent does not say where: its interval spans more than a factor of {_FAR}")
     return Estimate(value, (min(ends), max(ends)), found.reason)
 
 
