@@ -11,7 +11,7 @@ arms beside it. Errors are in units of the RMS of the training targets about the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import lab
@@ -51,9 +51,9 @@ F0_SHARE = kit.records.F0_SHARE
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
 
 OUTPUTS = {
-    "output_error": ("network − infinite-width predictor", "#0072B2", 0.96),
-    "tracking_error": ("network − own linearization", "#D55E00", 1.0),
-    "limit_error": ("own linearization − predictor", "#009E73", 1.04),
+    "output_error": ("network − infinite-width predictor", "#0072B2"),
+    "tracking_error": ("network − own linearization", "#D55E00"),
+    "limit_error": ("own linearization − predictor", "#009E73"),
 }
 HEADLINES = ("kernel_error.*[0-9]", "output_error.*[0-9]", "exponent.kernel_error", "exponent.output_error")
 CAPTIONS = {
@@ -62,30 +62,33 @@ CAPTIONS = {
     "kernel": "Distance of the kernel at initialization from its limit, against the width: of the whole, and over the "
     f"smallest eigenvalue, where the dashed ¼ is enough for the proofs. {kit.marks.LAWS}",
 }
+KERNELS = "Seeds of each width whose kernel is measured, at least those that are trained."
 ENOUGH = 0.25  # of λ_min(K∞)
 SHARE = 0.9  # of the seeds
-THEORY = -0.5
 
 
 @dataclass(frozen=True)
 class Settings(kit.variants.Settings):
     """Those of `variants.Settings`, and the training time."""
 
+    seeds: kit.Seeds = (24, 12, 4, 6, 6)
+    kernel_seeds: Annotated[kit.Seeds, kit.doc(KERNELS)] = (100, 60, 10, 40, 40)
     kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ = ηtλ_max(K∞)/2 of the comparison: τ/c steps.")] = 50.0
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64, 128, 256), seeds=3, kernel_time=20.0),
+    "fast": Settings(widths=(32, 64, 128, 256), seeds=4, kernel_seeds=20, kernel_time=20.0, draws=6),
     "default": Settings(),
-    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=10),
+    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=12, kernel_seeds=100),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell(kit.variants.Cell):
-    """One network of one width and seed."""
+    """One network of one width and seed; its kernel alone if it is not trained."""
 
     kernel_time: float
+    trained_too: bool = kit.optional(True)
 
     @property
     def steps(self) -> int:
@@ -94,35 +97,37 @@ class Cell(kit.variants.Cell):
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """One cell for every readout, width and seed."""
-    return settings.grid(Cell)
+    """One cell for every readout, width and seed, and kernels alone for further seeds; f₀ changes no kernel."""
+    trained = [replace(cell, trained_too=cell.sample is None) for cell in settings.grid(Cell)]
+    every = replace(settings, seeds=settings.kernel_seeds, draws=0).grid(Cell)
+    return trained + [replace(cell, trained_too=False) for cell in every if cell.centred and cell not in set(trained)]
 
 
 def cost(cell: Cell) -> kit.Cost:
     """Flops of both trainings and the kernels; bytes of weights, Taylor weights and cached deltas."""
-    return kit.costs.training_cost(cell, cell.steps, kernels=4)
+    return kit.costs.training_cost(cell, cell.steps if cell.trained_too else 0, kernels=4 if cell.trained_too else 1)
 
 
 def measure(cell: Cell) -> kit.Measured:
     """Compare one network with its limit, in its kernel and in its test outputs after training."""
     task, network = kit.networks.build(cell)
-    limit, cross = _limits(cell, task)
+    meta = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell))
+    limit = lab.infinite_ntk(meta, task.train_inputs, shared=True)  # float64, as λ_min needs it
     kernel = lab.empirical_ntk(network, task.train_inputs).to(limit)
     spectrum = lab.kernels.spectrum.Spectrum(limit)
+    row: kit.Row = {**kit.pick(cell, "variant", "centred", "readout", "width", "seed", "trained_too")}
+    row |= _distances(kernel, limit, spectrum)
+    if not cell.trained_too:
+        return row | {"diverged": False}, {}
+    cross = lab.infinite_ntk(meta, task.test_split[0], task.train_inputs, shared=True)
     learning_rate = 2 * cell.critical_fraction / spectrum.lambda_max
     descent = lab.Descent(cell.steps, learning_rate=learning_rate)
     train, test = (network(inputs).detach().flatten(1) for inputs in (task.train_inputs, task.test_split[0]))
     predictor = lab.KernelRegressor(limit, train, task.train_targets.flatten(1), cross, test, spectrum=spectrum)
     result = lab.side_by_side(network, task, descent)
     predicted = predictor.trajectory(descent, learning_rate)
-    row = _row(cell, result, predicted, _distances(kernel, limit, spectrum))
-    return row, kit.records.trajectories(task, {**result.learners, "kernel": predicted})
-
-
-def _limits(cell: Cell, task: lab.SequenceTask) -> tuple[Tensor, Tensor]:
-    """K∞ of the training set, and between test and training set, shared by all outputs; float64, as λ_min needs it."""
-    limit, train = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell)), task.train_inputs
-    return lab.infinite_ntk(limit, train, shared=True), lab.infinite_ntk(limit, task.test_split[0], train, shared=True)
+    arrays = kit.records.trajectories(task, {**result.learners, "kernel": predicted})
+    return row | _trained(cell, result, predicted), arrays
 
 
 def _distances(kernel: Tensor, limit: Tensor, spectrum: lab.kernels.spectrum.Spectrum) -> kit.Row:
@@ -136,7 +141,7 @@ def _distances(kernel: Tensor, limit: Tensor, spectrum: lab.kernels.spectrum.Spe
     }
 
 
-def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distances: kit.Row) -> kit.Row:
+def _trained(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory) -> kit.Row:
     learners = {"network": result.network, "linearized": result.linearized, "predictor": predicted}
     ends = {name: learner.test_outputs[-1:] for name, learner in learners.items()}
     pairs = {"output": ("network", "predictor"), "tracking": ("network", "linearized")}
@@ -147,8 +152,6 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
         for name, (one, other) in pairs.items()
     }
     return {
-        **kit.pick(cell, "variant", "centred", "readout", "width", "seed"),
-        **distances,
         **errors,
         **kit.pick(result, "learning_rate", "lambda_max", "lambda_min"),
         "kernel_time": cell.steps * cell.critical_fraction,
@@ -160,18 +163,25 @@ def _row(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory, distance
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every arm, levels at the ends, and a verdict on the first arm."""
-    numbers: kit.Numbers = {}
+    table, repeated = kit.draws.apart(table)
+    numbers: kit.Numbers = {kit.draws.SHARE(): kit.draws.share(repeated, "kernel_error")}
     for arm in kit.by_readout(table):
-        numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
+        rows = {name: _of(arm.rows, name) for name in EXPONENTS}
+        numbers |= {key(arm=arm.name): kit.exponent(rows[name], name) for name, key in EXPONENTS.items()}
         numbers[WIDTH(arm=arm.name)] = _width_for_kernel(arm.rows)
-        numbers[FAR_WIDTH(arm=arm.name)] = _extrapolated(arm.rows)
-        numbers[F0_SHARE(arm=arm.name)] = kit.Number.median(kit.widest(arm.rows)["f0_share"])
+        numbers[FAR_WIDTH(arm=arm.name)] = kit.power_law(arm.rows, RATIO).reaches(ENOUGH)
+        numbers[F0_SHARE(arm=arm.name)] = kit.Number.median(kit.widest(_of(arm.rows, "f0_share"))["f0_share"])
         for width in sorted({arm.rows["width"].min(), arm.rows["width"].max()}):
-            rows = arm.rows[arm.rows["width"] == width]
-            numbers |= {key(width, arm=arm.name): kit.Number.geometric(rows[name]) for name, key in LEVELS.items()}
+            ends = {name: each.loc[each["width"] == width, name] for name, each in rows.items()}
+            numbers |= {key(width, arm=arm.name): kit.Number.geometric(ends[name]) for name, key in LEVELS.items()}
     main = kit.main_readout(table)
-    numbers[KERNEL_TIME()] = kit.Number.mean(kit.widest(main)["kernel_time"])
+    numbers[KERNEL_TIME()] = kit.Number.mean(kit.widest(_of(main, "kernel_time"))["kernel_time"])
     return kit.Conclusion(numbers, verdict(numbers, int(main["width"].min()), int(main["width"].max())))
+
+
+def _of(rows: kit.Table, name: str) -> kit.Table:
+    """The rows that can have a value: what training gives is not known of kernels alone."""
+    return rows if name in ("kernel_error", RATIO) else rows[rows["trained_too"].astype(bool)]
 
 
 def _width_for_kernel(rows: kit.Table) -> kit.Number:
@@ -184,13 +194,6 @@ def _width_for_kernel(rows: kit.Table) -> kit.Number:
     return kit.Number.estimated(place, known["seed"].nunique())
 
 
-def _extrapolated(rows: kit.Table) -> kit.Number:
-    """Where the power law of the ratio, continued, passes the level."""
-    grid = kit.by_seed(rows, RATIO)
-    place = lab.measures.exponents.extrapolated_place(lab.fit_exponent(grid.columns, grid.to_numpy()), ENOUGH)
-    return kit.Number.estimated(place, len(grid))
-
-
 def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
     """The two errors and their exponents, and the width from which the kernel is close enough."""
     output, kernel = (_error(numbers, name, high) for name in ("output_error", "kernel_error"))
@@ -198,13 +201,14 @@ def verdict(numbers: kit.Numbers, low: int, high: int) -> str:
         f"At width {high} the trained network's output {output}.",
         f"The kernel at initialization {kernel}.",
         _kernel_sentence(numbers, low),
+        kit.draws.sentence(numbers, f"the log of the kernel's error at width {low}"),
     )
 
 
 def _error(numbers: kit.Numbers, name: str, width: int) -> str:
     """The distance from the limit, and how it falls."""
     slope, level = numbers[EXPONENTS[name]()], numbers[LEVELS[name](width)]
-    known = f"scaling as {kit.power(slope)}; {kit.compare_with_theory(slope, THEORY)}"
+    known = f"scaling as {kit.power(slope)}; {kit.compare_with_theory(slope, kit.limits.BOUND)}"
     law = known if slope.value is not None else f"and no exponent could be fitted ({slope.reason})"
     far = kit.percent(level) if level.value is not None else f"an unknown amount ({level.reason})"
     return f"deviates by {far} from its infinite-width limit, {law}"
@@ -227,20 +231,16 @@ def _kernel_sentence(numbers: kit.Numbers, low: int) -> str:
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Both errors against width, one panel for each arm."""
+    table = kit.draws.apart(results.table)[0]
     outputs = kit.figures.panel_per_arm(
-        kit.by_readout(results.table),
-        _draw_outputs,
+        kit.by_readout(_of(table, "output_error")),
+        kit.figures.power_laws(OUTPUTS, kit.power_law),
         title=kit.finding(conclusion.verdict, "trained network's output", otherwise=question),
         ylabel="test outputs after training, RMS difference\n(in units of the targets)",
         size=(5.4, 4.8),
         named="{}",
     )
-    return {"outputs": outputs, "kernel": _draw_kernel(results.table, conclusion)}
-
-
-def _draw_outputs(ax: kit.Axes, arm: kit.Arm) -> None:
-    for name, (what, color, shift) in OUTPUTS.items():
-        kit.figures.power_law(ax, kit.power_law(arm.rows, name), color, what, shift)
+    return {"outputs": outputs, "kernel": _draw_kernel(table, conclusion)}
 
 
 def _draw_kernel(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:

@@ -47,6 +47,15 @@ class PowerLaw:
     rest: Curve
     lost: tuple[str, ...] = ()
 
+    def reaches(self, level: float) -> Number:
+        """Where the power law, continued, falls through a level; see `lab.measures.exponents.extrapolated_place`."""
+        from lab.measures.exponents import Exponent, extrapolated_place
+
+        seeds, intercept = self.exponent.seeds, None if self.line is None else self.line[1]
+        value, interval, reason = self.exponent.value, self.exponent.interval, self.exponent.reason
+        found = Exponent(value, interval, seeds, tuple(self.curve.x.tolist()), (), intercept, reason)
+        return Number.estimated(extrapolated_place(found, level), seeds)
+
 
 def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
     """The power law of one column in the column ``x``, from a table with one row per x and seed.
