@@ -191,7 +191,7 @@ def _width_for_kernel(rows: kit.Table) -> kit.Number:
         return kit.Number.none("λ_min(K∞) is 0 up to rounding for every seed", rows["seed"].nunique())
     counts = (known[RATIO].astype(float) <= ENOUGH).groupby(known["width"]).agg(["sum", "count"])
     place = lab.measures.thresholds.success_place(counts.index, counts["sum"], counts["count"], SHARE)
-    return kit.Number.estimated(place, known["seed"].nunique())
+    return kit.Number.estimated(place, known["seed"].nunique(), scale="log")
 
 
 def verdict(numbers: kit.Numbers, low: int, high: int) -> str:

@@ -72,7 +72,7 @@ class Settings(kit.paths.PathSettings):
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     centred: Annotated[bool, kit.doc("Narrow networks have outputs f(θ) − f(θ₀); a planted point belongs to f.")] = True
     success_widths: Annotated[kit.networks.Widths, kit.doc("Widths of the narrow networks.")] = NARROW
-    success_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Initializations at each narrow width.")] = 20
+    success_seeds: Annotated[kit.SeedCount, kit.doc("Initializations at each narrow width.")] = 20
     success_readouts: Annotated[kit.networks.Readouts, kit.doc("Losses of the narrow networks.")] = ("last",)
     success_accuracy: Annotated[kit.Positive, kit.doc("Mean square error that counts as success.")] = 1e-2
     success_patience: Annotated[kit.Positive, kit.doc("Budget in units of the infinite-width model's time.")] = 100.0
@@ -179,7 +179,7 @@ def _narrow_numbers(rows: kit.Table) -> kit.Numbers:
     found = {key(width): kit.Number.share(exits == name) for name, key in EXITS.items() for width, exits in groups}
     widths, trials = [width for width, _ in groups], [len(exits) for _, exits in groups]
     place = lab.measures.thresholds.success_place(widths, [(exits == "success").sum() for _, exits in groups], trials)
-    return found | {WIDTH_90(): kit.Number.estimated(place, max(trials))}
+    return found | {WIDTH_90(): kit.Number.estimated(place, max(trials), scale="log")}
 
 
 def verdict(numbers: kit.Numbers, table: kit.Table) -> str:

@@ -89,7 +89,7 @@ class Settings(Training, kit.Settings):
     networks: Annotated[kit.Choices[Annotated[str, kit.OneOf(*NETWORKS)]], kit.doc("Networks.")] = tuple(NETWORKS)
     data: Annotated[kit.Choices[Annotated[str, kit.OneOf(*SIZES)]], kit.doc("Data; teacher for RNNs.")] = tuple(SIZES)
     alphas: Annotated[kit.Choices[kit.Positive], kit.doc("Output scales α.")] = (*ALPHAS, 1000.0)
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of initializations at each α.")] = 5
+    seeds: Annotated[kit.SeedCount, kit.doc("Number of initializations at each α.")] = 5
 
     def check(self) -> None:
         """Refuse a choice without cells."""

@@ -70,7 +70,7 @@ class Settings(kit.Settings):
     width: Annotated[kit.Count, kit.doc("Hidden units m.")] = 256
     kernel_time: Annotated[kit.Positive, kit.doc("Last stopping time τ = c·steps·(1 + β)/(1 − β).")] = 1000.0
     momentum: Annotated[kit.Momentum, kit.doc("Momentum β of all learners trained by descent.")] = 0.9
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of resampled data splits.")] = 5
+    seeds: Annotated[kit.SeedCount, kit.doc("Number of resampled data splits.")] = 5
     loss: kit.losses.Loss = "squared"
 
     def check(self) -> None:

@@ -63,7 +63,7 @@ class Settings(kit.Settings):
     """Settings of the random-features comparison."""
 
     dimensions: Annotated[kit.Choices[Annotated[int, Ge(2)]], kit.doc("Dimensions d.")] = (2, 3, 4, 5, 6, 8, 12, 16)
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of features, networks and samples.")] = 5
+    seeds: Annotated[kit.SeedCount, kit.doc("Number of draws of features, networks and samples.")] = 5
     features: Annotated[kit.Count, kit.doc("Largest number R of random features tried.")] = 1024
     tolerances: Tolerances = (0.2, 0.1)
     bias: Annotated[float, kit.doc("Bias of the target neuron, in units of the norm of its weights.")] = 0.0

@@ -101,7 +101,7 @@ class Settings(kit.ladders.LadderSettings):
     base_length: Annotated[Two, kit.doc("L of the base setting.")] = 4
     base_accuracy: Annotated[kit.Share, kit.doc("ε of the base setting.")] = 0.1
     features: Annotated[Two, kit.doc("Features p of a time step.")] = 8
-    lazy_seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("Number of draws of network and data, for lazy.")] = 5
+    lazy_seeds: Annotated[kit.SeedCount, kit.doc("Number of draws of network and data, for lazy.")] = 5
     widest: Annotated[kit.Count, kit.doc("Largest width tried, for train.")] = 512
     lazy_narrowest: Annotated[kit.Count, kit.doc("Smallest width tried, for lazy.")] = 4
     lazy_widest: Annotated[kit.Count, kit.doc("Largest width tried, for lazy.")] = 1024

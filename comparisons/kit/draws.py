@@ -63,7 +63,9 @@ def share(rows: pd.DataFrame, name: str) -> Number:
     whole = [each for each in logs if len(each) == NETWORKS]
     if len(whole) < 2:
         return Number.none("fewer than two draws of the data with all their networks")
-    return Number.estimated(group_share(whole), NETWORKS * len(whole), draws=len(whole), networks=NETWORKS)
+    return Number.estimated(
+        group_share(whole), NETWORKS * len(whole), scale="logit", draws=len(whole), networks=NETWORKS
+    )
 
 
 def sentence(numbers: Mapping[Key, Number], what: str) -> str:

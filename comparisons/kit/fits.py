@@ -132,7 +132,7 @@ def threshold_degree(rows: pd.DataFrame, column: str, marks: str, x: str = "widt
     if len(places) < 3:
         return Number.none(f"fewer than three {x}s are left; {reason or ''}".rstrip("; "), seeds)
     found = censored_slope(kept[x], read_thresholds(kept[column], sides[kept.index]))
-    return Number.estimated(found, seeds, reason, **{f"{x}s": places})
+    return Number.estimated(found, seeds, reason, "linear", **{f"{x}s": places})
 
 
 def median_time(rows: pd.DataFrame, column: str, marks: str) -> Number:
@@ -150,7 +150,7 @@ def median_time(rows: pd.DataFrame, column: str, marks: str) -> Number:
     if last not in medians:
         return Number.none("every run at the largest width diverged")
     every = {str(width): median.value for width, median in medians.items()}
-    return Number.estimated(medians[last], len(times[last]), width=last, medians=every)
+    return Number.estimated(medians[last], len(times[last]), scale="log", width=last, medians=every)
 
 
 def paired_ratio(rows: pd.DataFrame, reference: pd.DataFrame, column: str, same: Sequence[str]) -> Number:

@@ -20,7 +20,8 @@ import numpy as np
 import lab
 from comparisons.kit.cells import Cell
 from comparisons.kit.comparison import Measured, Row
-from comparisons.kit.settings import CHOOSES, Count, OneOf, Positive, Precision, Seed, Settings, Share, doc
+from comparisons.kit.seeds import SeedCount
+from comparisons.kit.settings import Count, OneOf, Positive, Precision, Seed, Settings, Share, doc
 from comparisons.kit.tasks import SIZES
 from comparisons.kit.widths import Ladders, exit_column
 from lab.costs import Cost, linearized_step, training_step
@@ -56,7 +57,7 @@ class LadderSettings(Settings):
     """Settings of both ladders, except the sizes of the task and the accuracy."""
 
     task: Annotated[str, OneOf("separable", "digits"), doc("separable (random unit vectors), or digits.")] = "separable"
-    seeds: Annotated[Count, CHOOSES, doc("Number of draws of network and data.")] = 10
+    seeds: Annotated[SeedCount, doc("Number of draws of network and data.")] = 10
     data_seed: Annotated[Seed, doc("Data seed; the seed of a draw is added to it.")] = 0
     critical_fraction: Annotated[Share, doc("Learning rate in units of the critical one, below 1.")] = 0.5
     budget: Annotated[Positive, doc("Step budget, in units of the linear learner's hitting time.")] = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lab.measures.estimate import Estimate
 
 Interval = tuple[float, float]
+Scale = Literal["linear", "log", "logit"]
 
 NOTHING, DIVERGED = "nothing was measured", "some seed has no finite value (it diverged?)"
 
@@ -35,6 +36,8 @@ class Number:
         Why there is no value, or what was left out.
     details
         More entries for the summary, such as the widths that entered.
+    scale
+        On which the interval is symmetric, or nearly so: log for positive quantities, logit for shares.
     """
 
     value: float | None
@@ -42,6 +45,7 @@ class Number:
     seeds: int
     reason: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale = "linear"
 
     @classmethod
     def mean(cls, values: Iterable[Any], together: int = 1) -> Self:
@@ -62,16 +66,14 @@ class Number:
         """Geometric mean over seeds (n,) with the t interval of the logs; no value unless all are positive."""
         sample = _floats(values)
         reason = _lost(sample) or (None if min(sample) > 0 else "some seed has no positive value")
-        logs = cls(None, None, len(sample), reason) if reason else cls.mean([math.log(value) for value in sample])
-        if logs.value is None:
-            return logs
-        ends = None if logs.interval is None else (math.exp(logs.interval[0]), math.exp(logs.interval[1]))
-        return cls(math.exp(logs.value), ends, logs.seeds)
+        return cls(None, None, len(sample), reason) if reason else cls.mean([math.log(value) for value in sample]).exp()
 
     @classmethod
-    def estimated(cls, found: Estimate, seeds: int, reason: str | None = None, **details: Any) -> Self:
+    def estimated(
+        cls, found: Estimate, seeds: int, reason: str | None = None, scale: Scale = "linear", **details: Any
+    ) -> Self:
         """What a fit found; ``reason`` stands in where the fit gives none."""
-        return cls(found.value, found.interval, seeds, found.reason or reason, details)
+        return cls(found.value, found.interval, seeds, found.reason or reason, details, scale)
 
     @classmethod
     def exact(cls, value: float | None, seeds: int = 0) -> Self:
@@ -93,7 +95,7 @@ class Number:
         if reason := _lost(sample):
             return cls(None, None, len(sample), reason)
         found = binomtest(round(sum(sample)), len(sample)).proportion_ci(method="wilson")
-        return cls(sum(sample) / len(sample), (float(found.low), float(found.high)), len(sample))
+        return cls(sum(sample) / len(sample), (float(found.low), float(found.high)), len(sample), scale="logit")
 
     @classmethod
     def rate(cls, values: Iterable[Any]) -> Self:
@@ -110,7 +112,7 @@ class Number:
         assert angles.value is not None
         ends = None if angles.interval is None else [min(max(end, 0.0), math.pi / 2) for end in angles.interval]
         share = [math.sin(angle) ** 2 for angle in (angles.value, *(ends or ()))]
-        return cls(share[0], None if ends is None else (share[1], share[2]), angles.seeds)
+        return cls(share[0], None if ends is None else (share[1], share[2]), angles.seeds, scale="logit")
 
     @classmethod
     def median(cls, values: Iterable[Any]) -> Self:
@@ -127,9 +129,31 @@ class Number:
         return cls(None, None, seeds, reason)
 
     @property
+    def half_width(self) -> float | None:
+        """Half the length of the interval on the number's scale; None without one, infinite where an end is."""
+        if self.value is None or self.interval is None:
+            return None
+        low, high = (_onto(end, self.scale) for end in self.interval)
+        return (high - low) / 2
+
+    def around(self, half_width: float) -> Interval | None:
+        """The interval of this half-width about the value, on the number's scale."""
+        if self.value is None:
+            return None
+        middle = _onto(self.value, self.scale)
+        return _back(middle - half_width, self.scale), _back(middle + half_width, self.scale)
+
+    @property
     def joint(self) -> Self:
         """The same with the interval that holds for all numbers that are judged together; see `mean`."""
         return replace(self, interval=self.details.get("joint_interval"))
+
+    def exp(self) -> Self:
+        """The same for exp(x), of a number x."""
+        if self.value is None:
+            return self
+        ends = None if self.interval is None else (math.exp(self.interval[0]), math.exp(self.interval[1]))
+        return replace(self, value=math.exp(self.value), interval=ends, scale="log")
 
     @property
     def complement(self) -> Self:
@@ -156,6 +180,22 @@ class Number:
 
 
 Numbers = dict[Key, Number]
+
+
+def _onto(value: float, scale: Scale) -> float:
+    """A value on a scale."""
+    if scale == "linear":
+        return value
+    if value <= 0:
+        return -math.inf
+    if scale == "log":
+        return math.log(value)
+    return math.log(value / (1 - value)) if value < 1 else math.inf
+
+
+def _back(value: float, scale: Scale) -> float:
+    """The value behind one on a scale."""
+    return value if scale == "linear" else math.exp(value) if scale == "log" else 1 / (1 + math.exp(-value))
 
 
 def finite(value: float | None) -> float | None:

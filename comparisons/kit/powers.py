@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class PowerLaw:
         seeds, intercept = self.exponent.seeds, None if self.line is None else self.line[1]
         value, interval, reason = self.exponent.value, self.exponent.interval, self.exponent.reason
         found = Exponent(value, interval, seeds, tuple(self.curve.x.tolist()), (), intercept, reason)
-        return Number.estimated(extrapolated_place(found, level), seeds)
+        return Number.estimated(extrapolated_place(found, level), seeds, scale="log")
 
 
 def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
@@ -85,7 +85,7 @@ def level(rows: pd.DataFrame, column: str, verb: str, x: str = "width") -> Numbe
            if 2 * len(each) <= (rows[x] == place).sum()]  # fmt: skip
     if few or not logs:
         return Number.none("; ".join(few) or "nothing was measured")
-    return _contrast(np.full(len(logs), 1 / len(logs)), list(logs.values()), np.exp)
+    return _contrast(np.full(len(logs), 1 / len(logs)), list(logs.values())).exp()
 
 
 def limit(rows: pd.DataFrame, column: str) -> Number:
@@ -101,13 +101,11 @@ def limit(rows: pd.DataFrame, column: str) -> Number:
     return _contrast(width_limits(list(known), np.eye(len(known))), list(known.values()))
 
 
-def _contrast(weights: Array, values: Sequence[Array], back: Callable[[float], float] = float) -> Number:
-    """A weighted sum of the means of independent samples (n_i,), brought back from its scale."""
+def _contrast(weights: Array, values: Sequence[Array]) -> Number:
+    """A weighted sum of the means of independent samples (n_i,)."""
     from lab.measures.exponents import unpaired_interval
 
-    value, ends = unpaired_interval(weights, values)
-    interval = None if ends is None else (float(back(ends[0])), float(back(ends[1])))
-    return Number(float(back(value)), interval, min(map(len, values)))
+    return Number(*unpaired_interval(weights, values), min(map(len, values)))
 
 
 def _of_table(grid: pd.DataFrame, name: str) -> PowerLaw:

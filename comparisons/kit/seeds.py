@@ -23,12 +23,13 @@ DATA_SEEDS = "own: every seed has a draw of the data; one: all share that of the
 
 
 @dataclass(frozen=True)
-class PerWidth(BaseMetadata):
-    """Marks a setting that may have a number for each width."""
+class CountsSeeds(BaseMetadata):
+    """Marks a setting that counts seeds: `lazylab run --precision` increases it."""
 
 
-PER_WIDTH: Final = PerWidth()
-Seeds = Annotated[Count | tuple[Count, ...], CHOOSES, PER_WIDTH, doc(SEEDS)]
+COUNTS_SEEDS: Final = CountsSeeds()
+SeedCount = Annotated[Count, CHOOSES, COUNTS_SEEDS]
+Seeds = Annotated[Count | tuple[Count, ...], CHOOSES, COUNTS_SEEDS, doc(SEEDS)]
 DataSeeds = Annotated[str, OneOf("own", "one"), ADDED, doc(DATA_SEEDS)]
 
 _NETWORK, _DATA = 0, 1  # what is drawn
@@ -70,7 +71,7 @@ class SeedSettings(Settings):
 
     def _numbers(self) -> dict[str, tuple[int, ...]]:
         """Settings that have a number for each width."""
-        names = (name for name, hint in hints_of(type(self)).items() if PER_WIDTH in constraints(hint)[1])
+        names = (name for name, hint in hints_of(type(self)).items() if COUNTS_SEEDS in constraints(hint)[1])
         found = {name: getattr(self, name) for name in names}
         return {name: each for name, each in found.items() if isinstance(each, tuple)}
 

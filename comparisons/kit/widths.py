@@ -122,7 +122,7 @@ class Ladders:
             return threshold(read_thresholds(self.rows["width"], self.rows["censored"]))
         counts = self.success
         found = lab.measures.thresholds.success_place(counts.index, counts["sum"], counts["count"])
-        return Number.estimated(found, int(self.rows["seed"].nunique()))
+        return Number.estimated(found, int(self.rows["seed"].nunique()), scale="log")
 
     def degree(self, x: pd.Series[float], symbol: str, *, log: bool = False) -> Number:
         """Degree of that width in a positive x, or in log x, from three settings or more.
@@ -167,7 +167,7 @@ class Ladders:
         if lost.mean() > CENSORED:
             return Number.none(f"censored in {int(lost.sum())} of {len(lost)} seeds", len(lost))
         if not self.lazy:
-            return Number.estimated(pair.success_slope(1.0 * (pair.rows[column] == one)).exp(), len(lost))
+            return Number.estimated(pair.success_slope(1.0 * (pair.rows[column] == one)).exp(), len(lost), scale="log")
         known = pair.rows[~pair.rows["seed"].map(lost)].pivot(index="seed", columns=column, values="width")
         ratio = Number.geometric(known[one] / known[other])
         gone = f"left out: seeds {', '.join(map(str, lost.index[lost]))} (censored)" if lost.any() else None
