@@ -100,7 +100,7 @@ class Settings(kit.paths.PathSettings):
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128), seeds=3, samples=6),
-    "default": Settings(),
+    "default": Settings(seeds=(12, 8, 4, 4)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, samples=24, searches=12),
 }
 
@@ -163,7 +163,7 @@ def _numbers(rows: kit.Table) -> kit.Numbers:
     done = kit.paths.done(rows)
     widest = done[done["width"] == rows["width"].max()]
     found |= {key(): kit.Number.mean(widest[f"slope_{name}"]) for name, key in MISSED.items()}
-    found[WITHIN()] = kit.crossing(done, "motion_over_valid", 1.0)
+    found[WITHIN()] = kit.passes(done, "motion_over_valid", 1.0)
     found[F0_SHARE()] = kit.Number.median(widest["f0_share"])
     found[REACHED()] = kit.Number.share(rows["exit"] == "reached")
     return found

@@ -47,7 +47,7 @@ FAR_WIDTH = kit.Quantity(
 )
 LEVEL = "{} at the smallest and the largest width; geometric mean."
 LEVELS = kit.family(template=LEVEL, meanings={"kernel_error": "Kernel error", "output_error": "Output error"})
-F0_SHARE = kit.records.F0_SHARE
+F0_SHARE, DRAWS = kit.records.F0_SHARE, kit.draws.SHARE
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
 
 OUTPUTS = {
@@ -71,14 +71,13 @@ SHARE = 0.9  # of the seeds
 class Settings(kit.variants.Settings):
     """Those of `variants.Settings`, and the training time."""
 
-    seeds: kit.Seeds = (24, 12, 4, 6, 6)
-    kernel_seeds: Annotated[kit.Seeds, kit.doc(KERNELS)] = (100, 60, 10, 40, 40)
+    kernel_seeds: Annotated[kit.Seeds, kit.doc(KERNELS)] = 20
     kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ = ηtλ_max(K∞)/2 of the comparison: τ/c steps.")] = 50.0
 
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128, 256), seeds=4, kernel_seeds=20, kernel_time=20.0, draws=6),
-    "default": Settings(),
+    "default": Settings(seeds=(24, 12, 4, 5, 4), kernel_seeds=(300, 120, 8, 60, 40)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=12, kernel_seeds=100),
 }
 
@@ -97,10 +96,10 @@ class Cell(kit.variants.Cell):
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """One cell for every readout, width and seed, and kernels alone for further seeds; f₀ changes no kernel."""
+    """One cell for every readout, width and seed, and kernels alone of the first readout for further seeds."""
     trained = [replace(cell, trained_too=cell.sample is None) for cell in settings.grid(Cell)]
-    every = replace(settings, seeds=settings.kernel_seeds, draws=0).grid(Cell)
-    return trained + [replace(cell, trained_too=False) for cell in every if cell.centred and cell not in set(trained)]
+    more = replace(settings, seeds=settings.kernel_seeds, readouts=settings.readouts[:1], draws=0).grid(Cell)
+    return trained + [replace(cell, trained_too=False) for cell in more if cell.centred and cell not in set(trained)]
 
 
 def cost(cell: Cell) -> kit.Cost:
@@ -164,7 +163,7 @@ def _trained(cell: Cell, result: lab.SideBySide, predicted: lab.Trajectory) -> k
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every arm, levels at the ends, and a verdict on the first arm."""
     table, repeated = kit.draws.apart(table)
-    numbers: kit.Numbers = {kit.draws.SHARE(): kit.draws.share(repeated, "kernel_error")}
+    numbers: kit.Numbers = {DRAWS(): kit.draws.share(repeated, "kernel_error")}
     for arm in kit.by_readout(table):
         rows = {name: _of(arm.rows, name) for name in EXPONENTS}
         numbers |= {key(arm=arm.name): kit.exponent(rows[name], name) for name, key in EXPONENTS.items()}

@@ -88,7 +88,7 @@ class Settings(kit.networks.CentredSettings):
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128, 256), seeds=3, samples=12, kernel_time=100.0, rates_up_to=64, per_octave=1),
-    "default": Settings(),
+    "default": Settings(seeds=(10, 6, 4, 4, 4)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, kernel_time=2000.0, rates_up_to=1024),
 }
 
@@ -108,8 +108,7 @@ def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, loss, width and seed."""
     ends = settings.smallest_fraction, settings.largest_fraction
     rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
-    axes = {"readout": settings.readouts, "loss": settings.losses, "width": settings.widths}
-    found = kit.grid(Cell, settings, settings.seeds, **axes, fractions=[()])
+    found = settings.grid(Cell, loss=settings.losses, fractions=[()])
     return [replace(cell, fractions=rates) if cell.width <= settings.rates_up_to else cell for cell in found]
 
 

@@ -82,7 +82,7 @@ class Settings(kit.paths.PathSettings):
 
 PRESETS = {
     "fast": Settings(widths=(16, 32, 64), seeds=3, samples=6, success_widths=(2, 4, 8, 16), success_seeds=5),
-    "default": Settings(),
+    "default": Settings(seeds=(10, 6, 4, 4, 4)),
     "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024), seeds=10, samples=24, success_seeds=100),
 }
 
@@ -171,7 +171,7 @@ def _planted_numbers(rows: kit.Table) -> kit.Numbers:
     found |= kit.paths.radii_at_widths(rows, {("valid", "valid_censored"): VALID})
     found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
     found[DEGREE()] = kit.threshold_degree(rows.dropna(subset=["valid"]), "valid", "valid_censored")
-    return found | {VALID_FROM(): kit.crossing(rows, "needed_over_valid", 1.0)}
+    return found | {VALID_FROM(): kit.passes(rows, "needed_over_valid", 1.0)}
 
 
 def _narrow_numbers(rows: kit.Table) -> kit.Numbers:

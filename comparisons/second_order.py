@@ -52,7 +52,7 @@ CAPTIONS = {
     "losses": "Training error of one network and its models, below and above the critical rate.",
 }
 
-GOAL, BEYOND, LONGEST = 0.1, 1.26, 5_000  # share of the first error; c at which sharpness is compared; steps of a try
+GOAL, BEYOND, RAISED, LONGEST = 0.1, 1.26, 5, 5_000  # share of the first error; c of sharpness; seeds; steps of a try
 SAME = ("readout", "activation", "width", "seed")
 CURVES, CURVE_STEPS = (0.5, 1.2, 1.5, 3.0), 60  # c of the courses that are kept, and how long they are
 ACTIVATIONS = {"erf": "erf", "relu": "ReLU", "tanh": "tanh", "softplus": "softplus"}
@@ -69,7 +69,7 @@ class Settings(kit.networks.CentredSettings):
     dtype: str = "float64"
     critical_fraction: float = 0.25
     steps: Annotated[kit.Count, kit.doc("Gradient steps of the gaps, at η = 2c/λ_max.")] = 200
-    rates_at: Annotated[kit.Count, kit.CHOOSES, kit.doc("Width at which the rate is raised, if it is there.")] = 256
+    rates_at: Annotated[kit.Count, kit.CHOOSES, kit.doc("Width at which the rate is raised, for five seeds.")] = 128
     smallest_fraction: Annotated[kit.Share, kit.doc("Smallest c to which it is raised.")] = 0.5
     largest_fraction: Annotated[float, Gt(1), kit.doc("Largest c to which it is raised.")] = 8.0
     per_octave: Annotated[kit.Count, kit.doc("Values of c in each factor of 2.")] = 3
@@ -85,7 +85,7 @@ class Settings(kit.networks.CentredSettings):
 
 PRESETS = {
     "fast": Settings(widths=(64, 128, 256), seeds=3, samples=16, steps=60, rates_at=64, largest_fraction=5, patience=2),
-    "default": Settings(),
+    "default": Settings(seeds=(24, 12, 4, 4)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, steps=1000, rates_at=512),
 }
 
@@ -104,9 +104,9 @@ def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, activation, width and seed."""
     ends = settings.smallest_fraction, settings.largest_fraction
     rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
-    axes = {"readout": settings.readouts, "activation": settings.activations, "width": settings.widths}
-    found = kit.grid(Cell, settings, settings.seeds, **axes, fractions=[()])
-    return [replace(cell, fractions=rates) if cell.width == settings.rates_at else cell for cell in found]
+    found = settings.grid(Cell, activation=settings.activations, fractions=[()])
+    at, first = settings.rates_at, range(RAISED)
+    return [replace(each, fractions=rates) if each.width == at and each.seed in first else each for each in found]
 
 
 def cost(cell: Cell) -> kit.Cost:

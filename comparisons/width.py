@@ -38,8 +38,7 @@ GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the
 _INITIAL = "The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀."
 GAP_INITIAL = kit.Quantity("gap_initial_test", meaning=_INITIAL)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max/2 at the end of training.")
-MSE = kit.losses.MSE
-F0_SHARE = kit.records.F0_SHARE
+MSE, F0_SHARE, DRAWS = kit.losses.MSE, kit.records.F0_SHARE, kit.draws.SHARE
 NOISE_FLOOR = kit.Quantity(
     "noise_floor",
     meaning="Largest disagreement of the two computations of the linear model (weight space and kernel), in units of "
@@ -61,8 +60,7 @@ CAPTIONS = {
     "outputs": "Outputs on the test samples after training, in the order of the linearized network's: the nearer the "
     "dots to the dashed line, the lazier the network. The kernel's dotted line should lie on the dashed one.",
 }
-NOISE = 10  # times the noise floor: a smaller gap is rounding
-IN_PLACE_FROM = 8192  # width from which one copy of W is held, and the linearized network runs on coefficients
+NOISE, IN_PLACE_FROM = 10, 8192  # times the noise floor, below which a gap is rounding; width from which W is held once
 NETWORK_HELP = "elman, or torch's rnn, gru, lstm, or an mlp or cnn on the whole sequence, with all weights trained."
 
 
@@ -85,9 +83,9 @@ class Settings(kit.variants.Settings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64, 128, 256), seeds=3, steps=100),
-    "default": Settings(),
-    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=10, steps=1000),
+    "fast": Settings(widths=(32, 64, 128, 256), seeds=(12, 6, 4, 4), steps=100, draws=6),
+    "default": Settings(seeds=(48, 24, 4, 8, 5)),
+    "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=(48, 32, 16, 12, 12, 10, 10), steps=1000),
 }
 
 
@@ -148,7 +146,7 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Exponents of every arm, context numbers, and a verdict on the first arm beside the others."""
     table, repeated = kit.draws.apart(table)
-    numbers: kit.Numbers = {kit.draws.SHARE(): kit.draws.share(repeated, "gap_test")}
+    numbers: kit.Numbers = {DRAWS(): kit.draws.share(repeated, "gap_test")}
     for arm in kit.by_readout(table):
         numbers |= {key(arm=arm.name): kit.exponent(arm.rows, name) for name, key in EXPONENTS.items()}
         law, widths = numbers[EXPONENTS["gap_test"](arm=arm.name)], arm.rows["width"]

@@ -75,6 +75,19 @@ def exponent(rows: pd.DataFrame, column: str, x: str = "width", name: str = "wid
     return power_law(rows, column, x, name).exponent
 
 
+def passes(rows: pd.DataFrame, column: str, at: float) -> Number:
+    """The width at which the power law of a column falls through a level; see `unpaired_place`.
+
+    Widths at which some seed has no positive value are left out.
+    """
+    from lab.measures.exponents import unpaired_place
+
+    known = {m: each for m, each in samples(rows, column, "width").items() if np.isfinite(each).all() and min(each) > 0}
+    if len(known) < 2:
+        return Number.none("fewer than two widths at which all seeds have a value")
+    return Number.estimated(unpaired_place(list(known), list(known.values()), at), min(map(len, known.values())))
+
+
 def level(rows: pd.DataFrame, column: str, verb: str, x: str = "width") -> Number:
     """Geometric mean of one column over every x, which all weigh the same and have seeds of their own.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
@@ -186,6 +187,51 @@ def unpaired_interval(
     freedom = parts.sum() ** 2 / (parts**2 / spare).sum()
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(parts.sum()))
     return value, (value - half, value + half)
+
+
+def unpaired_place(widths: Sequence[float] | ArrayLike, samples: Sequence[ArrayLike], level: float) -> Estimate:
+    """The width at which the power law of `fit_unpaired_exponent` falls through a level.
+
+    Parameters
+    ----------
+    widths, samples
+        As there; finite and positive.
+    level
+        In units of the samples.
+
+    Returns
+    -------
+    Estimate
+        The width and its interval: where the interval of the fitted line holds the level (Fieller 1954), infinite where
+        it holds it as far as a factor of 1,000 beyond the widths. No value where the line does not fall, or passes the
+        level outside the widths.
+    """
+    check_number("level", level, above=0)
+    x, logs = np.log(np.asarray(widths, dtype=np.float64)), [np.log(np.asarray(each, float)) for each in samples]
+    slope = float(slope_weights(x) @ [each.mean() for each in logs])
+    if slope >= 0:
+        return Estimate(None, None, "it does not fall")
+
+    def above(place: float) -> tuple[float, Interval]:
+        """The line over the level, and its interval."""
+        value, ends = unpaired_interval(1 / len(x) + (place - x.mean()) * slope_weights(x), logs)
+        return value - math.log(level), (-math.inf, math.inf) if ends is None else tuple(ends - np.log(level))
+
+    place = x.mean() - above(x.mean())[0] / slope
+    if not x.min() <= place <= x.max():
+        side, end = ("left", x.min()) if place < x.min() else ("right", x.max())
+        return Estimate(None, None, f"{side} censored at {math.exp(end):g}")
+    far = x.min() - math.log(1000), x.max() + math.log(1000)
+    low = _root(lambda at: above(at)[1][0], far[0], place, 0.0)
+    high = _root(lambda at: above(at)[1][1], place, far[1], math.inf)
+    return Estimate(math.exp(place), (math.exp(low) if low else 0.0, math.exp(high)))
+
+
+def _root(function: Callable[[float], float], low: float, high: float, without: float) -> float:
+    """Where a function that falls passes 0; ``without`` where it does not between these ends."""
+    if not function(low) > 0 > function(high):
+        return without
+    return float(scipy.optimize.brentq(function, low, high))
 
 
 def extrapolated_place(found: Exponent, level: float) -> Estimate:
