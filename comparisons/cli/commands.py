@@ -87,9 +87,10 @@ class RunAll:
 
 @dataclass(frozen=True)
 class Show:
-    """Numbers and figures again, from the cells of a run directory, without training."""
+    """The verdict, headline numbers and figures again, from the cells of a run directory, without training."""
 
     directory: Directory
+    all: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Every number.")] = False
     style: Style = "default"
     json: Json = False
     open: Open = False
@@ -103,7 +104,7 @@ class Show:
         if self.json:
             messages.print_json({**outputs.summary(found), "figures": list(map(str, figures))})
         else:
-            print(messages.describe_run(found, figures))
+            print(messages.describe_run(found, figures, every=self.all))
             print(messages.next_step([found.directory]))
         messages.print_incomplete(found)
         if self.open:

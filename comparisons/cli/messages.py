@@ -12,34 +12,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comparisons.cli.formats import counted, duration
-from comparisons.kit.numbers import Number
+from comparisons.cli.numbers import describe_numbers, paragraph
 from comparisons.runs.forecast import Forecast, advice, foresee, quantity
 from lab.sweeps import Outcome
-from lab.sweeps.cells import label, plain
+from lab.sweeps.cells import distinguishing, label, plain
 
 if TYPE_CHECKING:
     from comparisons.runs.outputs import Run
     from comparisons.runs.plan import Plan
 
-#: Rows of the printed table of numbers.
+#: At most so many numbers are printed where a comparison does not name its headline numbers.
 SHOWN = 24
 
 
-def describe_run(run: Run, figures: Sequence[Path]) -> str:
-    """Verdict, numbers with intervals, where the files are, and the first figure."""
-    numbers = run.numbers
-    width = max((len(name) for name in numbers), default=0)
-    lines = [f"  {name:<{width}}  {_format(number)}" for name, number in list(numbers.items())[:SHOWN]]
-    more = [f"  and {len(numbers) - SHOWN} more in summary.json"] if len(numbers) > SHOWN else []
+def describe_run(run: Run, figures: Sequence[Path], *, every: bool = False) -> str:
+    """Verdict, headline numbers (or every number), where the files are, and the first figure."""
+    numbers = run.conclusion.numbers
+    chosen = numbers if every else dict(list((run.headlines or numbers).items())[:SHOWN])
+    table = ["", *describe_numbers(chosen)] if chosen else []
+    others = f"; the others: {shlex.join(['lazylab', 'show', str(run.directory), '--all'])}"
+    count = f"{len(chosen)} of {len(numbers)}{'' if len(chosen) == len(numbers) else others}"
     names = ", ".join(path.stem for path in figures)
-    place = f"{run.directory}: table.csv, summary.json{f', figures/ ({names})' if names else ''}"
-    first = [f"see    {figures[0]}"] if figures else []
-    return "\n".join([run.verdict, "", *lines, *more, "", place, *first])
+    lines = [
+        ("numbers", count),
+        ("files", f"{run.directory}: table.csv, summary.json{f', figures/ ({names})' if names else ''}"),
+        *[("see", str(path)) for path in figures[:1]],
+    ]
+    return "\n".join([paragraph(run.verdict), *table, "", *[paragraph(f"{name:<9}{text}", 9) for name, text in lines]])
 
 
 def next_step(directories: Iterable[Path]) -> str:
     """The command that makes a page of runs."""
-    return f"next   {shlex.join(['lazylab', 'report', *map(str, directories)])}    one page; --open shows it"
+    return f"next     {shlex.join(['lazylab', 'report', *map(str, directories)])}    one page; --open shows it"
 
 
 def print_found(found: Any, as_json: bool) -> None:
@@ -71,13 +75,6 @@ def open_in_browser(path: Path | None) -> None:
         opened = False
     if not opened:
         print(f"lazylab: no browser was found to open {path}", file=sys.stderr)
-
-
-def _format(number: Number) -> str:
-    if number.value is None:
-        return f"none ({number.reason or 'no reason given'})"
-    interval = f"  [{number.interval[0]:.4g}, {number.interval[1]:.4g}]" if number.interval else ""
-    return f"{number.value:>10.4g}{interval}  ({counted(number.seeds, 'seed')})"
 
 
 def print_plan(plan: Plan) -> None:
@@ -121,8 +118,9 @@ def print_failures(plan: Plan, outcome: Outcome, log: Path | None) -> None:
     if log is None:
         return
     print(f"lazylab: {len(outcome.failed)} of {len(plan.mine)} cells failed (tracebacks: {log}):", file=sys.stderr)
+    fields = distinguishing(plan.cells)
     for failure in outcome.failed:
-        print(f"  {label(failure.cell)}: {failure.error}", file=sys.stderr)
+        print(f"  {label(failure.cell, fields)}: {failure.error}", file=sys.stderr)
 
 
 def print_share(plan: Plan, left: int) -> None:

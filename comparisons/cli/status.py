@@ -13,7 +13,7 @@ from comparisons.runs.outputs import source_of
 from comparisons.runs.registry import find, typed
 from lab.errors import LabError
 from lab.sweeps import Cell, Store, signs
-from lab.sweeps.cells import label, varying
+from lab.sweeps.cells import distinguishing, label
 from lab.sweeps.store import SETTINGS
 
 #: Cells in progress, and failures, that are listed.
@@ -153,7 +153,7 @@ class Progress:
         lines += [f"work       {self.work_done:.1%} done", *self._pace()]
         for each in self.running[:LISTED]:
             process = f"on {each['host']} (process {each['process']}) for {duration(self.now - each['since'])}"
-            lines.append(f"now        {each['label']} {process}")
+            lines.append(f"now        {each['label']}, {process}")
         return "\n".join(lines + [f"failed     {each['label']}: {each['error']}" for each in self.failures[:LISTED]])
 
     def _pace(self) -> list[str]:
@@ -207,11 +207,10 @@ def last_commit(states: Sequence[CellState]) -> float | None:
 
 
 def _details(states: Sequence[CellState]) -> tuple[tuple[Mapping[str, Any], ...], tuple[Mapping[str, Any], ...]]:
-    varied = varying([state.cell for state in states])
+    fields = distinguishing([state.cell for state in states])
     running, failed = [], []
     for state in states:
-        name = label({name: state.cell[name] for name in varied if name in state.cell})
-        about = {"label": name, "cell": state.cell}
+        about = {"label": label(state.cell, fields), "cell": state.cell}
         if state.begun:
             running.append({**about, **asdict(state.begun)})
         elif state.error is not None:

@@ -1,4 +1,4 @@
-"""Numbers of a conclusion as rows of text: under their definitions, and those that the verdict states."""
+"""Numbers of a conclusion as rows of text under their definitions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from typing import Any
 
 from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
-from comparisons.kit.wording import format_number, percent
 from lab.sweeps.cells import plain
-
-#: At most so many numbers are shown beside the verdict.
-MAIN = 8
 
 
 @dataclass(frozen=True)
 class Row:
-    """A number as text: key, value, interval, seeds, and notes (the reason where there is no value, and details)."""
+    """A number as text: key, value, interval, seeds, the reason where there is no value, and that with details."""
 
     key: str
     value: str
     interval: str
     seeds: int
+    reason: str
     notes: str
 
 
@@ -38,30 +35,14 @@ def grouped(numbers: Mapping[Key, Number]) -> Groups:
     return list(groups.items())
 
 
-def main_numbers(numbers: Mapping[Key, Number], verdict: str) -> dict[Key, Number]:
-    """The numbers that the verdict states with their intervals, in its order.
-
-    Of two numbers that read the same, the first one is taken. If the verdict states none, these are the first numbers
-    that have a value.
-    """
-    places: dict[str, tuple[int, Key]] = {}
-    for key, number in numbers.items():
-        for text in (format_number(number), percent(number)):
-            if "(" in text and text in verdict:  # without an interval a text such as "1" stands anywhere
-                places.setdefault(text, (verdict.index(text), key))
-    stated = [key for _, key in sorted(places.values(), key=lambda found: found[0])]
-    known = [key for key, number in numbers.items() if number.value is not None]
-    return {key: numbers[key] for key in dict.fromkeys((stated or known[:3])[:MAIN])}
-
-
 def _row(key: str, number: Number) -> Row:
     known = number.value is not None and math.isfinite(number.value)
     notes = [
         f"{name.replace('_', ' ')}: {in_words(plain(value), exact=False)}" for name, value in number.details.items()
     ]
-    if not known:
-        notes.insert(0, number.reason or "no reason given")
-    return Row(key, digits(number.value) if known else "none", interval(number), number.seeds, "; ".join(notes))
+    reason = "" if known else number.reason or "no reason given"
+    value, notes = digits(number.value) if known else "none", [reason, *notes] if reason else notes
+    return Row(key, value, interval(number), number.seeds, reason, "; ".join(notes))
 
 
 def interval(number: Number) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
-from comparisons.report.numbers import digits, in_words, interval, main_numbers
+from comparisons.report.numbers import digits, in_words, interval
 from comparisons.report.runs import name_of
 from comparisons.runs.outputs import Run
 from lab.sweeps.cells import varying
@@ -48,7 +48,7 @@ def beside(runs: Sequence[Run]) -> list[Beside]:
 
 def _compare(name: str, places: Sequence[int], runs: Sequence[Run]) -> Beside:
     numbers = [run.conclusion.numbers for run in runs]
-    main = dict.fromkeys(key for run in runs for key in main_numbers(run.conclusion.numbers, run.verdict))
+    main = dict.fromkeys(key for run in runs for key in run.headlines)
     settings = [run.settings for run in runs]
     return Beside(
         name=name,

@@ -10,11 +10,11 @@ from typing import Any
 from comparisons.kit.comparison import asker
 from comparisons.report.explorer import Explored
 from comparisons.report.figures import Picture, pictures
-from comparisons.report.numbers import Groups, digits, grouped, in_words, main_numbers
+from comparisons.report.numbers import Groups, digits, grouped, in_words
 from comparisons.report.repeat import command
 from comparisons.runs.outputs import Run
 from lab.sweeps import Store, signs
-from lab.sweeps.cells import label, varying
+from lab.sweeps.cells import distinguishing, label
 
 #: Failed cells that are listed.
 LISTED = 12
@@ -31,7 +31,7 @@ class Section:
     asked_by
         Who raises the question, in words.
     main, groups
-        Pairs of a definition and the numbers that have it: of those that the verdict states, and of all.
+        Pairs of a definition and the numbers that have it: of the headline numbers, and of all.
     state
         "whole", "unfinished" or "empty".
     measured
@@ -91,7 +91,7 @@ def gather(run: Run, explored: Explored | None, style: str) -> Section:
         version=comparison.version,
         verdict=run.verdict,
         background=background(comparison),
-        main=grouped(main_numbers(numbers, run.verdict)),
+        main=grouped(run.headlines),
         groups=grouped(numbers),
         pictures=pictures(run, style),
         counts=run.counts,
@@ -125,12 +125,11 @@ def _state(counts: Mapping[str, int]) -> str:
 def _failures(store: Store) -> list[str]:
     """Cells that failed, with the kind of their error: its message may hold paths of the machine."""
     cells = store.manifest["cells"]
-    fields, failed = varying(cells), []
+    fields, failed = distinguishing(cells), []
     for cell in cells:
         error = signs.failure(store.directory, store.key(cell))
         if error is not None and not store.whole(cell):
-            shown = label({name: cell[name] for name in fields if name in cell})
-            failed.append(f"{shown}: {error.partition(':')[0]}".lstrip(": "))
+            failed.append(f"{label(cell, fields)}: {error.partition(':')[0]}")
     more = [f"and {len(failed) - LISTED} more"] if len(failed) > LISTED else []
     return failed[:LISTED] + more
 

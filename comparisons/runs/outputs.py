@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from comparisons.kit.comparison import Arrays, Comparison, Conclusion
+from comparisons.kit.comparison import Arrays, Comparison, Conclusion, headlines
+from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
 from comparisons.runs.registry import find, returned, typed
 from lab.errors import check_choice, refuse
@@ -61,6 +61,12 @@ class Run:
         return {str(key): number for key, number in self.conclusion.numbers.items()}
 
     @property
+    def headlines(self) -> dict[Key, Number]:
+        """The numbers that answer the question, by key, in the order in which a reader wants them."""
+        numbers = self.conclusion.numbers
+        return {key: numbers[key] for key in headlines(self.comparison, numbers)}
+
+    @property
     def verdict(self) -> str:
         """The answer to the question, in a sentence or two."""
         return self.conclusion.verdict
@@ -96,21 +102,10 @@ class Run:
         )
 
     def _repr_html_(self) -> str:
-        """Question, verdict, numbers with intervals, and the figures; what is missing of an incomplete run."""
-        rows = [f"<tr><td><code>{html.escape(key)}</code></td><td>{html.escape(str(number))}</td></tr>"
-                for key, number in self.numbers.items()]  # fmt: skip
-        pictures = [f"<div>{_inline(figure)}</div>" for figure in self.figures.values()]
-        table = f"<details><summary>{len(rows)} numbers</summary><table>{''.join(rows)}</table></details>"
-        there, total = len(self.results.cells), self.counts["total"]
-        missing = f" (from {there} of {total} cells, {self.counts['failed']} failed)" if there < total else ""
-        question, verdict = html.escape(self.comparison.question), html.escape(self.verdict + missing)
-        return "\n".join([f"<p><b>{question}</b></p>", f"<p>{verdict}</p>", table, *pictures])
+        """Question, verdict, headline numbers, all numbers folded, and the figures."""
+        from comparisons.runs.notebook import as_html
 
-
-def _inline(figure: Figure) -> str:
-    """A picture as an element of a page: svg without the head of a file."""
-    text = render(figure, "svg").decode()
-    return text[text.index("<svg") :]
+        return as_html(self)
 
 
 def comparison_of(store: Store) -> Comparison:

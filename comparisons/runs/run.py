@@ -15,7 +15,7 @@ from comparisons.runs.outputs import Run
 from comparisons.runs.registry import find
 from lab.errors import LabWarning, refuse
 from lab.sweeps import Outcome, Store
-from lab.sweeps.cells import label
+from lab.sweeps.cells import distinguishing, label
 
 
 @overload
@@ -110,7 +110,7 @@ def run(
     write_failures(made, outcome)
     if outcome.failed:
         first, count = outcome.failed[0], f"{len(outcome.failed)} of {len(made.mine)}"
-        _warn(f"{count} cells failed, such as {label(first.cell)}: {first.error}")
+        _warn(f"{count} cells failed, such as {label(first.cell, distinguishing(made.cells))}: {first.error}")
     return conclude(made)[0]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.costs import Cost
 from lab.sweeps import signs
-from lab.sweeps.cells import Cell, label, varying
+from lab.sweeps.cells import Cell, distinguishing, label
 from lab.sweeps.executors import WorkerLostError
 from lab.sweeps.pool import Pool
 from lab.sweeps.store import Store
@@ -111,7 +111,7 @@ def run_cells(
     before = sum(job.work for job, lacking in jobs if not lacking)
     with _progress_bar(before, sum(job.work for job, _ in jobs), shown=progress and bool(todo)) as bar:
         run = _Run(measure, store.for_workers(), pool, bar, deque(todo), total=len(jobs), skipped=len(jobs) - len(todo))
-        run.label_fields = varying(cells)
+        run.label_fields = distinguishing(cells)
         run.complete()
     return Outcome(run.done, run.skipped, tuple(run.failed), time.perf_counter() - started)
 
@@ -148,7 +148,6 @@ class _Run:
     running: dict[Future[Any], _Jobs] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     done: int = 0
-    last: str = ""
     waiting: str = ""
     label_fields: tuple[str, ...] = ()
     pace: float = GROUP_SECONDS
@@ -156,6 +155,8 @@ class _Run:
     def complete(self) -> None:
         if not self.queue:
             return
+        self._show()
+        self.bar.refresh()
         self.executor: Executor = self.pool.open()
         try:
             while self.queue or self.retries_alone or self.running:
@@ -200,6 +201,8 @@ class _Run:
 
     def _launch(self, group: _Jobs) -> None:
         self._show_now(group)
+        if not self.done:
+            self.bar.refresh()  # the serial executor shows nothing more before this cell is done
         try:
             future = self._submit(group)
         except BrokenExecutor:
@@ -288,33 +291,53 @@ class _Run:
 
     def _advance(self, job: _Job) -> None:
         self.waiting = ""
-        self.bar.update(job.work)
-        self._show(())
+        finished = self.done + self.skipped + len(self.failed) == self.total
+        self.bar.bar_format = _COUNTED if finished else _TIMED
+        self._show(work=job.work)
 
-    def _show(self, group: _Jobs) -> None:
-        """Show counts and the cells that were begun last behind the bar, or what they wait for."""
-        if group:
-            first, more = group[0].cell, f" and {len(group) - 1} more" if len(group) > 1 else ""
-            self.last = label({name: first[name] for name in self.label_fields if name in first}) + more
-        count = f"{self.done + self.skipped}/{self.total} cells"
+    def _show(self, group: _Jobs = (), work: int = 0) -> None:
+        """Show counts behind the bar, the cells that are measured now or what they wait for, and this work as done."""
         failures = f", {len(self.failed)} failed" if self.failed else ""
-        self.bar.set_postfix_str(f"{count}{failures}, {self.waiting or self.last}", refresh=False)
-        self.bar.update(0)
+        counts = f"{self.done + self.skipped} of {self.total} cell{'' if self.total == 1 else 's'}{failures}"
+        self.bar.set_description_str(counts, refresh=False)
+        self.bar.set_postfix_str(self.waiting or self._in_progress(group), refresh=False)
+        self.bar.update(work)
+
+    def _in_progress(self, group: _Jobs) -> str:
+        """The first of the cells that are measured, in words, and how many others there are."""
+        serial = self.pool.executor == "serial"
+        starting = "starting" if serial else "starting the workers"
+        if not (self.running or group):
+            return starting if self.queue and not self.done else ""
+        groups = [jobs for jobs in (*self.running.values(), group) if jobs][: self._places()]
+        cells = [job.cell for jobs in groups for job in jobs]
+        if not (self.done or serial or any(map(self._begun, cells))):
+            return starting  # a worker needs seconds until it measures its first cell
+        others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        return f"measuring {label(cells[0], self.label_fields)}{others}"
+
+    def _begun(self, cell: Cell) -> bool:
+        return signs.begun(self.store.directory, self.store.key(cell)) is not None
+
+
+#: While no cell is done, there is no pace from which the time left could be known. The percentage is that of the work.
+_COUNTED = "{elapsed} {percentage:3.0f}% |{bar}| {desc}{postfix}"
+_TIMED = "{elapsed} {percentage:3.0f}% |{bar}| {desc}, {remaining} left{postfix}"
 
 
 def _progress_bar(before: float, total: float, *, shown: bool) -> tqdm[Any]:
     """A bar that counts work: cells differ by orders of magnitude, and the remaining time follows the work."""
     from tqdm import tqdm
 
-    layout = "{percentage:3.0f}% of the work |{bar}| {elapsed}<{remaining}{postfix}"
     pause = 0.1 if sys.stderr.isatty() else 10.0  # a log file gets a line every ten seconds
     bar: tqdm[Any] = tqdm(
         total=total,
         initial=before,
         disable=not shown,
-        bar_format=layout,
+        bar_format=_COUNTED,
         mininterval=pause,
         miniters=0,
+        delay=1e-9,  # nothing is drawn before there is something to say
         file=sys.stderr,
     )
     return bar

@@ -82,16 +82,21 @@ def test_a_running_scheduler(tmp_path, scheduler):
 def test_the_bar_says_that_no_worker_has_joined(tmp_path, monkeypatch):
     cells = make_cells(tmp_path / "log", count=2)
     said, show = [], runner._Run._show
+
+    def show_and_note(run, *now, **work):
+        show(run, *now, **work)
+        said.append(f"{run.bar.desc}, {run.bar.postfix}")
+
     monkeypatch.setattr(runner, "TICK", 0.05)
-    monkeypatch.setattr(runner._Run, "_show", lambda run, group: show(run, group) or said.append(run.bar.postfix))
+    monkeypatch.setattr(runner._Run, "_show", show_and_note)
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         threading.Timer(0.5, cluster.scale, (1,)).start()
         pool = Pool("dask", scheduler=address)
         run_cells(measure, cells, costs(cells), claimed(tmp_path / "run", cells), pool)
-    waiting = f"0/2 cells, waiting for workers (none has joined {address})"
-    assert waiting in said[:2]
-    assert said[-1].startswith("2/2 cells, ")
+    waiting = f"0 of 2 cells, waiting for workers (none has joined {address})"
+    assert waiting in said[:3]
+    assert said[-1].startswith("2 of 2 cells, ")
     assert "waiting" not in said[-1]
 
 

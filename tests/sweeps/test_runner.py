@@ -154,5 +154,7 @@ def test_the_bar_counts_work(tmp_path, log, capsys):
     cells = make_cells(log, raises=[0])
     run_cells(measure, cells, costs(cells), claimed(tmp_path / "run", cells), Pool())
     shown = capsys.readouterr().err.replace("\n", "\r").split("\r")
-    assert "100% of the work" in shown[-2]
-    assert "3/4 cells, 1 failed" in shown[-2]
+    assert "100% |" in shown[-2]
+    assert shown[-2].rstrip().endswith("3 of 4 cells, 1 failed")
+    assert "0 of 4 cells, starting" in shown[1]
+    assert shown[2].endswith("0 of 4 cells, measuring number 3")  # the largest

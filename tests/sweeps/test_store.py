@@ -38,7 +38,7 @@ def test_arrays_come_back_exactly(store, cells):
 
 
 def test_arrays_of_a_cell_that_is_not_there_are_refused(store, cells):
-    with pytest.raises(LabError, match="number=3"):
+    with pytest.raises(LabError, match="number 3"):
         store.arrays(cells[3])
 
 
@@ -86,7 +86,7 @@ def _flip(path):
 @pytest.mark.parametrize("damage", [_truncate, lambda path: path.write_bytes(b"")])
 def test_a_damaged_cell_is_named_and_missing(store, cells, suffix, damage):
     damage(store.path(cells[1], suffix))
-    with pytest.warns(LabWarning, match=r"damaged.*number=1"):
+    with pytest.warns(LabWarning, match=r"damaged.*number 1"):
         assert store.missing(cells) == [cells[1], cells[3]]
 
 

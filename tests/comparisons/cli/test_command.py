@@ -59,13 +59,30 @@ def test_a_run_leaves_everything_that_is_promised(toy, capsys):
     assert list(table.columns) == ["width", "seed", "norm", "diverged", "final", "seconds"]
     said = capsys.readouterr().out
     assert said.startswith("The toy runs.")
-    assert "norm.mean" in said
-    assert "nothing to see" in said
-    assert "here: table.csv, summary.json, figures/ (norms)\n" in said
-    assert said.splitlines()[-2:] == [
-        "see    here/figures/norms.png",
-        "next   lazylab report here    one page; --open shows it",
+    assert said.splitlines()[-4:] == [
+        "numbers  1 of 2; the others: lazylab show here --all",
+        "files    here: table.csv, summary.json, figures/ (norms)",
+        "see      here/figures/norms.png",
+        "next     lazylab report here    one page; --open shows it",
     ]
+
+
+def test_headline_numbers_come_first_and_the_others_on_request(toy, capsys):
+    """The toy names no headline numbers, so these are the ones with an interval."""
+    run()
+    capsys.readouterr()
+    assert main(["show", "here"]) == 0
+    verdict, blank, heading, meaning, mean, *rest = capsys.readouterr().out.splitlines()
+    assert (verdict, blank, meaning) == ("The toy runs.", "", "Mean norm.")
+    assert heading.split() == ["number", "value", "95", "%", "interval", "seeds"]
+    found = summary()["numbers"]["norm.mean"]
+    low, high = (f"{end:.4g}" for end in found["interval"])
+    assert mean.split() == ["norm.mean", f"{found['value']:.4g}", low, "to", high, "4"]
+    assert not any("norm.none" in line for line in rest)
+    assert main(["show", "here", "--all"]) == 0
+    said = capsys.readouterr().out
+    assert "  norm.none   none  nothing to see\n" in said
+    assert "numbers  2 of 2\n" in said
 
 
 def test_the_summary_has_the_promised_shape(toy):
@@ -154,7 +171,7 @@ def test_bad_arguments_are_refused_in_a_sentence(toy, capsys, arguments, message
 
 def test_a_terminal_without_these_characters_gets_question_marks(toy, monkeypatch):
     run()
-    monkeypatch.setattr("comparisons.cli.messages.describe_run", lambda *_: "width^−½ fits.")
+    monkeypatch.setattr("comparisons.cli.messages.describe_run", lambda *_, **__: "width^−½ fits.")
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)
     assert main(["show", "here"]) == 0
@@ -197,7 +214,7 @@ def test_a_failing_cell_is_reported_and_the_others_are_there(toy, capsys):
     assert run("--widths", "8", "13", "--trouble", "raise") == 1
     said = capsys.readouterr().err
     assert "2 of 4 cells failed" in said
-    assert "width=13 seed=1" in said
+    assert "  width 13, seed 1: RuntimeError: thirteen" in said
     assert "RuntimeError: thirteen" in said
     assert "Traceback" not in said
     assert "_stumble" in Path("here/failures.txt").read_text()
@@ -290,7 +307,7 @@ def test_status_shows_counts_work_and_failures(toy, capsys):
     assert f"{64 / (64 + 169):.1%}" in said
     assert "cells a minute" in said
     assert "no process is known to be running" in said
-    assert "width=13 seed=1: RuntimeError: thirteen" in said
+    assert "width 13, seed 1: RuntimeError: thirteen" in said
 
 
 def test_status_of_a_comparison_that_is_not_here(toy, capsys):
@@ -327,7 +344,7 @@ def test_help_says_how_many_values_a_flag_takes(capsys, text):
 
 def test_one_of_a_kind_is_no_plural(toy, capsys):
     assert run("--widths", "8", "--seeds", "1") == 0
-    assert "(1 seed)" in capsys.readouterr().out
+    assert "1 of 1 cell " in capsys.readouterr().err
     assert run("--widths", "8", "--seeds", "1", "--dry-run") == 0
     assert "1 thread per cell" in capsys.readouterr().out
 
@@ -425,7 +442,7 @@ def test_status_of_a_run_elsewhere_whose_workers_end_when_it_is_killed(start, tm
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2 of 4 done, 2 in progress, 0 failed, 0 to do" in done.stdout
-    assert "now        width=13 seed=0 on" in done.stdout
+    assert "now        width 13, seed 0, on" in done.stdout
     assert "estimate" in done.stdout
     process.kill()
     workers = {int(line.split()[2]) for line in log.read_text().splitlines()}

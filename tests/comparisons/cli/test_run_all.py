@@ -29,7 +29,7 @@ def test_each_comparison_has_a_directory_of_its_own(two, capsys):
         assert load(f"runs/{name}-fast").table["width"].tolist() == [4, 4]
         assert f"{name}: Does the toy run?" in said
     assert said.count("lazylab report") == 1
-    assert "next   lazylab report runs/toy-fast runs/toy_again-fast " in said
+    assert "next     lazylab report runs/toy-fast runs/toy_again-fast " in said
 
 
 def test_what_is_there_is_resumed(two):

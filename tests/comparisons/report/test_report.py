@@ -18,10 +18,9 @@ from comparisons.cli.command import main, understand
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number
 from comparisons.kit.settings import as_json
-from comparisons.kit.wording import format_number
 from comparisons.report.figures import alternative
 from comparisons.report.glossary import GLOSSARY
-from comparisons.report.numbers import MAIN, digits, grouped, in_words, main_numbers
+from comparisons.report.numbers import digits, grouped, in_words
 from comparisons.report.repeat import command
 from comparisons.report.runs import background
 from comparisons.runs.options import RunOptions
@@ -88,27 +87,6 @@ def test_values_are_written_as_people_do():
     ]
     assert in_words([1, None, True, 0.1, 0.123456]) == "1, none, yes, 0.1, 0.123456"
     assert in_words({"a": [1, 0.123456]}, exact=False) == "a 1, 0.1235"
-
-
-SLOPE, LEVEL = Quantity("slope", meaning="Of the line."), Quantity("level", meaning="Of the sea.")
-
-
-def test_main_numbers_are_those_that_the_verdict_states_in_its_order():
-    numbers = {
-        LEVEL("low"): Number(0.25, (0.2, 0.3), 3),
-        SLOPE("b"): Number(-0.5, (-0.6, -0.4), 3),
-        SLOPE("same"): Number(-0.5, (-0.6, -0.4), 3),
-        SLOPE("silent"): Number(7.0, (6.0, 8.0), 3),
-        SLOPE("bare"): Number(2.0, None, 3),
-        SLOPE("point"): Number(2.0, (2.0, 2.0), 3),
-        SLOPE("none"): Number.none("why"),
-    }
-    verdict = "It falls as width^−0.5 (−0.6 to −0.4), from 25 % (20 to 30) on, at 2 steps."
-    assert [str(key) for key in main_numbers(numbers, verdict)] == ["slope.b", "level.low"]
-    first = main_numbers(numbers, "It says nothing.")
-    assert [str(key) for key in first] == ["level.low", "slope.b", "slope.same"]
-    many = {LEVEL(place): Number(place, (place - 0.5, place + 0.5), 3) for place in range(1, 20)}
-    assert len(main_numbers(many, "; ".join(map(format_number, many.values())))) == MAIN
 
 
 def test_an_alternative_text_says_what_is_seen_and_what_was_found():
@@ -361,7 +339,7 @@ def test_unfinished_empty_and_failed_runs_are_shown_as_such(toy, capsys):
     assert "2 of 4 cells" in page
     assert "2 measured, 2 failed." in page
     assert "This run is unfinished." in page
-    assert "width=13 seed=0: RuntimeError" in page
+    assert "width 13, seed 0: RuntimeError" in page
     assert "thirteen" not in page
     options = RunOptions(out=Path("empty"))
     make("toy", settings_of(load("toy"), options, {}), options).claim()

@@ -36,8 +36,13 @@ def test_a_run_has_numbers_verdict_table_figures_and_arrays(toy):
 
 def test_a_run_shows_itself_in_jupyter(toy):
     page = comparisons.run("toy", out="here", **QUIET)._repr_html_()
-    for text in ("Does the toy run?", "The toy runs.", "<code>norm.mean</code>", "nothing to see", "<div><svg"):
+    for text in ("Does the toy run?", "The toy runs.", "nothing to see", "<div><svg"):
         assert text in page
+    headlines, folded = page.split("<details>")
+    assert "Mean norm." in headlines
+    assert "norm.none" not in headlines
+    assert folded.startswith("<summary>all 2 numbers</summary>")
+    assert "norm.none" in folded
 
 
 def test_the_command_and_the_function_write_the_same_files(toy):
@@ -90,7 +95,7 @@ def test_bad_arguments_are_refused_before_any_work(toy, arguments, message):
 
 
 def test_failed_cells_are_warned_of_and_the_others_are_there(toy):
-    with pytest.warns(LabWarning, match="2 of 4 cells failed, such as width=13"):
+    with pytest.warns(LabWarning, match="2 of 4 cells failed, such as width 13, seed 0: "):
         found = comparisons.run("toy", out="here", **QUIET, widths=(8, 13), trouble="raise")
     assert found.counts["failed"] == 2
     assert found.table["width"].tolist() == [8, 8]
