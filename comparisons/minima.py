@@ -165,9 +165,10 @@ def _numbers(rows: kit.Table) -> kit.Numbers:
 def _planted_numbers(rows: kit.Table) -> kit.Numbers:
     found = {GRADIENT(): kit.Number.exact(float(rows["planted_gradient"].max()), int(rows["seed"].nunique()))}
     widest = kit.paths.done(kit.widest(rows))
-    found |= {key(): kit.Number.geometric(widest[name]) for name, key in LOSSES.items()}
+    found |= {key(): kit.Number.geometric(widest[name].dropna()) for name, key in LOSSES.items()}
     barriers = {f"barrier_{name}": key for name, key in BARRIERS.items()}
-    found |= kit.paths.at_widths(rows, AT_WIDTH) | kit.paths.at_widths(rows, barriers, kit.Number.median)
+    found |= kit.paths.at_widths(rows, barriers, lambda each: kit.Number.median(each.dropna()))
+    found |= kit.paths.at_widths(rows, AT_WIDTH)
     found |= kit.paths.radii_at_widths(rows, {("valid", "valid_censored"): VALID})
     found |= {key(): kit.exponent(rows, name) for name, key in EXPONENTS.items()}
     found[DEGREE()] = kit.threshold_degree(rows.dropna(subset=["valid"]), "valid", "valid_censored")

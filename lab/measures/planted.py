@@ -17,6 +17,7 @@ from lab.measures.landscape import barrier, constant_loss, loss_and_gradient, lo
 from lab.measures.path import KernelPath
 from lab.networks.elman import ElmanRNN
 
+NO_UNIT = "all targets are equal, so that the best constant has no loss"
 LINES = ("descent", "planted", "between")  #: W₀ → W_T, W₀ → W_bad, W_T → W_bad
 
 
@@ -31,7 +32,8 @@ class PlantedPoint:
     gradient
         Largest |entry| of the gradient at W_bad.
     loss, descent_loss
-        Loss at W_bad and at W_T over that of the best constant; the second one is None after a divergence.
+        Loss at W_bad and at W_T over that of the best constant; both are None where a constant fits, and the second one
+        after a divergence.
     distance, descent_distance
         ‖W_bad − W₀‖_F and ‖W_T − W₀‖_F; the second one is None after a divergence.
     initial
@@ -39,14 +41,16 @@ class PlantedPoint:
     shares
         Places on the lines, from 0 to 1, (P,).
     losses
-        Loss there over that of the best constant by line, (P,); lines to W_T are left out after a divergence.
+        Loss there over that of the best constant by line, (P,); NaN where a constant fits. Lines to W_T are left out
+        after a divergence.
     barriers
-        How far the loss rises on a line above the higher of its ends, in the same unit, by line.
+        How far the loss rises on a line above the higher of its ends, in the same unit, by line; none where a constant
+        fits.
     """
 
     motion: Tensor
     gradient: float
-    loss: float
+    loss: float | None
     descent_loss: float | None
     distance: float
     descent_distance: float | None
@@ -60,8 +64,8 @@ class PlantedPoint:
         """The motion over its norm; it is of rank one, so that its spectral norm is 1."""
         return self.motion / self.distance
 
-    def summary(self) -> dict[str, float | None]:
-        """Numbers by name; None where there is none."""
+    def summary(self) -> dict[str, float | str | None]:
+        """Numbers by name; None where there is none, and ``reasons`` in words where a constant fits."""
         near = self.descent_distance
         return {
             "planted_gradient": self.gradient,
@@ -72,6 +76,7 @@ class PlantedPoint:
             "planted_over_initial": self.distance / self.initial,
             "descent_distance": near,
             "distance_ratio": self.distance / near if near else None,
+            "reasons": f"planted_loss: {NO_UNIT}" if self.loss is None else "",
         }
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -105,12 +110,12 @@ def plant(network: ElmanRNN, inputs: Tensor, targets: Tensor, path: KernelPath, 
     return PlantedPoint(
         bad,
         float(gradient.abs().max()),
-        loss / unit,
-        None if good is None else 0.5 * float(path.mse[-1]) * targets.numel() / unit,
+        loss / unit if unit else None,
+        0.5 * float(path.mse[-1]) * targets.numel() / unit if unit and good is not None else None,
         float(bad.norm()),
         None if good is None else float(good.norm()),
         spectral_norm(network.W.detach()),
         shares,
-        {line: np.array(along) / unit for line, along in losses.items()},
-        {line: barrier(along) / unit for line, along in losses.items()},
+        {line: np.array(along) / (unit or np.nan) for line, along in losses.items()},
+        {line: barrier(along) / unit for line, along in losses.items()} if unit else {},
     )

@@ -57,6 +57,20 @@ def test_after_a_divergence_the_planted_point_stands_alone():
     assert np.isnan(found.arrays()["losses"][[0, 2]]).all()
 
 
+def test_where_a_constant_fits_no_loss_has_a_unit():
+    task = lab.tasks.SequenceTask(TASK.train_inputs, torch.ones(4, 1))
+    net = lab.ElmanRNN.like(task, 24, seed=0)
+    path = patient_path(net, task, 1e-2, critical_fraction=0.5, patience=4.0)
+    found = plant(net, task.train_inputs, task.train_targets, path, 5)
+    row = found.summary()
+    missing = {name for name, value in row.items() if value is None}
+    assert missing == {"planted_loss", "descent_loss", *(f"barrier_{line}" for line in LINES)}
+    assert row["reasons"] == "planted_loss: all targets are equal, so that the best constant has no loss"
+    assert (path.exit, found.gradient) == ("reached", 0.0)
+    assert row["distance_ratio"] == float(found.motion.norm()) / float(path.motion().norm())
+    assert np.isnan(found.arrays()["losses"]).all()
+
+
 @pytest.mark.parametrize("readout", ["last", "all"])
 def test_the_motion_needed_is_the_shortest_that_fits(readout):
     task, net, path, found = setting(readout)
