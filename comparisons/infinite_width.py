@@ -77,7 +77,7 @@ class Settings(kit.variants.Settings):
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128, 256), seeds=4, kernel_seeds=20, kernel_time=20.0, draws=6),
-    "default": Settings(seeds=(24, 12, 4, 5, 4), kernel_seeds=(300, 120, 8, 60, 40)),
+    "default": Settings(seeds=(24, 12, 4, 5, 4), kernel_seeds=(500, 200, 8, 120, 120)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=12, kernel_seeds=100),
 }
 
@@ -96,10 +96,11 @@ class Cell(kit.variants.Cell):
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """One cell for every readout, width and seed, and kernels alone of the first readout for further seeds."""
+    """One cell for every readout, width and seed, and kernels alone of the first arm for further seeds."""
     trained = [replace(cell, trained_too=cell.sample is None) for cell in settings.grid(Cell)]
-    more = replace(settings, seeds=settings.kernel_seeds, readouts=settings.readouts[:1], draws=0).grid(Cell)
-    return trained + [replace(cell, trained_too=False) for cell in more if cell.centred and cell not in set(trained)]
+    main = replace(settings, readouts=settings.readouts[:1], variants=settings.variants[:1], draws=0)
+    more = replace(main, seeds=settings.kernel_seeds).grid(Cell)
+    return trained + [replace(cell, trained_too=False) for cell in more if cell not in set(trained)]
 
 
 def cost(cell: Cell) -> kit.Cost:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from comparisons.cli import messages
 from comparisons.runs import plan
 from comparisons.runs.options import RunOptions
-from lab.sweeps import FULL
+from lab.sweeps import FULL, Outcome
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -19,10 +20,15 @@ def carry_out(made: plan.Plan, options: RunOptions, *, last: bool = False) -> in
     """
     if options.dry_run:
         made.claim(write=False)
-        messages.print_plan(made)
+        piloted = options.precision is not None and not made.to_do()[0]
+        messages.print_plan(made.second_stage() if piloted else made)
         return DONE
     try:
         made.claim()
+        if options.precision is not None:
+            messages.print_failures(made, *_outcome(made, options))
+            made = made.second_stage()
+            made.claim()
         return _measure(made, options, last)
     except KeyboardInterrupt:
         messages.print_interrupted(made)
@@ -34,12 +40,20 @@ def carry_out(made: plan.Plan, options: RunOptions, *, last: bool = False) -> in
         return FAILED
 
 
-def _measure(made: plan.Plan, options: RunOptions, last: bool) -> int:
+def _outcome(made: plan.Plan, options: RunOptions) -> tuple[Outcome, Path | None]:
+    """Measure what is missing; what failed, and the file that says why."""
     from comparisons.runs import run
 
     messages.print_warning(run.memory_advice(made))
     outcome = made.measure(options.progress)
-    messages.print_failures(made, outcome, run.write_failures(made, outcome))
+    return outcome, run.write_failures(made, outcome)
+
+
+def _measure(made: plan.Plan, options: RunOptions, last: bool) -> int:
+    from comparisons.runs import run
+
+    outcome, path = _outcome(made, options)
+    messages.print_failures(made, outcome, path)
     left = len(made.store.missing(made.cells)) if made.shard.of > 1 else 0
     status = FAILED if outcome.failed else DONE
     if left:

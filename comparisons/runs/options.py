@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import doc
 
-from lab.errors import LabError
+from comparisons.runs.precision import Aim
+from lab.errors import LabError, check_number, refuse
 from lab.sweeps import Pool, Shard, usable_cores
 
 Preset = Literal["fast", "default", "full"]
@@ -20,7 +21,7 @@ Executor = Literal["serial", "processes", "dask"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how to run; none of these options changes a number of the result."""
+    """Where and how to run; none of these options changes a cell, and only ``precision`` how many there are."""
 
     preset: Annotated[Preset, doc("Named settings to start from.")] = "default"
     config: Annotated[Path | None, doc("TOML file with settings; it overrides the preset, and flags override it.")] = (
@@ -37,6 +38,10 @@ class RunOptions:
     shard: Annotated[str | None, doc("Run only shard i of N, written i/N with i from 1, as in a job array.")] = None
     device: Annotated[str, doc("Device: cpu, cuda or cuda:N.")] = "cpu"
     threads: Annotated[int, doc("Number of threads per cell.")] = 1
+    precision: Annotated[
+        float | None, doc("Half-width that the headline numbers should have: adds seeds, after a pilot.")
+    ] = None
+    minutes: Annotated[float | None, doc("At most so long on the clock, with --precision.")] = None
     progress: Annotated[bool, doc("Show a progress bar.")] = True
     dry_run: Annotated[bool, doc("Show what would run, with a forecast, and run nothing.")] = False
     open: Annotated[bool, doc("Open the first figure in the browser when the run is done.")] = False
@@ -68,6 +73,27 @@ class RunOptions:
         except LabError as error:
             fix = error.fix if "/" not in self.shard else "count the shards from 1, as 1/2 and 2/2"
             raise LabError("shard", repr(self.shard), "i/N with i from 1 to N", fix) from None
+
+    def aim(self) -> Aim | None:
+        """How precise the headline numbers should be; None where the settings say how many seeds there are.
+
+        Raises
+        ------
+        LabError
+            Numbers that are not positive; minutes without a precision; a precision for one shard.
+        """
+        for name in ("precision", "minutes"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), above=0)
+        if self.precision is None:
+            if self.minutes is not None:
+                refuse(
+                    "minutes", f"{self.minutes:g} without precision", "nothing", "set `precision`, or drop `minutes`"
+                )
+            return None
+        if self.shard is not None:
+            refuse("precision", f"{self.precision:g} with shard={self.shard}", "a run in one piece", "drop `shard`")
+        return Aim(self.precision, self.minutes)
 
     def directory(self, title: str) -> Path:
         """The run directory of a comparison."""

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 from comparisons.kit.comparison import Arrays, Comparison, Conclusion, headlines
 from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
+from comparisons.runs import precision
 from comparisons.runs.registry import find, returned, typed
 from lab.errors import check_choice, refuse
 from lab.sweeps import Cell, Results, Store, signs, versions
 from lab.sweeps.cells import matches, pretty
+
+#: Of a picture, by suffix: nothing that differs between equal figures.
+_UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,9 +101,8 @@ class Run:
 
     def __repr__(self) -> str:
         counts = self.counts
-        return (
-            f"Run({self.comparison.question!r}, {len(self.results.cells)} of {counts['total']} cells, {self.directory})"
-        )
+        done = f"{len(self.results.cells)} of {counts['total']} cells"
+        return f"Run({self.comparison.question!r}, {done}, {self.directory})"
 
     def _repr_html_(self) -> str:
         """Question, verdict, headline numbers, all numbers folded, and the figures."""
@@ -152,6 +155,8 @@ def read(comparison: Comparison, store: Store, cells: Sequence[Cell]) -> Run:
     empty = Conclusion({}, "There is no measurement to conclude from.")
     conclusion = comparison.conclude(table) if len(table) else empty
     returned("conclude", conclusion, Conclusion, "a kit.Conclusion")
+    if stage := store.manifest.get("precision"):
+        conclusion = precision.after_pilot(comparison, conclusion, store.results(stage["pilot"]).table, stage)
     return Run(comparison, store, results, conclusion, _count(store, cells, results))
 
 
@@ -167,7 +172,8 @@ def _count(store: Store, cells: Sequence[Cell], results: Results) -> dict[str, i
 def write(run: Run, style: str = "default") -> list[Path]:
     """Write ``table.csv``, ``summary.json`` and ``figures/`` into the run directory; returned are the png figures.
 
-    A figure of an earlier run that is drawn no more, a png beside an svg, is removed.
+    A figure of an earlier run that is drawn no more, a png beside an svg, is removed; so is the pdf of a figure that is
+    drawn in a style without one, which would show earlier numbers.
 
     Raises
     ------
@@ -183,9 +189,9 @@ def write(run: Run, style: str = "default") -> list[Path]:
             run.store.write(f"figures/{name}.{suffix}", content)
     place = run.directory / "figures"
     for path in place.glob("*.png"):
-        if path.stem not in drawn and (vector := path.with_suffix(".svg")).exists():
-            path.unlink()
-            vector.unlink()
+        if path.with_suffix(".svg").exists():
+            for suffix in {"png", "svg", "pdf"} - set(drawn.get(path.stem, ())):
+                path.with_suffix(f".{suffix}").unlink(missing_ok=True)
     return [place / f"{name}.png" for name in drawn]
 
 
@@ -213,11 +219,12 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 def pictures(run: Run, style: str = "default") -> dict[str, dict[str, bytes]]:
-    """The figures as files: bytes by suffix (png, svg), by name; none without cells."""
+    """The figures as files: bytes by suffix (png, svg, in a style for papers pdf), by name; none without cells."""
+    from lab.figures import style as styles
+
     figures = run.figures if style == "default" else draw(run, style)
-    return {
-        name: {suffix: render(figure, suffix, style) for suffix in ("png", "svg")} for name, figure in figures.items()
-    }
+    suffixes = ("png", "svg", "pdf") if style in styles.PAPERS else ("png", "svg")
+    return {name: {suffix: render(figure, suffix, style) for suffix in suffixes} for name, figure in figures.items()}
 
 
 def check_style(style: str) -> None:
@@ -249,5 +256,5 @@ def render(figure: Figure, suffix: str, style: str = "default", *, outlines: boo
     buffer = io.BytesIO()
     options = {"svg.hashsalt": "lazylab", **({"svg.fonttype": "path"} if outlines else {})}
     with styles.use(style), mpl.rc_context(options):
-        figure.savefig(buffer, format=suffix, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
+        figure.savefig(buffer, format=suffix, metadata=_UNDATED.get(suffix))
     return buffer.getvalue()

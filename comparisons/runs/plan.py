@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from comparisons.kit.cells import to_json
 from comparisons.kit.comparison import Comparison
 from comparisons.kit.settings import Settings, as_json, choosing, with_values
 from comparisons.kit.tasks import stamped
+from comparisons.runs import precision
 from comparisons.runs.options import RunOptions
 from comparisons.runs.registry import Measure, address, find, identity, is_file, returned, title
 from lab.costs import Cost
@@ -31,6 +32,10 @@ class Plan:
         All cells that are asked for, and those of this share, as JSON.
     costs
         Of ``mine``.
+    options
+        Where and how it is run.
+    stage
+        What the directory keeps of a pilot, if this is the second stage of a run with a precision.
     """
 
     name: str
@@ -42,13 +47,15 @@ class Plan:
     cells: Sequence[Cell]
     mine: Sequence[Cell]
     costs: Sequence[Cost]
+    options: RunOptions
+    stage: Mapping[str, Any] | None = None
 
     def claim(self, write: bool = True) -> None:
         """Take the run directory, or refuse one that holds another run; without ``write`` only look."""
         settings, grid = as_json(self.settings), choosing(type(self.settings))
         source = address(self.name) if is_file(self.name) else None
         given = (title(self.name), self.comparison.version, settings, grid, self.cells)
-        self.store.claim(*given, source=source, write=write)
+        self.store.claim(*given, source=source, precision=self.stage, write=write)
 
     def to_do(self) -> tuple[list[Cell], list[Cost]]:
         """The cells of this share that are not committed yet, and what they cost."""
@@ -61,21 +68,39 @@ class Plan:
         work = Measure(address(self.name), identity(self.comparison))
         return run_cells(work, self.mine, self.costs, self.store, self.pool, progress=progress)
 
+    def second_stage(self) -> Plan:
+        """The plan with as many seeds as the pilot, which this one is, asks for; itself without a precision."""
+        aim = self.options.aim()
+        if aim is None:
+            return self
+        results = self.store.results(self.cells)
+        if not len(results.table):
+            return self
+        seconds = float(results.table["seconds"].sum()) / self.pool.workers
+        spreads = precision.spreads(self.comparison, self.comparison.conclude(results.table))
+        whole = precision.times_as_many(self.settings, precision.factor(spreads, aim, seconds))
+        kept = precision.stored(aim, self.cells, precision.growth(self.settings, whole))
+        return replace(_make(self.name, whole, self.options), stage=kept)
+
 
 def make(name: str, settings: Settings, options: RunOptions) -> Plan:
-    """The plan of one comparison with these settings.
+    """The plan of one comparison with these settings; with a precision that of its pilot, see `Plan.second_stage`.
 
     Raises
     ------
     LabError
         Options that are refused, or data that are not there.
     """
+    return _make(name, settings if options.aim() is None else precision.times_as_many(settings), options)
+
+
+def _make(name: str, settings: Settings, options: RunOptions) -> Plan:
     comparison, pool, shard = find(name), options.pool(), options.share()
     asked = [stamped(cell) for cell in comparison.cells(settings)]
     costs = [returned("cost", comparison.cost(cell), Cost, "a kit.Cost") for cell in asked]
     cells, places = [to_json(cell) for cell in asked], shard.chosen(costs)
     mine = [cells[i] for i in places], [costs[i] for i in places]
-    return Plan(name, comparison, settings, Store(options.directory(title(name))), pool, shard, cells, *mine)
+    return Plan(name, comparison, settings, Store(options.directory(title(name))), pool, shard, cells, *mine, options)
 
 
 def settings_of(comparison: Comparison, options: RunOptions, values: dict[str, Any]) -> Settings:

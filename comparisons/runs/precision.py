@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comparisons.kit.comparison import Comparison, Conclusion, headlines
 from comparisons.kit.keys import Key
@@ -19,6 +19,9 @@ from comparisons.kit.seeds import COUNTS_SEEDS
 from comparisons.kit.settings import Settings
 from comparisons.kit.values import constraints, hints_of
 from comparisons.kit.wording import first_few, format_value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PILOT = 5  #: seeds of a pilot, at least
 MOST = 400.0  #: times as many seeds as the pilot has
@@ -79,8 +82,15 @@ def growth(pilot: Settings, whole: Settings) -> float:
     return min(ratios, default=1.0)
 
 
-def judged(whole: Conclusion, half_widths: Mapping[Key, float], aim: Aim, grown: float) -> Conclusion:
-    """A conclusion whose headline numbers have the ``two_stage_interval``, and whose verdict says what was reached."""
+def after_pilot(comparison: Comparison, whole: Conclusion, pilot: pd.DataFrame, stage: Mapping[str, Any]) -> Conclusion:
+    """A conclusion whose headline numbers have the ``two_stage_interval``, and whose verdict says what was reached.
+
+    ``pilot`` is the table of the pilot, ``stage`` is what `stored` gave.
+    """
+    if not len(pilot):
+        return whole
+    aim, grown = Aim(stage["half_width"], stage["minutes"]), float(stage["growth"])
+    half_widths = spreads(comparison, comparison.conclude(pilot))
     reached = {key: width / math.sqrt(grown) for key, width in half_widths.items() if key in whole.numbers}
     numbers = {key: _with_interval(number, reached.get(key)) for key, number in whole.numbers.items()}
     return replace(whole, numbers=numbers, verdict=f"{whole.verdict} {_sentence(reached, aim, grown)}")

@@ -50,6 +50,8 @@ def run(
     workers: int | None = None,
     scheduler: str | None = None,
     shard: str | None = None,
+    precision: float | None = None,
+    minutes: float | None = None,
     device: str = "cpu",
     threads: int = 1,
     progress: bool = True,
@@ -67,7 +69,7 @@ def run(
     out
         Run directory; ``runs/NAME``, or ``runs/NAME-PRESET`` for other presets than "default", if not given. Cells that
         are there are not measured again.
-    executor, workers, scheduler, shard, device, threads, progress
+    executor, workers, scheduler, shard, precision, minutes, device, threads, progress
         As the command's options of these names.
     dry_run
         Return a forecast of what is left to measure, and measure and write nothing.
@@ -99,19 +101,28 @@ def run(
     >>> found.numbers["critical_variance"].value  # doctest: +SKIP
     """
     where = RunOptions(preset, _path("config", config), _path("out", out), executor, workers, scheduler, shard)
-    options = replace(where, device=device, threads=threads, progress=progress)
+    options = replace(where, precision=precision, minutes=minutes, device=device, threads=threads, progress=progress)
     name = _text("name", name)
     made = plan.make(name, plan.settings_of(find(name), options, settings), options)
     made.claim(write=not dry_run)
     if dry_run:
+        made = made.second_stage() if not made.to_do()[0] else made
         return forecast.foresee(*made.to_do(), made.pool)
+    _measure(made, progress)
+    if options.precision is not None:
+        made = made.second_stage()
+        made.claim()
+        _measure(made, progress)
+    return conclude(made)[0]
+
+
+def _measure(made: plan.Plan, progress: bool) -> None:
     _warn(memory_advice(made))
     outcome = made.measure(progress)
     write_failures(made, outcome)
     if outcome.failed:
         first, count = outcome.failed[0], f"{len(outcome.failed)} of {len(made.mine)}"
         _warn(f"{count} cells failed, such as {label(first.cell, distinguishing(made.cells))}: {first.error}")
-    return conclude(made)[0]
 
 
 def _text(argument: str, given: str | os.PathLike[str]) -> str:
@@ -128,7 +139,7 @@ def _path(argument: str, given: str | os.PathLike[str] | None) -> Path | None:
 
 def _warn(advice: str | None) -> None:
     if advice is not None:
-        warnings.warn(advice, LabWarning, stacklevel=3)
+        warnings.warn(advice, LabWarning, stacklevel=4)
 
 
 def load(directory: str | os.PathLike[str]) -> Run:

@@ -134,6 +134,7 @@ class Store:
         cells: Sequence[Cell],
         *,
         source: str | None = None,
+        precision: Mapping[str, Any] | None = None,
         write: bool = True,
     ) -> None:
         """Take the directory for a run, or join the run that is there.
@@ -148,6 +149,8 @@ class Store:
             Every cell that is asked for, in the order of the table.
         source
             Path of the file that the comparison is in, if it is no module of a package.
+        precision
+            What a run in two stages keeps of its aim and of its pilot.
         write
             False checks without touching the disk.
 
@@ -160,7 +163,8 @@ class Store:
         there = self._read_manifest()
         if there is not None:
             self._refuse_differences(there, asked, set(grid))
-        self._manifest = asked if source is None else {**asked, "source": source}
+        more = {"source": source, "precision": None if precision is None else plain(precision)}
+        self._manifest = asked | {name: value for name, value in more.items() if value is not None}
         self._records = {}
         if write:
             self._prepare()
