@@ -70,15 +70,13 @@ def text(value):
 
 
 def main():
-    """Print a table, and geometric means of the ratios."""
+    """Print a table, and averages of the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(
-        "| comparison | number | half-width before | after | s before | after | half-width² · s |\n" + 7 * "|---" + "|"
-    )
+    print("| comparison | number | half-width | after | seconds | after | half-width² · seconds |\n" + 7 * "|---" + "|")
     every = []
     for directory in sorted(path.parent for path in given.after.glob("*/summary.json")):
         if not (given.before / directory.name / "summary.json").exists():
@@ -87,10 +85,9 @@ def main():
             ends = f"{text(old)} | {text(new)} | {paid:.0f} | {seconds:.0f} | {text(ratio)}"
             print(f"| {directory.name} | `{key}` | {ends} |")
             every += [ratio] if ratio else []
-    mean = statistics.geometric_mean(every) if every else math.nan
-    print(
-        f"\n{len(every)} headline numbers; geometric mean of the last column: {mean:.2f}; median {statistics.median(every):.2f}"
-    )
+    if every:
+        middle = f"geometric mean {statistics.geometric_mean(every):.2f}, median {statistics.median(every):.2f}"
+        print(f"\n{len(every)} headline numbers; of the last column: {middle}")
 
 
 if __name__ == "__main__":
