@@ -27,7 +27,7 @@ class Settings(kit.Settings):
     """Settings of the toy."""
 
     widths: Annotated[tuple[kit.Count, ...], kit.CHOOSES, kit.doc("Hidden widths.")] = (8, 16)
-    seeds: Annotated[kit.Count, kit.CHOOSES, kit.doc("How many seeds.")] = 2
+    seeds: Annotated[kit.SeedCount, kit.doc("How many seeds.")] = 2
     scale: Annotated[float, kit.doc("Factor of every number.")] = 1.0
     trouble: Annotated[str, kit.OneOf(*TROUBLE), kit.doc("What goes wrong at width 13.")] = "none"
     log: Annotated[str | None, kit.doc("File that lists the cells that were begun.")] = None

@@ -5,7 +5,7 @@ import torch
 
 import lab
 from lab.kernels.singular import spectral_norm
-from lab.measures.exponents import fit_exponent, fit_unpaired_exponent, mean_interval
+from lab.measures.exponents import fit_exponent, fit_unpaired_exponent, mean_interval, unpaired_place
 from lab.measures.gap import disagreement, taylor_disagreement, tracking_gap, with_divergences
 from lab.measures.kernels import gradient_ratio, gradient_scales
 from lab.measures.motion import MOTIONS, distance, open_gates
@@ -225,6 +225,27 @@ def test_slope_and_curvature_are_those_of_least_squares_on_the_means():
 def test_intervals_of_unequal_seeds_hold_the_slope_as_often_as_they_say():
     shares = coverage(SPREADS["falling"], COUNTS["24 to 5"], ERRORS["heavy tails"], 1000)
     assert (abs(shares - 0.955) < 0.02).all()  # three standard errors
+
+
+def test_a_place_is_where_the_interval_of_the_line_holds_the_level():
+    generator, x = np.random.default_rng(2), np.log(WIDTHS)
+    counts = dict(zip(x, (9, 6, 5, 4), strict=True))
+    samples = [np.exp(generator.normal(-0.5 * place, 0.2, count)) for place, count in counts.items()]
+    level = float(np.exp(-0.5 * np.log(200.0)))
+    found, logs = unpaired_place(WIDTHS, samples, level), [np.log(sample) for sample in samples]
+    slope, height = np.polyfit(x, [each.mean() for each in logs], 1)
+    assert np.log(found.value) == pytest.approx((np.log(level) - height) / slope)
+    design = np.stack([np.ones(len(x)), x], 1)
+    to_line = np.linalg.pinv(design)  # from the means of the logs to height and slope
+    variances = np.array([each.var(ddof=1) / len(each) for each in logs])
+    for end in found.interval:
+        weights = np.array([1.0, np.log(end)]) @ to_line
+        parts = weights**2 * variances
+        freedom = parts.sum() ** 2 / (parts**2 / (np.array(list(counts.values())) - 1)).sum()
+        off = abs(height + slope * np.log(end) - np.log(level))
+        assert off == pytest.approx(scipy.stats.t.ppf(0.975, freedom) * np.sqrt(parts.sum()), rel=1e-6)
+    assert unpaired_place(WIDTHS, samples, 1e-9).reason == "right censored at 512"
+    assert unpaired_place(WIDTHS, samples[::-1], level).reason == "it does not fall"
 
 
 def test_samples_that_do_not_fit_are_refused_and_lost_widths_are_named():
