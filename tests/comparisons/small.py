@@ -5,7 +5,7 @@ SMALL = {
     "early_sgd": {"widths": (8, 16, 32), "seeds": 3, "samples": 8, "kernel_time": 12.0, "batches": ("4", "full")},
     "frozen_layers": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 10.0, "arms": ("W", "A", "B", "WAB")},
     "gradient_bounds": {"widths": (16, 32, 64), "readouts": ("last",), "radii": (0.3, 2.0, 8.0, 32.0), "searches": 1},
-    "infinite_width": {"widths": (8, 16), "seeds": 3, "samples": 8, "kernel_time": 5.0},
+    "infinite_width": {"widths": (8, 16), "seeds": 3, "kernel_seeds": 4, "samples": 8, "kernel_time": 5.0, "draws": 2},
     "kernel_evolution": {"widths": (16, 32, 64), "seeds": 3, "samples": 16, "goal": 0.05, "patience": 4.0},
     "loss_function": {
         "widths": (16, 32, 64),
@@ -60,5 +60,5 @@ SMALL = {
     },
     "stability": {"widths": (8, 16), "length": 12, "samples": 4},
     "step_size": {"widths": (16, 32), "per_octave": 1, "kernel_time": 5.0, "patience": 1.0, "samples": 8},
-    "width": {"widths": (8, 16), "seeds": 3, "steps": 20, "samples": 8},
+    "width": {"widths": (8, 16), "seeds": 3, "steps": 20, "samples": 8, "draws": 2},
 }

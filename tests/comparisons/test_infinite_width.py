@@ -22,7 +22,7 @@ ERRORS = [name for name in infinite_width.EXPONENTS if name != RATIO]
 
 def made_up(slope, ratio=None, **options):
     """Errors with this slope; the ratio ‖K−K∞‖₂/λ_min goes as ``ratio`` (level, slope), or as the errors do."""
-    table = power_law(ERRORS, slope, kernel_time=50.0, f0_share=0.5, **options)
+    table = power_law(ERRORS, slope, kernel_time=50.0, f0_share=0.5, trained_too=True, **options)
     level, power = ratio or (1.0, slope)
     apart = table["kernel_error"] / table["width"] ** slope  # by seed
     return table.assign(**{RATIO: level * table["width"] ** power * apart})
@@ -67,11 +67,12 @@ def test_an_extrapolation_without_end_is_no_number():
     further = numbers_of(infinite_width.conclude(table))["width_for_kernel_extrapolated"]
     assert further.value is None
     assert "too slowly" in further.reason
-    flat = infinite_width.conclude(made_up(-0.5, (100.0, -0.0155), spread=0.02))
-    further = numbers_of(flat)["width_for_kernel_extrapolated"]
-    assert further.interval[1] == np.inf
-    json.dumps(further.as_json(), allow_nan=False)
-    assert "or more) on." in flat.verdict
+    for slope, reason in ((-0.1, "its interval spans more than a factor of 10"), (-0.002, "does not lie below 0")):
+        flat = infinite_width.conclude(made_up(-0.5, (100.0, slope), spread=0.02))
+        further = numbers_of(flat)["width_for_kernel_extrapolated"]
+        assert further.value is None
+        assert reason in further.reason
+        assert "extrapolated" not in flat.verdict
 
 
 def test_the_width_for_the_kernel_without_some_rows():

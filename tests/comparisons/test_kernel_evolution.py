@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import torch
 
 import lab
@@ -18,10 +19,11 @@ def cell(rate, **changes):
     return next(each for each in found if each.critical_fraction == rate and each.seed == 1)
 
 
-def test_every_seed_draws_its_own_samples_and_both_rates_share_them():
+def test_every_width_and_seed_draws_samples_of_its_own_and_both_rates_share_them():
     cells = kernel_evolution.cells(kernel_evolution.Settings(widths=(16, 24), seeds=3, data_seed=7))
     assert len(cells) == 2 * 3 * 2
-    assert {(each.seed, each.data_seed) for each in cells} == {(0, 7), (1, 8), (2, 9)}
+    assert len({each.draw for each in cells}) == len({(each.width, each.seed) for each in cells}) == 2 * 3
+    assert len({(each.width, each.seed, each.draw, each.network_seed) for each in cells}) == 2 * 3
     assert len({(each.width, each.seed, each.critical_fraction) for each in cells}) == len(cells)
 
 
@@ -35,9 +37,9 @@ def test_costs_grow_with_the_width_and_fall_with_the_rate():
 def test_a_cell_is_a_descent_on_three_quarters_of_the_labelled_samples(rate):
     asked = cell(rate)
     row, arrays = kernel_evolution.measure(asked)
-    whole = lab.tasks.digits(train=16, test=16, seed=asked.data_seed)
+    whole = lab.tasks.digits(train=16, test=16, seed=asked.draw)
     task = lab.Task(whole.train_inputs[:12], whole.train_targets[:12], whole.test_inputs, whole.test_targets)
-    network = lab.ElmanRNN.like(whole, 16, seed=1, centred=True)
+    network = lab.ElmanRNN.like(whole, 16, seed=asked.network_seed, centred=True)
     first, errors = None, []
     for each in lab.descend(network, task, lab.Descent(5000, rate, record="all")):
         first = first or each.loss
@@ -76,11 +78,12 @@ COLUMNS = [
 
 def made_up(seeds=5, **changes):
     """Angles and velocities fall as m^−½; settling at 0.05 and 3 of the error, after 0.1 and 0.02 of the time."""
-    noise, rows = np.random.default_rng(0).normal(0, 0.02, (2, seeds)), []
+    noise, rows = np.random.default_rng(0).normal(0, 0.02, (2, 3, seeds)), []
+    noise -= noise.mean(-1, keepdims=True)  # means at each width are exact
     for place, rate in enumerate((0.25, 2.0)):
-        for m in (64, 128, 256):
+        for m, each in zip((64, 128, 256), noise[place], strict=True):
             for seed in range(seeds):
-                off = np.exp(noise[place, seed])
+                off = np.exp(each[seed])
                 row = dict.fromkeys(COLUMNS, off)
                 law = [name for name in COLUMNS if name.startswith(("velocity", "angle"))]
                 row |= dict.fromkeys(law, off * m**-0.5)
@@ -113,15 +116,19 @@ def test_numbers_are_those_of_the_table():
     assert numbers["noise_floor"].value == 1e-9
 
 
-def test_ratios_over_all_widths_are_means_of_logs_by_seed():
+def test_ratios_over_all_widths_are_means_of_independent_means_of_logs():
     table = made_up()
     table["error_after"] = np.exp(np.random.default_rng(3).normal(size=len(table)))
+    table = table[(table["width"] < 256) | (table["seed"] < 4)]  # a seed fewer at the largest width
     small = table[table["critical_fraction"] == 0.25]
-    logs = np.log(small["error_after"] / 0.4).groupby(small["seed"]).mean()
+    groups = np.log(small["error_after"] / 0.4).groupby(small["width"])
+    parts, spare = groups.var() / groups.size() / 9, groups.size() - 1  # of a mean over three widths
+    freedom = parts.sum() ** 2 / (parts**2 / spare).sum()
+    middle, half = groups.mean().mean(), scipy.stats.t.isf(0.025, freedom) * np.sqrt(parts.sum())
     found = numbers_of(kernel_evolution.conclude(table))["ratio.after"]
-    half = 2.776 * logs.std() / np.sqrt(5)  # t quantile of four degrees of freedom
-    assert found.value == pytest.approx(np.exp(logs.mean()))
-    assert found.interval == pytest.approx((np.exp(logs.mean() - half), np.exp(logs.mean() + half)), rel=1e-3)
+    assert found.value == pytest.approx(np.exp(middle))
+    assert found.interval == pytest.approx((np.exp(middle - half), np.exp(middle + half)))
+    assert found.seeds == 4
 
 
 def test_shares_of_the_time_and_their_intervals_stay_below_one():
@@ -146,7 +153,7 @@ def spread(seed, *_):
         ({"error_after": lambda seed, *_: 0.2 + 0.001 * seed}, "times that of K₀ (better)"),
         ({"error_after": lambda seed, *_: 0.8 + 0.001 * seed}, "times that of K₀ (worse)"),
         ({"error_after": lambda seed, *_: 4 * spread(seed)}, "times that of K₀ (no difference is visible)"),
-        ({}, "That of the network is 1.99 (1.94 to 2.05) times that of the last kernel (worse)"),
+        ({}, "That of the network is 2 (1.98 to 2.02) times that of the last kernel (worse)"),
         ({}, "times that of it from the outputs after the error rose (no difference is visible)"),
         ({}, "The angle scales as width^−0.5"),
     ],

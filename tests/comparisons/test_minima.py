@@ -61,8 +61,9 @@ def table(exits=GOOD, **change):
         ),
         ({"ratio": 0.0}, "times as far from W₀ as the weights after training. The motion"),
         ({"level": 2.0}, "below the radius with λ_min(K) ≥ λ_min(K₀)/4 from width 2"),
-        ({"level": 0.5}, "from an unknown width on (4 of 4 seeds left censored at 64)"),
-        ({"needed": 0.0, "level": 5.0}, "right censored at 512"),
+        ({"level": 0.5}, "from an unknown width on (left censored at 64)"),
+        ({"needed": -0.1, "level": 5.0}, "from an unknown width on (right censored at 512)"),
+        ({"needed": 0.0, "level": 5.0}, "from an unknown width on (it does not fall)"),
         ({}, "100 % (84 to 100) stop making progress at width 2, none above width 4"),
         (
             {"exits": {2: {"stuck": 20}, 4: {"stuck": 5, "slow": 15}}},
@@ -120,7 +121,7 @@ def test_a_censored_radius_is_no_number():
 
 @pytest.fixture(scope="module")
 def planted():
-    return minima.measure(replace(minima.cells(SETTINGS)[0], accuracy=1e-2))
+    return minima.measure(replace(minima.cells(SETTINGS)[0], accuracy=1e-2, seed=2))  # it gets there
 
 
 def test_a_planted_cell_has_every_column(planted):

@@ -63,7 +63,7 @@ def test_gap_motion_and_error_are_those_of_the_learners_side_by_side(network):
 
 
 def test_steps_grow_smaller_until_descent_arrives():
-    row, _ = output_scale.measure(cell("erf", alpha=0.1, trained=("W", "B")))
+    row, _ = output_scale.measure(cell("erf", alpha=0.1, trained=("W", "B"), seed=5))  # the first try does not arrive
     tries = [one.split() for one in row["tries"].split("; ")]
     assert [float(c) for c, _ in tries] == [0.5 / 4**k for k in range(len(tries))]
     assert [ended for _, ended in tries][-1] == "reached"

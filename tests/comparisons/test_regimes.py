@@ -45,9 +45,9 @@ def test_costs_grow_with_the_width():
 def test_a_row_has_what_the_learners_side_by_side_have(activation, alpha):
     asked = cell(activation=activation, alpha=alpha)
     row, arrays = regimes.measure(asked)
-    task = lab.tasks.single_index(64, 20, 3, seed=0)
-    choices = {"activation": activation, "parametrization": "ntk", "trained": ("W", "A", "B"), "seed": 0}
-    start = lab.ElmanRNN.like(task, 16, **choices)
+    task = lab.tasks.single_index(64, 20, 3, seed=asked.draw)
+    choices = {"activation": activation, "parametrization": "ntk", "trained": ("W", "A", "B")}
+    start = lab.ElmanRNN.like(task, 16, seed=asked.network_seed, **choices)
     steps = tuple(np.rint(arrays["kernel_time"] / row["critical_fraction"]).astype(int).tolist())
     result = lab.side_by_side(
         lab.Scaled(start, alpha), task, lab.Descent(steps[-1], row["critical_fraction"], record=steps)

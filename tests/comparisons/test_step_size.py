@@ -57,7 +57,7 @@ def test_the_three_limits_are_read_off_the_grid():
     assert numbers["sharpness_after_catapult"].value == pytest.approx(0.5)
     assert numbers["nonmonotone_seeds"].value == 0
     assert numbers["noise_floor"].value == 1e-6
-    assert numbers["critical_step_times_width.infinite"].value == 0.02
+    assert numbers["critical_step_times_width.infinite"].value == pytest.approx(0.02, rel=EXACT)
     assert numbers["exponent.critical_step_times_width"].value == pytest.approx(0, abs=EXACT)
 
 
@@ -216,7 +216,8 @@ def test_a_run_without_end_is_undecided_and_one_that_explodes_diverged():
 def test_cells_are_the_whole_grid():
     cells = step_size.cells(step_size.Settings(widths=(8, 16), seeds=2))
     assert len(cells) == 2 * 2 * 21
-    fractions = [cell.fraction for cell in cells[:21]]
+    fractions = [cell.fraction for cell in cells if (cell.width, cell.seed) == (8, 0)]
+    assert len(fractions) == 21
     assert (fractions[0], cells[0].width, cells[-1].width, cells[-1].seed) == (0.05, 8, 16, 1)
     assert np.diff(np.log2(fractions)) == pytest.approx(0.5, abs=1e-3)
     slow, quick = (step_size.cost(replace(CELL, fraction=fraction)).flops for fraction in (0.05, 0.5))

@@ -144,12 +144,14 @@ def test_mean_field_cells_are_in_that_limit_but_for_the_control():
         "centred": ("relu", "mean_field", True),
         "erf": ("erf", "mean_field", True),
         "paper": ("relu", "ntk", False),
+        "draws": ("relu", "mean_field", True),
     }
     rows = {name: width.measure(cell)[0] for name, cell in cells.items()}
     assert {name: (row["alpha"], row["activation"]) for name, row in rows.items()} == {
         "centred": (2.0, "relu"),
         "erf": (2.0, "erf"),
         "paper": (None, "relu"),
+        "draws": (2.0, "relu"),
     }
     task, _ = networks.build(cells["erf"])
     shape = {"parametrization": "ntk", "activation": "erf", "dtype": torch.float32}
@@ -260,19 +262,21 @@ def test_cells_keep_only_the_settings_that_their_network_has():
 def test_cells_are_all_combinations_and_json():
     settings = width.Settings(widths=(8, 16), seeds=3)
     cells = width.cells(settings)
-    assert len(cells) == 2 * 3 * (2 + 1 + 1)  # both readouts of the first variant, one of the others
+    assert len(cells) == 2 * 3 * (2 + 1 + 1) + 12 * 3  # both readouts of the first variant, one of the others; draws
     assert {(cell.variant, cell.readout) for cell in cells} == {
         ("centred", "last"),
         ("centred", "all"),
         ("erf", "last"),
         ("paper", "last"),
+        ("draws", "last"),
     }
     assert {(cell.variant, cell.centred, cell.activation, cell.parametrization) for cell in cells} == {
         ("centred", True, "relu", "paper"),
         ("erf", True, "erf", "ntk"),
         ("paper", False, "relu", "paper"),
+        ("draws", True, "relu", "paper"),
     }
-    assert {cell.variant for cell in width.cells(replace(settings, network="gru"))} == {"centred", "paper"}
+    assert {cell.variant for cell in width.cells(replace(settings, network="gru"))} == {"centred", "paper", "draws"}
     assert [from_json(width.Cell, json.loads(json.dumps(to_json(cell)))) for cell in cells] == cells
     assert width.cost(replace(CELL, width=64)).flops > 8 * width.cost(CELL).flops
 
