@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         sweeps,
         tasks,
     )
+    from lab.animations import animate_kernel, animate_widths
     from lab.coordinates import CoordinateCheck, coordinate_check
     from lab.ensembles import Ensemble, ensemble
     from lab.equal_error import EqualError, at_equal_error
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from lab.watch.watch import Watch
 
 _HOMES = {
+    "animate_kernel": "lab.animations",
+    "animate_widths": "lab.animations",
     "CoordinateCheck": "lab.coordinates",
     "coordinate_check": "lab.coordinates",
     "Ensemble": "lab.ensembles",
@@ -124,6 +127,8 @@ __all__ = [
     "Task",
     "Trajectory",
     "Watch",
+    "animate_kernel",
+    "animate_widths",
     "arrive",
     "as_network",
     "at_equal_error",

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lab.errors import LabError, LabWarning, check_choice, refuse
+from lab.errors import LabError, LabWarning, check_choice, check_integer, refuse
 from lab.html import Facts
 from lab.jacobians.jacobian import Jacobian
 from lab.kernels.sharpness import jacobian_sharpness, sharpness
@@ -30,13 +30,17 @@ from lab.measures.derivative import DerivativeCheck, check_derivative, check_sec
 from lab.measures.gap import UNITS, change_unit, disagreement, gap_units, largest, rms, tracking_gap, with_divergences
 from lab.measures.hitting import kernel_time
 from lab.measures.motion import Motion, Origin, measure_motion, no_motion
+from lab.measures.principal import PrincipalPlane, principal_plane
 from lab.networks.modules import as_network
 from lab.networks.network import Network, expansion
 from lab.progress import shown
+from lab.tasks.curve import coordinate
 from lab.tasks.task import Task, as_task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from lab.figures.animation import Movie
 
 Array = NDArray[np.float64]
 
@@ -45,6 +49,28 @@ _NO_CLOSED_FORM = "torch.optim's optimizers have no closed form on a kernel"
 _NOT_ASKED = "no kernel was asked for"
 _ONE_COMPUTATION = "in place both linear learners are one recursion on the coefficients of the kernel"
 _NO_UNIT = "the linear learner's outputs never changed by 100 times the noise floor"
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """What an animation of `SideBySide` shows, in the names of `lab.figures.animation.learners`.
+
+    Attributes
+    ----------
+    outputs
+        One output (T, n) of each learner.
+    targets
+        (n,); None for losses whose targets are not values of the outputs.
+    x
+        The number (n,) in which inputs differ; None where they differ in more.
+    points
+        That of the training samples, and their targets; None without ``x`` or targets.
+    """
+
+    outputs: Mapping[str, Array]
+    targets: Array | None
+    x: Array | None = None
+    points: tuple[Array, Array] | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -252,6 +278,77 @@ class SideBySide(Facts):
             curves.gaps(axes[0, 2], self.network.steps, gaps, self.gap_unit)
             style.headline(figure, self._title())
         return figure
+
+    def animate(self, view: str = "outputs", *, output: int = 0, style: str = "default") -> Movie:
+        """An animation of training, one frame for each recorded step; Jupyter plays it, and ``.save(path)`` writes it.
+
+        Parameters
+        ----------
+        view
+            "outputs": outputs of the learners on the test samples (on the training samples where there is no test
+            split), as curves where inputs differ in one number alone, as in `lab.tasks.curve`; the loss beside them.
+            "path": their paths in function space, in the plane of the first two principal components of all of them.
+        output
+            Which of the outputs of a sample, in the view of outputs.
+        style
+            Of `lab.figures.style`, such as "lecture".
+
+        Raises
+        ------
+        LabError
+            An unknown view or style, an output that there is not.
+
+        Examples
+        --------
+        >>> import lab
+        >>> task = lab.tasks.curve(test=21)
+        >>> movie = lab.side_by_side(lab.ElmanRNN.like(task, 32), task, lab.Descent(10)).animate()
+        >>> movie.frames
+        11
+        """
+        from lab.figures import animation
+        from lab.figures import style as styles
+
+        check_choice("view", view, ("outputs", "path"))
+        steps, title = self.network.steps, self._title()
+        with styles.use(style):
+            if view == "path":
+                plane = self._plane()
+                return animation.paths(steps, plane.paths, plane.shares, target=plane.target, title=title)
+            shown = self.frames(output)
+            losses = {name: learner.loss for name, learner in self.learners.items()}
+            loss = self.objective.loss.name
+            return animation.learners(steps, losses=losses, loss=loss, title=title, **vars(shown))
+
+    def frames(self, output: int = 0) -> Frames:
+        """The numbers behind an animation: one output of the learners on the samples of the last split, by step.
+
+        Raises `LabError` for an output that there is not.
+        """
+        split, outputs = self._splits[-1], self.network.train.shape[2]
+        check_integer("output", output, 0)
+        if output >= outputs:
+            refuse("output", repr(output), f"0 to {outputs - 1}", "pass output=0")
+        values = {name: self._centred(learner, split)[:, :, output] for name, learner in self.learners.items()}
+        known = {each: self._targets(each) for each in self._splits}
+        wanted = {each: None if found is None else found[:, output] for each, found in known.items()}
+        places = coordinate(self.task)
+        if places is None:
+            return Frames(values, wanted[split])
+        train = wanted["train"]
+        points = None if train is None else (places[0], train)
+        return Frames(values, wanted[split], places[0] if split == "train" else places[1], points)
+
+    def _targets(self, split: str) -> Array | None:
+        """Targets (n, o) where they are values of the outputs, else None."""
+        if not self.objective.loss.in_output_units:
+            return None
+        return plain(getattr(self.task, f"{split}_targets").flatten(1))
+
+    def _plane(self) -> PrincipalPlane:
+        split = self._splits[-1]
+        values = {name: self._centred(learner, split) for name, learner in self.learners.items()}
+        return principal_plane(values, self._targets(split))
 
     @property
     def _splits(self) -> tuple[str, ...]:

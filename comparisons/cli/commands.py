@@ -28,7 +28,7 @@ Directories = Annotated[
 ]
 Json = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Print JSON, and nothing else.")]
 Open = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Open it in the browser.")]
-Style = Annotated[str, tyro.conf.arg(help="Style of the figures, such as lecture.")]
+Style = Annotated[str, tyro.conf.arg(help="Style of the figures: default, lecture (16:9), paper or neurips (pdf too).")]
 
 
 @dataclass(frozen=True)

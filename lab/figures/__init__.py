@@ -7,7 +7,31 @@ from typing import TYPE_CHECKING
 from lab.lazy import submodules
 
 if TYPE_CHECKING:
-    from lab.figures import architecture, curves, ensembles, estimates, growth, notebook, orders, regimes, style
+    from lab.figures import (
+        animation,
+        architecture,
+        curves,
+        ensembles,
+        estimates,
+        growth,
+        notebook,
+        orders,
+        page,
+        regimes,
+        style,
+    )
 
-__all__ = ["architecture", "curves", "ensembles", "estimates", "growth", "notebook", "orders", "regimes", "style"]
+__all__ = [
+    "animation",
+    "architecture",
+    "curves",
+    "ensembles",
+    "estimates",
+    "growth",
+    "notebook",
+    "orders",
+    "page",
+    "regimes",
+    "style",
+]
 __getattr__ = submodules(__name__)

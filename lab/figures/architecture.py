@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from lab.errors import check_choice, check_integer, refuse
-from lab.figures import style
+from lab.figures import page, style
 
 TRAINED, FROZEN, INK = "#D55E00", "#8a8a8a", "#222222"
 READOUTS = ("last", "all", "mean")
@@ -124,7 +124,8 @@ def architecture_figure(
         fix = "give all three, as of network.A and network.B, or none"
         refuse("inputs, width, outputs", str((inputs, width, outputs)), "three numbers or none", fix)
     drawn = _SHOWN if length is None else min(length, _SHOWN)
-    figure, axes = style.panels(1, size=(2.7 + 2.75 * drawn, 5.0 if readout != "mean" else 6.1))
+    with page.on(None):  # texts stand between arrows: the drawing grows with its type, on every page
+        figure, axes = style.panels(1, size=(2.7 + 2.75 * drawn, 5.0 if readout != "mean" else 6.1))
     sizes = (given[0], given[1], given[2]) if given else None
     architecture(axes[0, 0], length, trained, readout, sizes=sizes)
     return figure

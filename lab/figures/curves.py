@@ -13,6 +13,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from lab.figures.page import BESIDE, spread
 from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below, text_color
 
 Array = NDArray[np.float64]
@@ -369,12 +370,12 @@ def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: f
     to_axes = ax.transData + ax.transAxes.inverted()
     wanted = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
     order = sorted(range(len(ends)), key=wanted.__getitem__)
-    heights = _spread([wanted[i] for i in order], apart)
+    heights = spread([wanted[i] for i in order], apart)
     heights = [max(height, i * apart) for i, height in enumerate(heights)]  # none below the axes
     for height, (x, y, text, color) in zip(heights, (ends[i] for i in order), strict=True):
         line = {"arrowstyle": "-", "color": color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
         shape: dict[str, Any] = {"textcoords": "axes fraction", "va": "center", "annotation_clip": False}
-        ax.annotate(text, (x, y), (1.06, height), color=text_color(color), arrowprops=line, **shape)
+        ax.annotate(text, (x, y), (BESIDE, height), color=text_color(color), arrowprops=line, **shape)
     return ax
 
 
@@ -391,21 +392,3 @@ def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floo
         align = "right" if place == min(places) else "left"
         ax.annotate(f" {text} ", (x[place], y[place]), color=text_color(color), ha=align)
     return label_ends(ax, ends)
-
-
-def _spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Ascending heights at least ``apart`` from each other: those in each other's way stand around their mean."""
-    groups: list[list[float]] = []
-    for height in heights:
-        groups.append([height])
-        while (
-            len(groups) > 1
-            and _top(groups[-2], apart) + apart > _top(groups[-1], apart) - (len(groups[-1]) - 1) * apart
-        ):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    return [_top(group, apart) - (len(group) - 1 - i) * apart for group in groups for i in range(len(group))]
-
-
-def _top(group: Sequence[float], apart: float) -> float:
-    """Height of the last of a group that stands closely around its mean."""
-    return sum(group) / len(group) + apart * (len(group) - 1) / 2

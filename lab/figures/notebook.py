@@ -11,18 +11,19 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from lab.errors import check_choice, refuse
-from lab.figures import style
+from lab.figures import page, style
 
 _DPI = 80  # pictures are kept inside the notebooks' files
 
 
 def begin(name: str = "default") -> None:
-    """Draw everything that follows in this style of the lab: "default", or "lecture" with type for a large room.
+    """Draw everything that follows in this style of the lab, such as "default", or "lecture" for a large room.
 
     Pictures that Jupyter shows have a moderate size afterwards. Raises `LabError` for an unknown style.
     """
     check_choice("style", name, style.STYLES)
     mpl.rcParams.update({**style.STYLES[name], "savefig.dpi": _DPI})
+    page.begin(page.PAGES.get(name))
 
 
 def slide(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
 from lab.errors import check_choice
+from lab.figures import page
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,34 @@ _BASE = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "svg.hashsalt": "lazylab",
-    "svg.fonttype": "none",
+    "svg.fonttype": "none",  # text that can be selected and edited
+    "pdf.fonttype": 42,  # TrueType: text that can be selected, and fonts that every publisher takes
 }
-_LECTURE = {"font.size": 15, "axes.titlesize": 17, "axes.labelsize": 15, "lines.linewidth": 3.0, "savefig.dpi": 120}
-STYLES: dict[str, dict[str, Any]] = {"default": _BASE, "lecture": {**_BASE, **_LECTURE}}
+_LECTURE = {"font.size": 16, "axes.titlesize": 16, "axes.labelsize": 16, "savefig.dpi": 144, "axes.linewidth": 1.2}
+_PAPER = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "figure.titlesize": 8,
+    "savefig.dpi": 300,
+    "axes.linewidth": 0.6,
+    "grid.linewidth": 0.4,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "axes.labelpad": 2,
+}
+#: By name; those with a page (`lab.figures.page.PAGES`) have figures of its size.
+STYLES: dict[str, dict[str, Any]] = {
+    "default": _BASE,
+    "lecture": {**_BASE, **_LECTURE},
+    "paper": {**_BASE, **_PAPER},
+    "neurips": {**_BASE, **_PAPER},
+}
+PAPERS = ("paper", "neurips")  #: styles whose figures are written as pdf too
 
 
 def shades(count: int) -> list[str]:
@@ -97,14 +122,36 @@ def diverging(place: float) -> str:
 
 @contextmanager
 def use(name: str = "default") -> Iterator[None]:
-    """Draw in this style inside a ``with`` block; raises `LabError` for an unknown one."""
+    """Draw in this style inside a ``with`` block; raises `LabError` for an unknown one.
+
+    "default" is for a screen. "lecture" is for a slide: 16:9, all text of at least 16 points at 1920 by 1080 pixels.
+    "paper" and "neurips" are for papers, with text of 8 points and thin lines: a figure whose panels stand beside each
+    other is 6.75 inches wide ("paper", the text of ICML's template) or 5.5 ("neurips"), any other 3.25.
+    """
     check_choice("style", name, STYLES)
-    with mpl.rc_context(STYLES[name]):
+    with mpl.rc_context(STYLES[name]), page.on(page.PAGES.get(name)):
         yield
 
 
 class Picture(Figure):
-    """A figure that Jupyter shows as the last value of a cell, without pyplot and its global state."""
+    """A figure that Jupyter shows as the last value of a cell, without pyplot and its global state.
+
+    Made in a style with a page it is fitted to that (`lab.figures.page.fit`) when it is first saved or shown.
+    """
+
+    made_for: page.Page | None = None
+    shape: float = 1.0  # height over width of a panel
+
+    def fit(self) -> None:
+        """Fit the figure to the page that it was made for; does nothing for the screen, or the second time."""
+        if self.made_for is not None:
+            page.fit(self, self.made_for, self.shape)
+            self.made_for = None
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """As any figure's, fitted first."""
+        self.fit()
+        super().savefig(*args, **options)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -115,9 +162,12 @@ class Picture(Figure):
 def panels(
     columns: int, rows: int = 1, *, size: tuple[float, float] = (4.3, 3.6), **options: Any
 ) -> tuple[Figure, Any]:
-    """A figure and its axes (rows, columns), each panel of ``size`` inches, grown with the type of the style."""
+    """A figure and its axes (rows, columns), each panel of ``size`` inches, or of the page of the style as a whole."""
+    natural, made_for = (size[0] * columns, size[1] * rows), page.current()
     growth = float(mpl.rcParams["font.size"]) / 10
-    figure = Picture(figsize=(size[0] * columns * growth, size[1] * rows * growth), layout="constrained")
+    whole = (growth * natural[0], growth * natural[1]) if made_for is None else made_for.size(natural[0])
+    figure = Picture(figsize=whole, layout="constrained")
+    figure.made_for, figure.shape = made_for, size[1] / size[0]
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -152,8 +202,10 @@ def legends_below(figure: Figure, columns: int = 1) -> None:
 
 def _fit(legend: Callable[..., Legend], columns: int, share: float = 1.0) -> None:
     """The legend with as many columns as fit into a share of the width of its figure, up to a number."""
+    made_for = page.current()
+    handle = 2.8 if made_for is None else made_for.handle
     for count in range(columns, 0, -1):
-        made = legend(ncols=count, handlelength=2.8, columnspacing=1.2)
+        made = legend(ncols=count, handlelength=handle, columnspacing=1.2)
         figure = made.figure
         if count == 1 or figure is None or made.get_window_extent().width <= share * figure.bbox.width:
             return
@@ -162,14 +214,14 @@ def _fit(legend: Callable[..., Legend], columns: int, share: float = 1.0) -> Non
 
 def headline(figure: Figure, text: str) -> None:
     """A title over the whole figure, broken into lines that fit its width: at most two, or in smaller type."""
-    for scale in (1.2, 1.0):
-        size = scale * float(mpl.rcParams["font.size"])
+    sizes = (FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points(), mpl.rcParams["font.size"])
+    for size in map(float, sizes):
         for characters in range(int(140 * figure.get_figwidth() / size), 20, -3):
-            lines = textwrap.wrap(typeset(text), characters, break_long_words=False, break_on_hyphens=False)
-            shown = figure.suptitle("\n".join(lines), fontsize=size)
+            lines = page.break_lines(typeset(text), characters)
+            shown = figure.suptitle(lines, fontsize=size)
             if shown.get_window_extent().width <= _ROOM * figure.bbox.width:
                 break
-        if len(lines) <= 2:
+        if lines.count("\n") < 2:
             return
 
 
