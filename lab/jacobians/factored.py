@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -23,7 +24,7 @@ from lab.jacobians.factors import Factors, reduce
 from lab.jacobians.gram import MEMORY
 from lab.jacobians.jacobian import Tangent, WeightWatch, check_cotangent, check_tangent
 from lab.jacobians.parts import OutputMatrix, Part, Place, Products
-from lab.jacobians.workspace import Workspace
+from lab.jacobians.workspace import Deltas, Workspace
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,17 @@ class Unrolled:
         """φ'(g_t), shape (L, n, m): booleans where it is 0 or 1."""
         return self.slopes.bool() if self.gated else self.slopes
 
-    @property
+    @cached_property
     def first_step(self) -> int:
         """The first time step (from 0) at which a trained weight acts: W meets h_0 = 0 at step 0."""
         return 0 if "A" in self.trained or "b" in self.trained else 1
 
-    @property
+    @cached_property
     def reads_last(self) -> bool:
         """Whether the last state alone is read, as it is."""
         return len(self.taps) == 1 and self.reads_each
 
-    @property
+    @cached_property
     def reads_each(self) -> bool:
         """Whether every time step from the first that is read is an output of its own: R is the identity there."""
         return len(self.taps) == len(self.states) - self.first_read
@@ -140,7 +141,7 @@ class FactoredJacobian:
         if self._factors is not None:
             self._factors.add_pull(tangent, cotangent, scale)
         else:
-            _add_pull_live(self._current(), tangent, cotangent, scale)
+            add_pull(self._current(), tangent, cotangent, scale)
 
     @torch.no_grad()
     def push(self, tangent: Mapping[str, Tensor]) -> Tensor:
@@ -235,10 +236,11 @@ def pool(unrolled: Unrolled, states: Tensor) -> Tensor:
 
 def seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
     """Write ∂⟨r, f⟩/∂h_t through the readout alone to the time steps of deltas (L, n, m) that are read."""
-    n, steps, B = len(cotangent), len(unrolled.taps), unrolled.weights["B"].detach()
+    B = unrolled.weights["B"].detach()
     if unrolled.reads_last:
         deltas[-1].addmm_(cotangent, B, beta=0, alpha=unrolled.multipliers["B"])
         return
+    n, steps = len(cotangent), len(unrolled.taps)
     spread = cotangent.reshape(n, steps, len(B)).transpose(0, 1).reshape(steps, -1)
     if not unrolled.reads_each:
         spread = torch.matmul(unrolled.taps[:, unrolled.first_read :].T, spread)
@@ -246,34 +248,42 @@ def seed(unrolled: Unrolled, deltas: Tensor, cotangent: Tensor) -> None:
     read.addmm_(spread.reshape(-1, len(B)), B, beta=0, alpha=unrolled.multipliers["B"])
 
 
-def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Tensor:
+def _seeded_deltas(unrolled: Unrolled, cotangent: Tensor) -> Deltas:
     """∂⟨r, f⟩/∂g_t, shape (L, n, m), from the first time step that counts: one backward pass."""
-    deltas, rows = unrolled.workspace.deltas()
-    seed(unrolled, deltas, cotangent)
+    deltas = unrolled.workspace.deltas()
+    seed(unrolled, deltas.whole, cotangent)
     W, slopes, multiplier = unrolled.weights["W"].detach(), unrolled.workspace.slope_steps, unrolled.multipliers["W"]
+    rows, first_read = deltas.steps, unrolled.first_read
     later = rows[-1].mul_(slopes[-1])
     for t in range(len(rows) - 2, unrolled.first_step - 1, -1):  # two operations per time step
-        later = _carry(rows[t], later, W, t >= unrolled.first_read, multiplier).mul_(slopes[t])
+        if t >= first_read or multiplier != 1:  # added to the seed of this step, or written over what lies there
+            rows[t].addmm_(later, W, beta=int(t >= first_read), alpha=multiplier)
+        else:
+            torch.mm(later, W, out=rows[t])  # the same product by the shorter way
+        later = rows[t].mul_(slopes[t])
     return deltas
 
 
-def _carry(now: Tensor, later: Tensor, W: Tensor, seeded: bool, multiplier: float) -> Tensor:
-    """c_W δ_{t+1} W, added to the seed of this step or, where it has none, written over what lies there."""
-    if seeded or multiplier != 1:
-        return now.addmm_(later, W, beta=int(seeded), alpha=multiplier)
-    return torch.mm(later, W, out=now)  # the same product by the shorter way
-
-
-def _add_pull_live(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+def add_pull(unrolled: Unrolled, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float) -> None:
+    """Tangent += scale · Jᵀr in place at the weights of this moment, for r (n, o) in the dtype of the states."""
     recurrent = [name for name in unrolled.trained if name != "B"]
-    deltas = _seeded_deltas(unrolled, cotangent) if recurrent else unrolled.states[:0]
+    deltas = _seeded_deltas(unrolled, cotangent) if recurrent else None
     for name in recurrent:
-        features, start = time_features(unrolled, name)
-        weight, rows = tangent[name].view(len(tangent[name]), -1), deltas[start:].flatten(0, 1)
-        weight.addmm_(rows.T, features.flatten(0, 1), alpha=scale * unrolled.multipliers[name])
-    if "B" in unrolled.trained:
+        assert deltas is not None
+        features, start = _stacked_features(unrolled, name)
+        weight = tangent[name] if name != "b" else tangent[name][:, None]
+        weight.addmm_(deltas.columns(start), features, alpha=scale * unrolled.multipliers[name])
+    if "B" in unrolled.trained:  # which the deltas read, so that it moves last
         residual = cotangent.reshape(-1, len(unrolled.weights["B"]))
         tangent["B"].addmm_(residual.T, pool(unrolled, unrolled.states).flatten(0, 1), alpha=scale)
+
+
+def _stacked_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:
+    """`time_features` with the time steps one below the other, (steps · n, d)."""
+    if name == "W":
+        return unrolled.workspace.earlier, 1
+    features, start = time_features(unrolled, name)
+    return features.flatten(0, 1), start
 
 
 def time_features(unrolled: Unrolled, name: str) -> tuple[Tensor, int]:

@@ -14,7 +14,19 @@ from lab.errors import refuse
 Tangent = dict[str, Tensor]
 
 
-class Jacobian(Protocol):
+class BackwardPass(Protocol):
+    """What a step of descent needs of a Jacobian: Jᵀr, for r (n, o)."""
+
+    def pull(self, cotangent: Tensor, /) -> Tangent:
+        """Jᵀr, a tangent."""
+        ...
+
+    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float, /) -> None:
+        """Tangent += scale · Jᵀr in place, without forming Jᵀr; the tangent may be the live weights themselves."""
+        ...
+
+
+class Jacobian(BackwardPass, Protocol):
     """J = ∂f/∂θ at one point in weight space, on n samples with o outputs each.
 
     An unkept Jacobian belongs to the live weights and raises `LabError` once they have moved. A kept one holds all
@@ -24,14 +36,6 @@ class Jacobian(Protocol):
     @property
     def outputs(self) -> Tensor:
         """f at that point, shape (n, o)."""
-        ...
-
-    def pull(self, cotangent: Tensor, /) -> Tangent:
-        """Jᵀr for r of shape (n, o): a tangent."""
-        ...
-
-    def add_pull(self, tangent: Mapping[str, Tensor], cotangent: Tensor, scale: float, /) -> None:
-        """Tangent += scale · Jᵀr in place, without forming Jᵀr; the tangent may be the live weights themselves."""
         ...
 
     def push(self, tangent: Mapping[str, Tensor], /) -> Tensor:

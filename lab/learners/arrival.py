@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from lab.errors import check_number
 from lab.html import Facts
 from lab.learners.descent import Descent, check_descent
-from lab.learners.network import Snapshot, descend
+from lab.learners.network import Snapshot, descend, path
 from lab.losses import Squared
 from lab.networks.modules import as_network
 from lab.networks.network import Network
@@ -104,23 +105,40 @@ def arrive(
     squared = isinstance(descent.criterion, Squared)
     unit = task.train_targets.numel() / 2 if squared else float(len(task.train_targets))
     quantity = "mean squared error" if squared else f"{descent.criterion.name} per sample"
-    met = until if callable(until) else _below(until, unit)
-    path = descend(network, task, descent, in_place=in_place, progress=progress)
-    steps, losses, reached = [], [], False
-    for snapshot in path:
-        steps.append(snapshot.step)
-        losses.append(snapshot.loss)
-        reached = met(snapshot)
-        if reached:
-            break
-    diverged_at = None if reached else path.diverged_at
-    ended: Exit = "reached" if reached else "undecided" if diverged_at is None else "diverged"
-    loss = np.array(losses, dtype=np.float64)
-    last = steps[-1] if diverged_at is None else diverged_at
-    return Arrival(ended, last, diverged_at, path.network, np.array(steps), loss, loss / unit, quantity)
+    looks = _Looks()
+    if callable(until):
+        taken = descend(network, task, descent, in_place=in_place, progress=progress)
+        for snapshot in taken:
+            if looks.add(snapshot.step, snapshot.loss, until(snapshot)):
+                break
+    else:
+        check_number("until", until, above=0)
+        below = partial(looks.add_below, unit, until)
+        taken = path(network, task, descent, in_place=in_place, progress=progress, stop=below)
+        for _ in taken:  # it has no snapshots, and is taken as a whole
+            pass
+    diverged_at = None if looks.reached else taken.diverged_at
+    ended: Exit = "reached" if looks.reached else "undecided" if diverged_at is None else "diverged"
+    loss = np.array(looks.losses, dtype=np.float64)
+    last = looks.steps[-1] if diverged_at is None else diverged_at
+    return Arrival(ended, last, diverged_at, taken.network, np.array(looks.steps), loss, loss / unit, quantity)
 
 
-def _below(accuracy: float, unit: float) -> Callable[[Snapshot], bool]:
-    """Whether the loss of a snapshot, in this unit, is below the accuracy."""
-    check_number("until", accuracy, above=0)
-    return lambda snapshot: snapshot.loss / unit < accuracy
+@dataclass
+class _Looks:
+    """The recorded steps so far, their losses, and whether the condition was met at the last one."""
+
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    reached: bool = False
+
+    def add(self, step: int, loss: float, reached: bool) -> bool:
+        """Take a recorded step; returns whether the condition was met there."""
+        self.steps.append(step)
+        self.losses.append(loss)
+        self.reached = bool(reached)
+        return self.reached
+
+    def add_below(self, unit: float, level: float, step: int, loss: float) -> bool:
+        """The same, the condition being a loss below this level in this unit."""
+        return self.add(step, loss, loss / unit < level)

@@ -8,7 +8,7 @@ import math
 import operator
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lab.errors import check_choice, check_integer, check_number, check_seed, first_line, refuse
-from lab.jacobians.jacobian import Jacobian, Tangent
+from lab.jacobians.jacobian import BackwardPass, Jacobian, Tangent
 from lab.jacobians.work import Work
 from lab.losses import LOSSES, Loss, LossFunction, Objective, as_loss
 from lab.progress import bar
 from lab.threads import limited
 
-Update = Callable[[Jacobian, Tensor], None]
+Update = Callable[[BackwardPass, Tensor], None]
+Stop = Callable[[int, float], bool]
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
 _EVERY_STEP_UNTIL = 10  # record="log" starts with each of these
@@ -234,6 +235,10 @@ class Model(Protocol):
         """Outputs (b, o) and Jacobian at today's weights, on the given samples or on all."""
         ...
 
+    def step(self, batch: Tensor | None) -> tuple[Tensor, BackwardPass]:
+        """The same for a step whose Jacobian is not read: the same numbers, good until the next call."""
+        ...
+
     @property
     def parameters(self) -> Mapping[str, Tensor]:
         """What a step writes to."""
@@ -303,7 +308,12 @@ class Visits(Iterator[Visit]):
 
 
 def follow(
-    model: Model, objective: Objective, descent: Descent, learning_rate: float | None, what: str = "descent"
+    model: Model,
+    objective: Objective,
+    descent: Descent,
+    learning_rate: float | None,
+    what: str = "descent",
+    stop: Stop | None = None,
 ) -> Visits:
     """Descend and visit the recorded steps, under a progress bar with the name ``what`` where it takes long.
 
@@ -311,10 +321,11 @@ def follow(
     step and the whole loss at recorded ones. On a GPU losses are looked at together, at recorded steps and whenever
     there are 32 of them: weights that diverged have then gone up to 32 steps further. Between records it replays one
     step from a CUDA graph if the model is replayable, since narrow networks would wait for Python. The objective is in
-    the outputs' precision. Steps run on as many threads as their products are worth, never on more than torch is set to
-    (`lab.threads`).
+    the outputs' precision. With ``stop`` nothing is visited: the descent ends at the first recorded step at which it is
+    true of the step and its loss. Steps run on as many threads as their products are worth, never on more than torch is
+    set to (`lab.threads`).
     """
-    steps = _follow(model, objective, descent, _update(model.parameters, descent, learning_rate), what)
+    steps = _follow(model, objective, descent, _update(model.parameters, descent, learning_rate), what, stop)
     return Visits(steps, _product_flops(model))
 
 
@@ -330,38 +341,45 @@ def _product_flops(model: Model) -> float:
 
 @torch.no_grad()
 def _follow(
-    model: Model, objective: Objective, descent: Descent, update: Update, what: str
+    model: Model, objective: Objective, descent: Descent, update: Update, what: str, stop: Stop | None
 ) -> Generator[Visit, None, int | None]:
     steps, losses, replay = set(descent.recorded().tolist()), _Losses(objective.floor), None
-    last, replayable = max(steps), _is_replayable(model, objective, descent)
+    last, replayable, brief = max(steps), _is_replayable(model, objective, descent), _brief(model, objective)
     with bar(last, what, "step") as counter:
         for step, batch in enumerate(descent.batches(len(objective))):
-            if replayable and losses.rule is not None and step not in steps:
+            is_recorded, diverged_at = step in steps, None
+            if replayable and losses.rule is not None and not is_recorded:
                 replay = replay or _graph_of(model, objective, update)
                 if losses.add(step, replay()) and (diverged_at := losses.look()) is not None:
                     return diverged_at
                 counter.update()
                 continue
-            if losses.rule is None or batch is None or step in steps:
-                outputs, jacobian = model.evaluate(None)
+            if losses.rule is None or batch is None or is_recorded:
+                outputs, backward = brief(None) if stop or not is_recorded else model.evaluate(None)
                 loss, gradient = objective.on_device(outputs)
-                if losses.add(step, loss) or step in steps:
+                if losses.add(step, loss) or is_recorded:
                     diverged_at = losses.look()
-                    if step in steps and diverged_at in (None, step):
-                        yield Visit(step, outputs, jacobian, losses.last)
-                    if diverged_at is not None:
-                        return diverged_at
-            if step == last:
-                return None
+                if is_recorded and diverged_at in (None, step):
+                    if stop is None:
+                        yield Visit(step, outputs, cast(Jacobian, backward), losses.last)
+                    elif stop(step, losses.last):
+                        return None
+                if diverged_at is not None or step == last:
+                    return diverged_at
             if batch is not None:
                 chosen = torch.from_numpy(batch).to(outputs.device, non_blocking=True)
-                outputs, jacobian = model.evaluate(chosen)
+                outputs, backward = brief(chosen)
                 loss, gradient = objective.on_device(outputs, chosen)
                 if losses.add(step, loss) and (diverged_at := losses.look()) is not None:
                     return diverged_at
-            update(jacobian, gradient)
+            update(backward, gradient)
             counter.update()
     return None
+
+
+def _brief(model: Model, objective: Objective) -> Callable[[Tensor | None], tuple[Tensor, BackwardPass]]:
+    """How the model is evaluated where its Jacobian is not read; on a GPU graphs serve that end."""
+    return model.evaluate if objective.targets.is_cuda else model.step
 
 
 def _is_replayable(model: Model, objective: Objective, descent: Descent) -> bool:
@@ -408,7 +426,7 @@ def _update(parameters: Mapping[str, Tensor], descent: Descent, learning_rate: f
 def _heavy_ball(parameters: Mapping[str, Tensor], learning_rate: float, momentum: float) -> Update:
     buffers: Tangent = {name: torch.zeros_like(value) for name, value in parameters.items()}
 
-    def update(jacobian: Jacobian, gradient: Tensor) -> None:
+    def update(jacobian: BackwardPass, gradient: Tensor) -> None:
         for buffer in buffers.values():
             buffer.mul_(momentum)
         jacobian.add_pull(buffers, gradient, 1.0)
@@ -441,7 +459,7 @@ def _wants_a_closure(optimizer: torch.optim.Optimizer) -> bool:
 
 def _torch_update(parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Update:
 
-    def update(jacobian: Jacobian, gradient: Tensor) -> None:
+    def update(jacobian: BackwardPass, gradient: Tensor) -> None:
         for name, pulled in jacobian.pull(gradient).items():
             parameters[name].grad = pulled
         optimizer.step()

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from lab.data.signs import places_of
 from lab.errors import refuse
-from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.jacobian import BackwardPass, Jacobian
 from lab.kernels.sharpness import sharpness
-from lab.learners.descent import Descent, Visits, check_descent, follow, plain
+from lab.learners.descent import Descent, Stop, Visits, check_descent, follow, plain
 from lab.learners.trajectory import Labels, Recorder, Trajectory
 from lab.losses import Custom, Loss, LossFunction, Objective, as_loss
 from lab.networks.modules import as_network
-from lab.networks.network import Evaluator, Network, evaluator
+from lab.networks.network import Evaluator, Network, SteppingEvaluator, evaluator
 from lab.progress import shown
 from lab.tasks.task import Task, as_task
 
@@ -66,6 +66,12 @@ class NetworkModel:
         """Outputs (b, o) and Jacobian at today's weights."""
         jacobian = self.evaluator(batch)
         return jacobian.outputs, jacobian
+
+    def step(self, batch: Tensor | None) -> tuple[Tensor, BackwardPass]:
+        """The same for a step whose Jacobian is not read, by the network's shorter way if it has one."""
+        if isinstance(self.evaluator, SteppingEvaluator):
+            return self.evaluator.step(batch)
+        return self.evaluate(batch)
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,19 @@ def descend(
     >>> [snapshot.step for snapshot in descend(ElmanRNN.like(task, 32), task, Descent(4))]
     [0, 1, 2, 3, 4]
     """
+    return path(network, task, descent, in_place=in_place, progress=progress)
+
+
+def path(
+    network: torch.nn.Module | Network,
+    task: Task | tuple[Any, Any],
+    descent: Descent,
+    *,
+    in_place: bool,
+    progress: bool,
+    stop: Stop | None = None,
+) -> Path:
+    """`descend`, or with ``stop`` a path without snapshots, which ends where that is true of a recorded step's loss."""
     network, task = as_network(network), as_task(task)
     check_descent(descent)
     aim = objective(network, task, descent.loss)
@@ -140,15 +159,21 @@ def descend(
             jacobian = network.jacobian(task.train_inputs)
             kernel = jacobian.gram()
         learning_rate = descent.rate(sharpness(kernel, aim.curvature(jacobian.outputs)))
-    return _descend_at(network if in_place else network.copy(), task, descent, learning_rate, aim, progress)
+    twin = network if in_place else network.copy()
+    return Path(twin, _visits(twin, task, descent, learning_rate, aim, stop), progress)
 
 
-def _descend_at(
-    network: Network, task: Task, descent: Descent, learning_rate: float | None, aim: Objective, progress: bool = True
-) -> Path:
+def _visits(
+    network: Network,
+    task: Task,
+    descent: Descent,
+    learning_rate: float | None,
+    aim: Objective,
+    stop: Stop | None = None,
+) -> Visits:
     """Descend in place at a learning rate that is already known."""
     model = NetworkModel(network, evaluator(network, task.train_inputs))
-    return Path(network, follow(model, aim, descent, learning_rate, "network"), progress)
+    return follow(model, aim, descent, learning_rate, "network", stop)
 
 
 def train_network(
@@ -159,12 +184,12 @@ def train_network(
     o = math.prod(aim.shape)
     test = None if task.test_inputs is None else (len(task.test_inputs), o)
     recorder = Recorder(descent.recorded(), (len(task.train_inputs), o), test, labels(aim, task))
-    path = _descend_at(network, task, descent, learning_rate, aim)
-    for snapshot in path:
+    visits = _visits(network, task, descent, learning_rate, aim)
+    for visit in visits:
         with torch.no_grad():
             held_out = None if task.test_inputs is None else plain(network(task.test_inputs).flatten(1))
-        recorder.record(snapshot.step, plain(snapshot.jacobian.outputs), held_out, snapshot.loss)
-    return recorder.trajectory(path.diverged_at)
+        recorder.record(visit.step, plain(visit.outputs), held_out, visit.loss)
+    return recorder.trajectory(visits.diverged_at)
 
 
 @torch.no_grad()

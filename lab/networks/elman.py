@@ -16,9 +16,10 @@ from lab.jacobians.factored import FactoredJacobian, Unrolled
 from lab.jacobians.jacobian import Jacobian, version_of
 from lab.jacobians.recurrent_expansion import RecurrentExpansion
 from lab.jacobians.workspace import Workspace
-from lab.networks.network import Evaluator, chosen
+from lab.networks.network import Evaluator, SteppingEvaluator, chosen
 from lab.networks.parametrization import Parametrization
 from lab.networks.parametrization import parametrization as find_parametrization
+from lab.networks.passes import GeneralPasses, PlainPasses
 from lab.networks.start import Remembered
 from lab.networks.weights import draw_rows, fill, initial_pieces
 from lab.tasks.task import Task, as_task
@@ -214,7 +215,7 @@ class ElmanRNN(torch.nn.Module):
 
     @torch.no_grad()
     def evaluator(self, inputs: Tensor) -> Evaluator:
-        """The Jacobian on all of these inputs always in the same memory, or on some of them."""
+        """The Jacobian on all of these inputs always in the same memory, or on some of them, and steps without one."""
         cast = self._cast(inputs)
         unrolled, start = self._prepare(inputs, lasting=True), self.initial_outputs(inputs) if self.centred else None
 
@@ -226,7 +227,11 @@ class ElmanRNN(torch.nn.Module):
             self._recur(unrolled)
             return FactoredJacobian(unrolled, start)
 
-        return evaluate
+        if type(self) is not ElmanRNN:  # a subclass may compute something else
+            return evaluate
+        if PlainPasses.suit(unrolled, self.activation):
+            return SteppingEvaluator(evaluate, PlainPasses(unrolled, start, self.activation))
+        return SteppingEvaluator(evaluate, GeneralPasses(unrolled, start, self._recur))
 
     @torch.no_grad()
     def expansion(self, inputs: Tensor) -> RecurrentExpansion:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
 from lab.errors import refuse
 from lab.jacobians.expansion import Expansion
-from lab.jacobians.jacobian import Jacobian
+from lab.jacobians.jacobian import BackwardPass, Jacobian
 
 
 @runtime_checkable
@@ -52,6 +53,27 @@ class Evaluator(Protocol):
     def __call__(self, batch: Tensor | None = None) -> Jacobian:
         """The Jacobian on some samples (integer indices) or on all, at today's weights: good until the next call."""
         ...
+
+
+@dataclass(frozen=True)
+class SteppingEvaluator:
+    """An evaluator with a shorter way for steps of descent whose Jacobian is not read.
+
+    Attributes
+    ----------
+    evaluate
+        As `Evaluator`.
+    step
+        Outputs (b, o) and the backward pass there, to the bit those of the Jacobian: good until the next call, and not
+        checked.
+    """
+
+    evaluate: Evaluator
+    step: Callable[[Tensor | None], tuple[Tensor, BackwardPass]]
+
+    def __call__(self, batch: Tensor | None = None) -> Jacobian:
+        """The Jacobian on some samples or on all."""
+        return self.evaluate(batch)
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ import torch
 
 import lab
 from lab import Descent, arrive
+from lab.learners import arrival
 
 
 @pytest.fixture
@@ -59,6 +60,48 @@ def test_a_divergence_has_its_step_and_is_no_arrival(task):
     path = lab.descend(lab.ElmanRNN.like(task, 64), task, Descent(400, 400.0, record="all"))
     assert len(list(path)) == len(found.steps)
     assert path.diverged_at == found.diverged_at
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("record", ["all", (0, 7, 30, 60)])
+@pytest.mark.parametrize(
+    ("rate", "until", "exit"), [(0.005, 0.4, "reached"), (9.0, 1e-3, "diverged"), (1e-6, 1e-3, "undecided")]
+)
+def test_a_number_is_the_same_condition_as_a_function(task, rate, until, exit, record, batch_size):
+    descent = Descent(60, learning_rate=rate, record=record, batch_size=batch_size, momentum=0.5)
+    found = arrive(lab.ElmanRNN.like(task, 64), task, descent, until)
+    other = arrive(lab.ElmanRNN.like(task, 64), task, descent, lambda snapshot: snapshot.loss / 4 < until)
+    assert found.exit == exit
+    assert (found.exit, found.step, found.diverged_at) == (other.exit, other.step, other.diverged_at)
+    assert found.steps.tolist() == other.steps.tolist()
+    np.testing.assert_array_equal(found.loss, other.loss)
+    assert torch.equal(found.network.W, other.network.W)
+
+
+def test_a_number_needs_no_jacobians(task, monkeypatch):
+    monkeypatch.setattr("lab.learners.network.Snapshot", None)
+    monkeypatch.setattr("lab.networks.elman.FactoredJacobian", None)
+    network = lab.ElmanRNN.like(task, 16)
+    assert arrive(network, task, Descent(20, learning_rate=1e-3, record="all"), 1e-9).exit == "undecided"
+
+
+def test_an_interrupt_leaves_the_steps_so_far(task, monkeypatch):
+    steps = []
+
+    def look(self, *arguments):
+        steps.append(arguments)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return add(self, *arguments)
+
+    add = arrival._Looks.add
+    monkeypatch.setattr(arrival._Looks, "add", look)
+    network, untrained = lab.ElmanRNN.like(task, 16), lab.ElmanRNN.like(task, 16)
+    descent = Descent(20, learning_rate=1e-3, record="all")
+    with pytest.raises(KeyboardInterrupt):
+        arrive(network, task, descent, 1e-9, in_place=True)
+    expected = arrive(untrained, task, Descent(3, learning_rate=1e-3), 1e-9).network
+    assert torch.equal(network.W, expected.W)
 
 
 def test_in_place_moves_the_network_itself(task):
