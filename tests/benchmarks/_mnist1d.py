@@ -1,4 +1,4 @@
-"""Classifiers of MNIST-1D: the models and recipe of github.com/greydanus/mnist1d, and the lab's own network.
+"""Classifiers of MNIST-1D: the models and recipe of github.com/greydanus/mnist1d, and a kernel of the lab.
 
 4,000 series of length 40 in ten classes, 1,000 more for the test; models of notebooks/models.py, recipe of
 notebooks/train.py. One difference: their batches of 100 come in the order of the data, ours are drawn in each epoch.
@@ -22,7 +22,7 @@ ACCURACIES = {
     "cnn": ("92.3", "92.3", "94"),
     "gru": ("89.1", "92.1", "91"),
 }
-STEPS, RATE, BATCH, SERIES, CLASSES, WIDTH, RIDGE = 6001, 0.01, 100, 40, 10, 64, 0.01
+STEPS, RATE, BATCH, SERIES, CLASSES, RIDGE = 6001, 0.01, 100, 40, 10, 0.01
 
 
 class Residual(nn.Module):
@@ -72,26 +72,20 @@ def load() -> lab.Task | None:
 
 def drawn(name: str, seed: int) -> nn.Module:
     """A model at an initialization."""
-    if name == "elman":
-        settings = {"trained": ("W", "A", "B"), "parametrization": "ntk", "centred": True, "dtype": torch.float32}
-        return lab.ElmanRNN(WIDTH, 1, CLASSES, seed=seed, **settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name]()
 
 
 def accuracies(name: str, task: lab.Task, seeds: range, steps: int = STEPS) -> dict[str, np.ndarray]:
-    """Test accuracy in percent of each seed, (seeds,), of the network and, for "mlp" and "elman", its linearization."""
-    if name == "elman":  # one feature at each time step
-        inputs = task.train_inputs[..., None], task.test_inputs[..., None]
-        task = lab.Task(inputs[0], task.train_targets, inputs[1], task.test_targets)
-    train = _both if name in ("mlp", "elman") else _alone
+    """Test accuracy in percent of each seed, (seeds,), of the network and, for "mlp", its linearization."""
+    train = _both if name == "mlp" else _alone
     found = [train(drawn(name, seed), task, _descent(seed, steps)) for seed in seeds]
     return {learner: np.array([each[learner] for each in found]) for learner in found[0]}
 
 
 def limit_accuracy(task: lab.Task) -> float:
-    """That of least squares on ±1 with the kernel of "elman" at infinite width, which has no seeds."""
+    """That of least squares on ±1 with the kernel of the lab's Elman network at infinite width, which has no seeds."""
     model = TangentKernelClassifier(penalty=RIDGE, parametrization="ntk")
     model.fit(task.train_inputs.numpy(), task.train_targets[:, 0].numpy())
     return 100 * float(model.score(task.test_inputs.numpy(), task.test_targets[:, 0].numpy()))
