@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 question = "Does the linear picture explain stochastic gradient descent in its early stages?"
 asked_by = "R3"
-version = 2
+version = 3
 
 TIME = "Kernel time at which the test gap first exceeds {:g} at the largest width; Kaplan–Meier, none if most never do."
 DEGREE = "Degree in the width of the time to a gap of {:g}, by censored regression over widths at which 80 % leave."

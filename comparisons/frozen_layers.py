@@ -22,7 +22,7 @@ from lab.errors import refuse
 
 question = "What does each of the matrices W, A and B contribute, and are random weights nearly optimal as they are?"
 asked_by = "R3"
-version = 2
+version = 3
 
 _TRAINED = {
     "loss": "Median over seeds of the arm's mean (f − y)² at τ, in units of the first one.",

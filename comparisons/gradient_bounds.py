@@ -22,7 +22,7 @@ from lab.errors import refuse
 
 question = "How near to its initialization must a network stay for the gradient bounds to hold?"
 asked_by = "R1, R3"
-version = 2
+version = 3
 
 DIRECTIONS = {
     "gaussian": "in a Gaussian direction",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 question = "How far is a network of finite width from the infinitely wide one?"
 asked_by = "R3 [Jacot, Gabriel, Hongler]"
-version = 3
+version = 4
 
 RATIO = "kernel_distance_over_lambda_min"
 _ERRORS = {

@@ -26,7 +26,7 @@ from lab.costs import tangent_kernel, training_step
 
 question = "When does the kernel stop moving, and is the kernel after training a better one?"
 asked_by = "R1, R3"
-version = 1
+version = 2
 
 PHASES = {"early": "error 1 to 0.5", "middle": "error 0.5 to 0.1", "late": "error 0.1 to the end"}
 KERNELS = {"init": "K₀", "half": "the kernel at a tenth of the training error", "after": "the kernel at the end"}

@@ -23,7 +23,7 @@ from comparisons import kit
 
 question = "Does the loss decide whether training is lazy?"
 asked_by = "R3"
-version = 1
+version = 2
 
 WHEN = {"50": "kernel time 50", "accuracy": "full training accuracy of the linear learner"}
 _THEN = "τ = 50, or until the linear learner first has all training samples right (accuracy)"

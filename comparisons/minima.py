@@ -20,7 +20,7 @@ from lab.costs import eigenvectors
 
 question = "Are there worse minima than the one that gradient descent finds, how far away, and why does width help?"
 asked_by = "R2"
-version = 1
+version = 2
 
 GRADIENT = kit.Quantity("planted_gradient", meaning="Largest |entry| of ∇f at W_bad over all cells: exactly 0.")
 _LOSS = "Loss {} over ½‖y − mean y‖², the loss of the best constant, at the largest width."

@@ -27,7 +27,7 @@ from lab.errors import refuse
 
 question = "Does scaling the outputs alone make a network lazy, and what does laziness cost in test error?"
 asked_by = "R3 [Chizat, Oyallon, Bach]"
-version = 2
+version = 3
 
 _SLOPE = "Slope on log(α) over α ≥ 3 of the log of {}; theory for smooth networks: −1."
 _QUANTITIES = {

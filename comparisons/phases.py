@@ -23,7 +23,7 @@ from lab.errors import check_number
 
 question = "After a first phase of large steps, does a new linearization describe the training that follows?"
 asked_by = "R1, R3"
-version = 1
+version = 2
 
 F0_SHARE = kit.records.F0_SHARE
 _AFTER = {

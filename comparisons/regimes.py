@@ -22,7 +22,7 @@ from comparisons import kit
 
 question = "Where does lazy end and feature learning begin?"
 asked_by = "R3"
-version = 1
+version = 2
 
 LINES = {"ntk": "α = 1", "mean_field": "α ∝ 1/√m"}
 _FIRST = {

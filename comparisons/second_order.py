@@ -25,7 +25,7 @@ from lab.errors import refuse
 
 question = "What does the linearization miss, and does the second order explain it?"
 asked_by = "R1, R3"
-version = 1
+version = 2
 
 MODELS = {"linear": "linear model", "quadratic": "second-order model", "frozen": "gate-frozen network"}
 ALL = {"network": "network", **MODELS}

@@ -25,7 +25,7 @@ from lab.errors import refuse
 
 question = "At which weight variance do signals neither explode nor vanish, and do inputs stay distinguishable?"
 asked_by = "R1"
-version = 1
+version = 2
 
 _GROWTH = {
     "growth_rate": "backwards: log ‖B D_L W … D_{L−k+1} W‖ against k (Allen-Zhu, Li, Song 2019, section 4)",

@@ -24,7 +24,7 @@ from comparisons import kit
 
 question = "How large may a step be before tracking breaks, the linear model diverges, and the network fails to train?"
 asked_by = "R1"
-version = 3
+version = 4
 
 F0_SHARE = kit.records.F0_SHARE
 _MEANINGS = {

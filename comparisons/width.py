@@ -21,7 +21,7 @@ from lab.errors import refuse
 
 question = "How closely does gradient descent follow the linearized network as the width grows?"
 asked_by = "R1, R3"
-version = 3
+version = 4
 
 _QUANTITIES = {
     "gap_train": "the largest gap on the training set",
@@ -32,6 +32,8 @@ _QUANTITIES = {
     "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
     "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
     "gate_flips": "the share of ReLU gates that changed",
+    "gap_test_early": f"the largest gap on the test set up to kernel time {kit.limits.EARLY:g}",
+    "gap_growth": "gap_test over gap_test_early, the growth as small eigenvalues are fitted",
 }
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_QUANTITIES)
 GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the largest width; geometric mean.")
@@ -39,11 +41,8 @@ _INITIAL = "The same in units of the initial residual RMS(y − f₀), which for
 GAP_INITIAL = kit.Quantity("gap_initial_test", meaning=_INITIAL)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max/2 at the end of training.")
 MSE, F0_SHARE, DRAWS = kit.losses.MSE, kit.records.F0_SHARE, kit.draws.SHARE
-NOISE_FLOOR = kit.Quantity(
-    "noise_floor",
-    meaning="Largest disagreement of the two computations of the linear model (weight space and kernel), in units of "
-    "the gap, over widths below 8192.",
-)
+_NOISE = "Largest disagreement of the linear model computed twice, below width 8192, in units of the gap."
+NOISE_FLOOR = kit.Quantity("noise_floor", meaning=_NOISE)
 
 LABELS = {
     "weight_motion": r"weight motion $\|\theta_T-\theta_0\|_F$",
@@ -135,6 +134,7 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
         **kit.pick(cell, "variant", "readout", "width", "seed", "activation"),
         "alpha": kit.limits.scale_of(result.trained_network),
         **summary,
+        **kit.limits.course(result),
         end: kit.finite(kit.losses.mean(result.linearized.final_loss, result.objective)),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
         "f0_share": result.f0_share,
@@ -179,6 +179,7 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         f"From width {low} to {high}{kit.limits.left_out(gap, arms[0].rows)} the largest test gap between network and "
         f"linearization goes from {kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as "
         f"{kit.limits.describe(gap, arms[0].rows)}.",
+        kit.limits.late(*(numbers[EXPONENTS[name]()] for name in ("gap_test_early", "gap_growth"))),
         _course("With erf", numbers, others.get("erf")),
         lazy(numbers, others.get("paper")),
         f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",

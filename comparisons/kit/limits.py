@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from comparisons.kit.arms import Arm
+from comparisons.kit.comparison import Row
 from comparisons.kit.keys import Quantity
-from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.numbers import Number, Numbers, finite, ratio
 from comparisons.kit.powers import exponent
 from comparisons.kit.settings import OneOf, doc
 from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, position, power
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lab.networks.network import Network
+    from lab.together import SideBySide
 
 WIDEST = Quantity(
     "exponent",
@@ -35,6 +37,7 @@ SMOOTH = ("erf", "tanh", "softplus")
 BOUND, PERTURBATION = -0.5, -1.0  # exponents of the gap
 STRAIGHT = 0.01  # a change of the slope per octave that is not worth a word
 OCTAVES = 2.0  # the widest ones, in which a limit that is not 0 would show
+EARLY = 15.0  # kernel time by which the residual has fallen to 1/e along eigenvalues of λ_max/30
 
 # no-break spaces: verdicts are split into sentences at a dot and a space
 _BOUND = "the bound m^−0.5 (Lee et al.\N{NO-BREAK SPACE}2019)"
@@ -125,6 +128,27 @@ def _in_mean_field(gap: Number, rows: pd.DataFrame, alpha: float) -> str:
     )
     beside = "" if ends(gap, rows)[0] >= start else f", and from width {start} on as {power(slope)}"
     return f"{power(gap)}{beside}: {found}"
+
+
+def course(result: SideBySide) -> Row:
+    """The largest test gap up to the kernel time `EARLY`, and by which factor it grows afterwards."""
+    from lab.measures.gap import largest
+
+    gap = result.gap("test")
+    early, end = finite(largest(gap[result.kernel_time <= EARLY])), finite(largest(gap))
+    return {"gap_test_early": early, "gap_growth": ratio(end, early)}
+
+
+def late(early: Number, growth: Number) -> str:
+    """What the fit of small eigenvalues adds to the gap; empty where it is not seen to depend on the width."""
+    if position(growth, 0.0) not in ("below", "above") or early.value is None:
+        return ""
+    more = "more" if position(growth, 0.0) == "above" else "less"
+    return (
+        f"Up to kernel time {EARLY:g}, by which eigenvalues above λ_max/{2 * EARLY:g} are fitted, it falls as "
+        f"{power(early)}; what is fitted later multiplies it by a factor that grows as {power(growth)}: small "
+        f"eigenvalues add {more} to the gap of wide networks."
+    )
 
 
 def note(rows: pd.DataFrame) -> str:
