@@ -214,8 +214,7 @@ def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
     table = kit.draws.apart(results.table)[0]
-    motion = _draw_motion(kit.main_readout(table))
-    return {"gap": _draw_gaps(table, conclusion), "motion": motion, "outputs": _draw_outputs(results)}
+    return {"gap": _draw_gaps(table, conclusion), "motion": _draw_motion(table), "outputs": _draw_outputs(results)}
 
 
 def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
@@ -233,8 +232,8 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     return figure
 
 
-def _draw_motion(rows: kit.Table) -> kit.Figure:
-    style = lab.figures.style
+def _draw_motion(table: kit.Table) -> kit.Figure:
+    style, rows = lab.figures.style, kit.main_readout(table)
     figure, axes = style.panels(3, 2, size=(3.9, 3.2))
     names = [name for name in LABELS if rows[name].notna().any()]
     for ax, name, color in zip(axes.flat, names, style.QUANTITIES, strict=False):
