@@ -245,6 +245,10 @@ def test_show_needs_no_training(toy, capsys):
     assert Path("log").read_text() == trained
     assert main(["show", "here", "--style", "lecture"]) == 0
     assert Path("here/figures/norms.svg").read_bytes() != before["figures/norms.svg"]
+    assert main(["show", "here", "--style", "paper"]) == 0
+    assert Path("here/figures/norms.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["show", "here"]) == 0
+    assert not Path("here/figures/norms.pdf").exists()  # it might show earlier numbers
     assert main(["show", "here", "--style", "baroque"]) == 2
 
 
