@@ -63,7 +63,8 @@ class SeedSettings(Settings):
             return {}
         widths, known = fit("widths", values["widths"], hints_of(type(self))["widths"]), np.log2(self._widths)
         places = [int(np.abs(known - np.log2(width)).argmin()) for width in widths]
-        return {name: tuple(each[place] for place in places) for name, each in self._numbers().items()}
+        found = {name: tuple(each[place] for place in places) for name, each in self._numbers().items()}
+        return {name: each[0] if len(set(each)) == 1 else each for name, each in found.items()}
 
     @property
     def _widths(self) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ import html
 import json
 import re
 import shlex
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ import pytest
 from comparisons.cli.command import main, understand
 from comparisons.kit.keys import Quantity
 from comparisons.kit.numbers import Number
-from comparisons.kit.settings import as_json
+from comparisons.kit.settings import as_json, with_values
 from comparisons.report.figures import alternative
 from comparisons.report.glossary import GLOSSARY
 from comparisons.report.numbers import digits, grouped, in_words
@@ -121,7 +120,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("changes", CHANGES)
 def test_the_command_gives_the_same_settings(changes):
-    settings = replace(load("width").PRESETS["fast"], **changes)
+    settings = with_values(load("width").PRESETS["fast"], changes, "")
     asked = understand(shlex.split(again("width", settings))[1:])
     assert as_json(asked.settings) == as_json(settings)
     assert str(asked.options.out) == "a place/with 'quotes'"
@@ -160,8 +159,8 @@ class Outline(HTMLParser):
 def width(tmp_path_factory):
     """A small run of a real comparison."""
     out = tmp_path_factory.mktemp("runs") / "width"
-    settings = ["--readouts", "last", "--widths", "4", "8", "--seeds", "3", "--steps", "12", "--samples", "8"]
-    settings += ["--variants", "centred"]
+    settings = ["--readouts", "last", "--widths", "16", "32", "--seeds", "3", "--steps", "12", "--samples", "8"]
+    settings += ["--variants", "centred", "--draws", "0"]
     assert main(["run", "width", "--executor", "serial", "--out", str(out), *settings]) == 0
     return out
 
@@ -177,7 +176,7 @@ def page(width):
 def test_a_page_has_everything_of_a_real_run(width, page):
     outline, summary = Outline(page), json.loads((width / "summary.json").read_text())
     comparison = load("width")
-    for text in (comparison.question, "--readouts last --widths 4 8", *summary["numbers"]):
+    for text in (comparison.question, "--readouts last --widths 16 32", *summary["numbers"]):
         assert text in page
     assert "Asked by reviewer 1, reviewer 3" in page
     assert not re.search(r"\bR[123]\b", page.split("</style>")[1].split('<script type="text/plain"')[0])
@@ -206,7 +205,7 @@ def test_the_verdict_and_its_figure_come_first_and_the_table_is_folded(width, pa
     assert all("open" not in fold for fold in outline.folds)
     table, folded = page[page.index("Main numbers") :].split("<details", 1)
     stated = re.findall(r"<code>([^<]*)</code>", table)
-    assert stated[:3] == ["gap_test.4", "gap_test.8", "exponent.gap_test"]
+    assert stated[:3] == ["gap_test.16", "gap_test.32", "exponent.gap_test"]
     assert len(stated) < len(re.findall(r"<code>", folded.split("</details>")[0]))
 
 
