@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -35,6 +36,12 @@ class Settings(NetworkSettings):
 
     draws: Draws = 12
     variants: Annotated[Choices[Variant], doc(HELP)] = ("centred", "erf", "paper")
+
+    def implied(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Seeds for other widths; and no further draws, nor kernels, for who says how many seeds there should be."""
+        further = ("draws", 0), ("kernel_seeds", values.get("seeds"))
+        alone = {name: value for name, value in further if "seeds" in values and hasattr(self, name)}
+        return super().implied(values) | alone
 
     def grid(self, kind: type[AnyCell], **more: Any) -> list[AnyCell]:
         """Cells of the first variant for every readout, width and seed, and of the others for the first readout."""
