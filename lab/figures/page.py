@@ -33,7 +33,7 @@ BESIDE = 1.06  #: where names of curves stand, in widths of the axes
 
 _NARROW = 7.0  # inches: figures that are drawn wider than this take the whole width of the text
 _FLAT = 0.8  # height over width of axes, in that of their panel: the rest is for labels and legends
-_SHARE, _RIGHT = 0.45, 1.03  # of a panel, for a legend beside axes; where that begins, in widths of the axes
+_SHARE, _RIGHT = 0.55, 1.03  # of a panel, for a legend beside axes; where that begins, in widths of the axes
 _CLOSE = 0.85  # of a panel of three or more beside each other, for a legend under it
 _PAD = 4  # pixels between texts beside each other
 _LOWEST = 1.2  # inches of a row of panels
@@ -203,18 +203,18 @@ def _fit_across(ax: Axes, figure: Figure) -> None:
 
 def _fit_legend(ax: Axes, figure: Figure, page: Page) -> None:
     """Break entries; put a legend under its axes under their labels, or on a slide with two rows beside the axes."""
-    legend, grid, box = ax.get_legend(), ax.get_subplotspec(), ax.get_window_extent()
+    legend, spec, box = ax.get_legend(), ax.get_subplotspec(), ax.get_window_extent()
+    rows, columns = spec.get_gridspec().get_geometry() if spec else (1, 1)
     if legend is None or legend.get_window_extent().x0 > box.x1:  # stands beside them already
         return
     panel = _beside(ax, figure)
     if legend.get_window_extent().y1 > box.y0:  # stands inside
         _wrap_legend(legend, box.width)
-    elif page.height is not None and grid is not None and grid.get_gridspec().nrows > 1:
+    elif page.height is not None and rows > 1 and columns < 3:
         _wrap_legend(legend, _SHARE * panel)
         legend.set_loc("upper left")
         legend.set_bbox_to_anchor((_RIGHT, 1.0), ax.transAxes)
     else:
-        columns = grid.get_gridspec().ncols if grid else 1
         _wrap_legend(legend, panel if columns < 3 else _CLOSE * panel)  # its middle is that of the axes, not the panel
         _lower(ax, legend)
 

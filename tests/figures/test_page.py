@@ -29,7 +29,7 @@ def figure_of(columns, rows=1):
 
 @pytest.mark.parametrize(
     ("look", "columns", "rows", "width"),
-    [("paper", 1, 1, 3.25), ("neurips", 2, 1, 5.5), ("lecture", 2, 1, 40 / 3)],
+    [("paper", 1, 1, 3.25), ("lecture", 2, 1, 40 / 3)],
 )
 def test_a_figure_fits_its_page(look, columns, rows, width):
     with style.use(look):
@@ -59,6 +59,7 @@ def test_a_figure_is_fitted_once_and_the_screen_has_no_page():
         figure, axes = style.panels(2)
         (line,) = axes[0, 0].plot([1, 2], linewidth=2)
     assert figure.get_figwidth() == 6.75  # the text of ICML's template
+    assert page.PAGES["neurips"].size(9.6)[0] == 5.5
     figure.savefig(io.BytesIO())
     figure.savefig(io.BytesIO())
     assert line.get_linewidth() == 2 * page.PAGES["paper"].stroke
