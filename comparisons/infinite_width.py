@@ -110,7 +110,7 @@ def cost(cell: Cell) -> kit.Cost:
 
 def measure(cell: Cell) -> kit.Measured:
     """Compare one network with its limit, in its kernel and in its test outputs after training."""
-    task, network = kit.networks.build(cell)
+    task, network = kit.variants.build(cell)
     meta = lab.ElmanRNN.like(task, cell.width, device="meta", **kit.networks.choices(cell))
     limit = lab.infinite_ntk(meta, task.train_inputs, shared=True)  # float64, as λ_min needs it
     kernel = lab.empirical_ntk(network, task.train_inputs).to(limit)

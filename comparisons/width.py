@@ -32,15 +32,13 @@ _QUANTITIES = {
     "spectral_motion": "‖W_T − W₀‖₂; Allen-Zhu, Li, Song 2019 (Theorem 3) require order m^(−1/2)",
     "kernel_drift": "‖K_T − K₀‖_F/‖K₀‖_F",
     "gate_flips": "the share of ReLU gates that changed",
-    "gap_test_early": f"the largest gap on the test set up to kernel time {kit.limits.EARLY:g}",
-    "gap_growth": "gap_test over gap_test_early, the growth as small eigenvalues are fitted",
 }
 EXPONENTS = kit.family("exponent", template="Slope on log(width) of the log of {}.", meanings=_QUANTITIES)
 GAP = kit.Quantity("gap_test", meaning="Largest test gap at the smallest and the largest width; geometric mean.")
 _INITIAL = "The same in units of the initial residual RMS(y − f₀), which for an uncentred network is mostly f₀."
 GAP_INITIAL = kit.Quantity("gap_initial_test", meaning=_INITIAL)
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = η·t·λ_max/2 at the end of training.")
-MSE, F0_SHARE, DRAWS = kit.losses.MSE, kit.records.F0_SHARE, kit.draws.SHARE
+MSE, F0_SHARE, DRAWS, SLOWER = kit.losses.MSE, kit.records.F0_SHARE, kit.draws.SHARE, kit.limits.SLOWER
 _NOISE = "Largest disagreement of the linear model computed twice, below width 8192, in units of the gap."
 NOISE_FLOOR = kit.Quantity("noise_floor", meaning=_NOISE)
 
@@ -68,6 +66,7 @@ class Settings(kit.variants.Settings):
     """Those of `variants.Settings`, the number of gradient steps, one more limit of width, and the network."""
 
     steps: Annotated[kit.Count, kit.doc("Gradient steps at η = 2c/λ_max.")] = 300
+    variants: tuple[str, ...] = ("centred", "erf", "paper", "leading")
     parametrization: kit.limits.Parametrization = "paper"
     network: Annotated[str, kit.OneOf(*kit.networks.NAMES), kit.doc(NETWORK_HELP)] = "elman"
     loss: kit.losses.Loss = "squared"
@@ -104,8 +103,8 @@ class Cell(kit.variants.Cell):
 
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout of the first variant, and for one of the others; width and seed."""
-    own = settings.network == "elman"
-    return [kit.networks.fitted(each, settings.network) for each in settings.grid(Cell) if own or each.variant != "erf"]
+    name, gone = settings.network, () if settings.network == "elman" else ("erf", "leading")
+    return [kit.networks.fitted(cell, name) for cell in settings.grid(Cell) if cell.variant not in gone]
 
 
 def cost(cell: Cell) -> kit.Cost:
@@ -118,7 +117,7 @@ def cost(cell: Cell) -> kit.Cost:
 
 def measure(cell: Cell) -> kit.Measured:
     """Train the three learners once."""
-    task, network = kit.networks.build(cell, cell.network)
+    task, network = kit.variants.build(cell, cell.network)
     descent = lab.Descent(cell.steps, cell.critical_fraction, loss=cell.loss)
     result = lab.side_by_side(network, task, descent, in_place=cell.in_place)
     arrays = {f"gap_{split}": result.gap(split) for split in ("test", "train")}
@@ -134,7 +133,6 @@ def _row(cell: Cell, result: lab.SideBySide) -> kit.Row:
         **kit.pick(cell, "variant", "readout", "width", "seed", "activation"),
         "alpha": kit.limits.scale_of(result.trained_network),
         **summary,
-        **kit.limits.course(result),
         end: kit.finite(kit.losses.mean(result.linearized.final_loss, result.objective)),
         "kernel_time": result.learning_rate * cell.steps * result.lambda_max / 2,
         "f0_share": result.f0_share,
@@ -157,6 +155,7 @@ def conclude(table: kit.Table) -> kit.Conclusion:
             numbers[key] = kit.records.of_values(rows, "gap_initial_test", kit.Number.geometric)
         numbers |= arm.keyed(kit.limits.widest_exponent(arm.rows))
         numbers[F0_SHARE(arm=arm.name)] = kit.records.of_values(kit.widest(arm.rows), "f0_share")
+    numbers |= kit.limits.over_leading(kit.by_readout(table))
     main, words = kit.main_readout(table), kit.losses.words_of(table)
     numbers[KERNEL_TIME()] = kit.Number.mean(kit.widest(main)["kernel_time"])
     numbers[words.end()] = kit.Number.geometric(kit.widest(main)[str(words.end())])
@@ -179,8 +178,9 @@ def verdict(numbers: kit.Numbers, table: kit.Table) -> str:
         f"From width {low} to {high}{kit.limits.left_out(gap, arms[0].rows)} the largest test gap between network and "
         f"linearization goes from {kit.percent(numbers[GAP(low)])} to {kit.percent(last)} of {words.whole}, as "
         f"{kit.limits.describe(gap, arms[0].rows)}.",
-        kit.limits.late(*(numbers[EXPONENTS[name]()] for name in ("gap_test_early", "gap_growth"))),
         _course("With erf", numbers, others.get("erf")),
+        _course("With targets along large eigenvalues of K∞ alone", numbers, others.get("leading")),
+        kit.limits.slowed(numbers),
         lazy(numbers, others.get("paper")),
         f"The linear learner ends at a {words.error} of {kit.format_value(end)} there." if end is not None else "",
         kit.draws.sentence(numbers, f"the log of the gap at width {int(arms[0].rows['width'].min())}"),

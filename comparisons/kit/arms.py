@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VARIANTS = {"centred": "centred", "erf": "centred, erf", "paper": "not centred"}
+VARIANTS["leading"] = "centred, targets along large eigenvalues"
 READOUTS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
 
 

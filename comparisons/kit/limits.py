@@ -7,26 +7,40 @@ perturbation theory in 1/m (Dyer, Gur-Ari 2020; Huang, Yau 2020) has a change of
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from comparisons.kit.arms import Arm
-from comparisons.kit.comparison import Row
-from comparisons.kit.keys import Quantity
-from comparisons.kit.numbers import Number, Numbers, finite, ratio
-from comparisons.kit.powers import exponent
+from comparisons.kit.keys import Key, Quantity
+from comparisons.kit.numbers import Number, Numbers
+from comparisons.kit.powers import exponent, ratio_exponent
 from comparisons.kit.settings import OneOf, doc
-from comparisons.kit.wording import FEW_SEEDS, compare, compare_with_theory, format_value, joined, position, power
+from comparisons.kit.wording import (
+    FEW_SEEDS,
+    compare,
+    compare_with_theory,
+    format_number,
+    format_value,
+    joined,
+    position,
+    power,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lab.networks.network import Network
-    from lab.together import SideBySide
 
 WIDEST = Quantity(
     "exponent",
     "gap_test_widest",
     meaning="Slope of the largest test gap over the widest two octaves, in the mean-field limit; theory: 0.",
+)
+SLOWER = Quantity(
+    "exponent",
+    "gap_over_leading",
+    meaning="Slope on log(width) of the log of the largest test gap over that of the variant leading, whose targets "
+    "have no components along small eigenvalues; paired by width and seed.",
 )
 HELP = (
     "paper (Allen-Zhu, Li, Song 2019), ntk, or mean_field: ntk with the output scale 2·m^(−½), in which features move "
@@ -37,7 +51,6 @@ SMOOTH = ("erf", "tanh", "softplus")
 BOUND, PERTURBATION = -0.5, -1.0  # exponents of the gap
 STRAIGHT = 0.01  # a change of the slope per octave that is not worth a word
 OCTAVES = 2.0  # the widest ones, in which a limit that is not 0 would show
-EARLY = 15.0  # kernel time by which the residual has fallen to 1/e along eigenvalues of λ_max/30
 
 # no-break spaces: verdicts are split into sentences at a dot and a space
 _BOUND = "the bound m^−0.5 (Lee et al.\N{NO-BREAK SPACE}2019)"
@@ -130,25 +143,18 @@ def _in_mean_field(gap: Number, rows: pd.DataFrame, alpha: float) -> str:
     return f"{power(gap)}{beside}: {found}"
 
 
-def course(result: SideBySide) -> Row:
-    """The largest test gap up to the kernel time `EARLY`, and by which factor it grows afterwards."""
-    from lab.measures.gap import largest
-
-    gap = result.gap("test")
-    early, end = finite(largest(gap[result.kernel_time <= EARLY])), finite(largest(gap))
-    return {"gap_test_early": early, "gap_growth": ratio(end, early)}
+def over_leading(arms: Sequence[Arm]) -> Numbers:
+    """By how much more slowly the gap of the main arm falls than that of the variant leading, where there is one."""
+    found = [arm for arm in arms[1:] if arm.name == "leading"]
+    return {SLOWER(): ratio_exponent(arms[0].rows, arm.rows, "gap_test") for arm in found}
 
 
-def late(early: Number, growth: Number) -> str:
-    """What the fit of small eigenvalues adds to the gap; empty where it is not seen to depend on the width."""
-    if position(growth, 0.0) not in ("below", "above") or early.value is None:
+def slowed(numbers: Mapping[Key, Number]) -> str:
+    """What that says; empty where no difference is visible."""
+    number = numbers.get(SLOWER())
+    if number is None or position(number, 0.0) != "above":
         return ""
-    more = "more" if position(growth, 0.0) == "above" else "less"
-    return (
-        f"Up to kernel time {EARLY:g}, by which eigenvalues above λ_max/{2 * EARLY:g} are fitted, it falls as "
-        f"{power(early)}; what is fitted later multiplies it by a factor that grows as {power(growth)}: small "
-        f"eigenvalues add {more} to the gap of wide networks."
-    )
+    return f"So small eigenvalues, which are fitted late, slow its fall, by an exponent of {format_number(number)}."
 
 
 def note(rows: pd.DataFrame) -> str:

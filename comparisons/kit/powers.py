@@ -121,6 +121,12 @@ def _contrast(weights: Array, values: Sequence[Array]) -> Number:
     return Number(*unpaired_interval(weights, values), min(map(len, values)))
 
 
+def ratio_exponent(rows: pd.DataFrame, reference: pd.DataFrame, column: str) -> Number:
+    """The slope on log(width) of the log of a column over that of reference rows, paired by width and seed."""
+    both = rows.merge(reference, on=["width", "seed"], suffixes=("", "_reference"))
+    return exponent(both.assign(ratio=both[column] / both[f"{column}_reference"]), "ratio")
+
+
 def _of_table(grid: pd.DataFrame, name: str) -> PowerLaw:
     return fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
 

@@ -76,6 +76,12 @@ class Spectrum(Facts):
             "eigenvalues that count as 0": int((self.values <= self.tolerance).sum()),
         }
 
+    def leading(self, values: Array, share: float) -> Array:
+        """The part of values (N,) along eigenvectors with eigenvalues of at least ``share`` times the largest."""
+        check_number("share", share, above=0)
+        vectors = self.vectors[:, self.values >= share * self.values[-1]]
+        return np.asarray(vectors @ (vectors.T @ values))
+
     def descent(self, learning_rate: float, steps: NDArray[Any]) -> Array:
         """Filter (1 − (1 − ηλ)^t)/λ of gradient descent after t steps, shape (len(steps), N); exact, ηt at λ = 0."""
         rates, t = learning_rate * self.values, np.asarray(steps, dtype=np.float64)[:, None]
