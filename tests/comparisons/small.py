@@ -60,5 +60,5 @@ SMALL = {
     },
     "stability": {"widths": (8, 16), "length": 12, "samples": 4},
     "step_size": {"widths": (16, 32), "per_octave": 1, "kernel_time": 5.0, "patience": 1.0, "samples": 8},
-    "width": {"widths": (8, 16), "seeds": 3, "steps": 20, "samples": 8, "draws": 2},
+    "width": {"widths": (8, 16), "seeds": (6, 4), "steps": 20, "samples": 8, "draws": 2},
 }

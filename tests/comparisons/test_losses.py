@@ -25,24 +25,27 @@ from tests.tolerances import EXACT, relative
 pytestmark = pytest.mark.filterwarnings("ignore::lab.errors.ScaleWarning")  # as a run does
 
 QUESTIONS = ("width", "practice", "early_sgd", "step_size")
-#: sha256 of the keys of all cells of the presets fast, default and full, at commit 7cd7d4d, before there were losses
+#: Settings, and sha256 of the keys of their cells (of any version), since widths have seeds of their own
 KEYS = {
-    "width": ("a58ad81bf7ce1898", "9475cf8c92d32c01", "67c16c2120b39381"),
-    "practice": ("f14a8edd5a99192f", "25c9913a22bb94d3", "7add3dbbe2ada532"),
-    "early_sgd": ("aacd3cf9c3f17f74", "d46a2544d9fd74ad", "198e88adadd3697c"),
-    "step_size": ("4ce28ddb4e31c34b", "79bec3fceb303990", "c75295775e5b2852"),
+    "width": ({"widths": (8, 16), "seeds": (3, 2), "draws": 1, "variants": ("centred",)}, "71b422fd4ef7dc18"),
+    "practice": ({"seeds": 2}, "605fd9d652c5e085"),
+    "early_sgd": ({"widths": (8, 16), "seeds": (3, 2)}, "ed5a1cf0386e4bbd"),
+    "step_size": ({"widths": (8, 16), "seeds": (3, 2)}, "1f9161a77fee354d"),
 }
+SOME = ("squared", "huber")
 OTHERS = ("huber", "logistic", "cross_entropy")
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_cells_of_the_squared_loss_are_what_they_were(name):
     """So are settings in files: a directory from before can be resumed."""
-    module = find(name)
-    for preset, digest in zip(("fast", "default", "full"), KEYS[name], strict=True):
-        settings = module.PRESETS[preset]
-        keys = sorted(cell_key(name, module.version, to_json(cell)) for cell in module.cells(settings))
-        assert hashlib.sha256("".join(keys).encode()).hexdigest()[:16] == digest
+    module, (chosen, digest) = find(name), KEYS[name]
+    small = module.Settings(**chosen)
+    squared, changed = ([to_json(cell) for cell in module.cells(replace(small, loss=loss))] for loss in SOME)
+    assert [{**cell, "loss": "huber"} for cell in squared] == changed
+    keys = sorted(cell_key(name, 0, cell) for cell in squared)
+    assert hashlib.sha256("".join(keys).encode()).hexdigest()[:16] == digest
+    for settings in module.PRESETS.values():
         assert "loss" not in as_json(settings)
         other = replace(settings, loss="huber")
         assert as_json(other)["loss"] == "huber"
@@ -120,9 +123,10 @@ def test_the_gap_over_widths_is_that_of_side_by_side(loss, readout):
     cell = width_cell(loss=loss, readouts=(readout,))
     row, arrays = width.measure(cell)
     json.dumps(row, allow_nan=False)
-    task = lab.tasks.digits(train=8, test=8)
+    task = lab.tasks.digits(train=8, test=8, seed=cell.draw)
     task = task.at_every_step() if readout == "all" else task
-    network = lab.ElmanRNN.like(task, 16, outputs=2 if loss == "cross_entropy" else 1, centred=True)
+    shape = {"outputs": 2 if loss == "cross_entropy" else 1, "centred": True}
+    network = lab.ElmanRNN.like(task, 16, seed=cell.network_seed, **shape)
     result = lab.side_by_side(network, task, lab.Descent(20, 0.5, loss=loss))
     assert row["gap_test"] == pytest.approx(np.nanmax(result.gap("test")), rel=1e-9)
     assert arrays["gap_train"] == pytest.approx(result.gap("train"), rel=1e-9, nan_ok=True)
@@ -234,7 +238,7 @@ def test_the_gap_of_early_sgd_is_that_of_the_linear_network_in_weight_space(loss
     json.dumps(row, allow_nan=False)
     task, network = networks.build(cell)
     rate = {"learning_rate": row["learning_rate"], "momentum": 0.9, "batch_size": None if batch == "full" else 4}
-    descent = lab.Descent(cell.looks()[-1], record=cell.looks(), loss=loss, seed=cell.seed, **rate)
+    descent = lab.Descent(cell.looks()[-1], record=cell.looks(), loss=loss, seed=cell.network_seed, **rate)
     result = lab.side_by_side(network, task, descent)
     assert result.linearized_in == "weights"
     np.testing.assert_allclose(arrays["gap_test"], result.gap("test"), rtol=1e-6)
