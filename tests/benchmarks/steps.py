@@ -9,6 +9,9 @@ autograd    the same recurrence written by hand, backward() and an in-place upda
 nn.RNN      torch's own layer and a linear readout, with only its recurrent weight trained
 JAX         a scan, gradient and update compiled into one function, in a process and an environment of its own
 linearized  a step on kept factors (push and pull); push and pull without keeping: torch.func's jvp and vjp
+
+With ``--descents`` it times steps of whole descents instead: `lab.arrive` at a number, and at the same number by a
+function that is given a snapshot with its Jacobian at every step; batches of 4, and the floor of the whole set.
 """
 
 from __future__ import annotations
@@ -131,14 +134,43 @@ def scan(python, network, X, y, cores, folder, repeats):
     return Contender(python, spec | {"cores": cores, "memory": 16e9}, limit=300.0)
 
 
-def clocked(step, repeats):
+def descents(task, width, steps):
+    """Descents of so many steps, all with the same rate: functions that take none of their own."""
+
+    def arriving(until):
+        network = lab.ElmanRNN.like(task, width, dtype=torch.float32, centred=True)
+        descent = lab.Descent(steps, learning_rate=RATE, record="all")
+        return lambda: lab.arrive(network, task, descent, until, in_place=True, progress=False)
+
+    def small_batches():
+        network = lab.ElmanRNN.like(task, width, dtype=torch.float32, centred=True)
+        descent = lab.Descent(steps, learning_rate=RATE, batch_size=4, record=(0, steps))
+        return lambda: list(lab.descend(network, task, descent, in_place=True, progress=False))
+
+    each_snapshot = arriving(lambda snapshot: snapshot.loss < 0)
+    return {"number": arriving(1e-12), "snapshots": each_snapshot, "batches": small_batches()}
+
+
+def time_descents(task, widths):
+    """Print microseconds of a step for each width."""
+    print("width    number  snapshots    batches      floor   (µs of processor time per step)", flush=True)
+    for width in widths:
+        steps = max(20, 60_000 // width)
+        runs = descents(task, width, steps)
+        turns = {name: clocked(run, 1, time.process_time) for name, run in runs.items()}
+        found = {name: taken / steps for name, taken in seconds(turns, 5).items()}
+        found |= seconds({"floor": clocked(floor(width), steps, time.process_time)}, 5)
+        print(f"{width:5d} " + " ".join(f"{1e6 * taken:10.0f}" for taken in found.values()), flush=True)
+
+
+def clocked(step, repeats, clock=time.perf_counter):
     """A function that takes so many steps and returns the seconds of one."""
 
     def turn():
-        begin = time.perf_counter()
+        begin = clock()
         for _ in range(repeats):
             step()
-        return (time.perf_counter() - begin) / repeats
+        return (clock() - begin) / repeats
 
     return turn
 
@@ -150,16 +182,25 @@ def seconds(turns, count):
 
 
 def main():
-    """Print a line for each width."""
+    """Time steps, or steps of whole descents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 256, 1024, 2048, 4096])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--venv", type=Path, help="where JAX is kept; a temporary directory by default")
+    parser.add_argument("--descents", action="store_true", help="time steps of whole descents instead")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cores = sorted(os.sched_getaffinity(0))[-options.threads :]
     os.sched_setaffinity(0, cores)
     task = lab.tasks.separable(samples=SAMPLES, length=LENGTH)
+    if options.descents:
+        time_descents(task, options.widths)
+    else:
+        time_steps(task, options, cores)
+
+
+def time_steps(task, options, cores):
+    """Print a line for each width: a step beside what others take for one."""
     with tempfile.TemporaryDirectory() as folder:
         python = interpreter("jax_scan", options.venv or folder)
         print("width  step (ms)    " + "  ".join(HEADS), flush=True)
