@@ -43,7 +43,7 @@ Variant = Annotated[str, OneOf(*VARIANTS)]
 class Settings(NetworkSettings):
     """`NetworkSettings` for comparisons that set variants side by side."""
 
-    draws: Draws = 12
+    draws: Draws = 0
     variants: Annotated[Choices[Variant], doc(HELP)] = ("centred", "erf", "paper")
 
     def implied(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_a_singular_limit_has_no_ratio(monkeypatch):
     inputs = task.train_inputs.clone()
     inputs[1] = inputs[0]
     twice = replace(task, train_inputs=inputs)
-    monkeypatch.setattr(networks, "build", lambda _: (twice, network))
+    monkeypatch.setattr(networks, "build", lambda *_: (twice, network))
     row, _ = infinite_width.measure(cell)
     assert row[RATIO] is None
     assert "up to rounding" in row["reasons"]

@@ -136,7 +136,7 @@ def test_a_sentence_is_about_the_widths_of_its_fit():
 
 def test_mean_field_cells_are_in_that_limit_but_for_the_control():
     settings = width.Settings(
-        widths=(8,), seeds=1, parametrization="mean_field", steps=4, samples=6, readouts=("last",)
+        widths=(8,), seeds=1, parametrization="mean_field", steps=4, samples=6, readouts=("last",), draws=1
     )
     cells = {cell.variant: cell for cell in width.cells(settings)}
     found = {name: (cell.activation, cell.parametrization, cell.centred) for name, cell in cells.items()}
@@ -260,20 +260,22 @@ def test_cells_keep_only_the_settings_that_their_network_has():
 
 
 def test_cells_are_all_combinations_and_json():
-    settings = width.Settings(widths=(8, 16), seeds=3)
+    settings = width.Settings(widths=(8, 16), seeds=3, draws=2)
     cells = width.cells(settings)
-    assert len(cells) == 2 * 3 * (2 + 1 + 1) + 12 * 3  # both readouts of the first variant, one of the others; draws
+    assert len(cells) == 2 * 3 * (2 + 1 + 1 + 1) + 2 * 3  # both readouts of the first variant, one of the others; draws
     assert {(cell.variant, cell.readout) for cell in cells} == {
         ("centred", "last"),
         ("centred", "all"),
         ("erf", "last"),
         ("paper", "last"),
+        ("leading", "last"),
         ("draws", "last"),
     }
     assert {(cell.variant, cell.centred, cell.activation, cell.parametrization) for cell in cells} == {
         ("centred", True, "relu", "paper"),
         ("erf", True, "erf", "ntk"),
         ("paper", False, "relu", "paper"),
+        ("leading", True, "relu", "paper"),
         ("draws", True, "relu", "paper"),
     }
     assert {cell.variant for cell in width.cells(replace(settings, network="gru"))} == {"centred", "paper", "draws"}
@@ -342,3 +344,32 @@ def test_a_quantity_without_values_says_why():
     reasons = "gate_flips: this network has no on/off gates; gap_x: y"
     table = made_up(-0.5).assign(gate_flips=np.nan, reasons=reasons)
     assert numbers_of(width.conclude(table))["exponent.gate_flips"].reason == "this network has no on/off gates"
+
+
+def test_leading_targets_are_what_large_eigenvalues_leave():
+    settings = width.Settings(widths=(8,), seeds=1, samples=12, steps=4, variants=("centred", "leading"), draws=0)
+    cells = {cell.variant: cell for cell in width.cells(settings) if cell.readout == "last"}
+    (whole, network), (task, same) = (kit.variants.build(cells[name]) for name in ("centred", "leading"))
+    assert torch.equal(network.W, same.W)
+    assert torch.equal(whole.train_inputs, task.train_inputs)
+    kernel = lab.infinite_ntk(lab.ElmanRNN.like(whole, 8), whole.train_inputs, shared=True).numpy()
+    values, vectors = np.linalg.eigh(kernel)
+    shares = vectors.T @ whole.train_targets[:, 0].double().numpy()
+    kept = vectors @ np.where(values >= values[-1] / 30, shares, 0.0)
+    np.testing.assert_allclose(task.train_targets[:, 0].numpy(), kept, atol=1e-6)
+    assert 0 < np.linalg.norm(kept) < np.linalg.norm(whole.train_targets.numpy())
+
+
+@pytest.mark.parametrize("changes", [{"network": "gru"}, {"loss": "logistic"}, {"parametrization": "mean_field"}])
+def test_leading_targets_belong_to_the_squared_loss_and_the_kernel_of_the_elman_network(changes):
+    assert "leading" not in {cell.variant for cell in width.cells(width.Settings(**changes))}
+
+
+@pytest.mark.parametrize(("slope", "said"), [(-0.5, True), (-0.3, False)])
+def test_small_eigenvalues_are_named_where_the_gap_falls_faster_without_them(slope, said):
+    table = pd.concat([made_up(-0.3), made_up(slope).assign(variant="leading")])
+    conclusion = width.conclude(table)
+    assert ("So small eigenvalues, which are fitted late, slow its fall" in conclusion.verdict) == said
+    both = numbers_of(conclusion)
+    difference = both["exponent.gap_test"].value - both["exponent.gap_test.leading"].value
+    assert both["exponent.gap_over_leading"].value == pytest.approx(difference)
