@@ -11,6 +11,7 @@ import comparisons
 import lab
 from comparisons import loss_function
 from comparisons.kit import networks
+from comparisons.kit.seeds import at
 from lab.errors import LabError
 from lab.measures.trainable import try_rates
 from tests.comparisons.tables import numbers_of
@@ -149,8 +150,9 @@ def test_a_run_without_rates_is_drawn(tmp_path):
 
 
 def test_cells_and_costs():
-    cells = loss_function.cells(loss_function.PRESETS["default"])
-    assert len(cells) == 3 * 5 * 5
+    settings = loss_function.PRESETS["default"]
+    cells = loss_function.cells(settings)
+    assert len(cells) == 3 * sum(at(settings.widths, settings.seeds).values())
     assert {cell.width for cell in cells if cell.fractions} == {64, 128, 256}
     cell = next(cell for cell in cells if cell.fractions)
     assert loss_function.cost(cell).flops > loss_function.cost(replace(cell, fractions=())).flops > 0
