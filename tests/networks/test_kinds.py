@@ -77,6 +77,10 @@ def descend(module, inputs):
     return list(lab.descend(module, (inputs, outputs_of(module, inputs) + 0.1), lab.Descent(2)))
 
 
+def animate_kernel(module, inputs):
+    return lab.animate_kernel(module, (inputs, outputs_of(module, inputs) + 0.1), lab.Descent(2))
+
+
 def arrive(module, inputs):
     return lab.arrive(module, (inputs, outputs_of(module, inputs) + 0.1), lab.Descent(2), 1e-9)
 
@@ -115,6 +119,7 @@ ENTRIES = {
     "empirical_ntk": lab.empirical_ntk,
     "side_by_side": side_by_side,
     "descend": descend,
+    "animate_kernel": animate_kernel,
     "arrive": arrive,
     "at_equal_error": at_equal_error,
     "KernelRegressor": kernel_regressor,
