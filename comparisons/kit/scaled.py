@@ -130,11 +130,11 @@ def boundaries(rows: pd.DataFrame, column: str, level: float) -> pd.DataFrame:
 
 
 def two_terms(rows: pd.DataFrame, column: str, most: float) -> list[TwoTermGap]:
-    """(a/α + b/α²)/m, fitted to the values up to ``most`` of each seed at every width that has two or more."""
+    """(a/α + b/α²)/m, fitted to the values up to ``most`` of each seed of the plane that has two or more."""
     from lab.measures.plane import TwoTermGap
 
-    everywhere = _everywhere(rows)
-    seeds = everywhere[everywhere[column] <= most].groupby("seed")
+    plane = _of_plane(rows)
+    seeds = plane[plane[column] <= most].groupby("seed")
     return [TwoTermGap.fit(part["width"], part["alpha"], part[column]) for _, part in seeds if len(part) > 1]
 
 
@@ -145,7 +145,7 @@ def lazy_slopes(rows: pd.DataFrame, column: str, most: float) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found, rows = {}, _everywhere(rows)
+    found, rows = {}, _of_plane(rows)
     for seed, part in rows[rows[column] <= most].groupby("seed"):
         if len(part) > 3 and part["width"].nunique() > 1 and part["alpha"].nunique() > 1:
             terms = np.log(part[["width", "alpha"]].assign(one=np.e).to_numpy(float))
@@ -153,9 +153,11 @@ def lazy_slopes(rows: pd.DataFrame, column: str, most: float) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index", columns=["width", "alpha"])
 
 
-def _everywhere(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the seeds that there are at every width."""
-    found: pd.DataFrame = rows[rows.groupby("seed")["width"].transform("nunique") == rows["width"].nunique()]
+def _of_plane(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the widths with more scales than the `LINES`, if there are some, of the seeds at all of them."""
+    many = rows[rows.groupby("width")["alpha"].transform("nunique") > LINES]
+    plane = many if len(many) else rows
+    found: pd.DataFrame = plane[plane.groupby("seed")["width"].transform("nunique") == plane["width"].nunique()]
     return found
 
 
