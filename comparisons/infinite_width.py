@@ -77,7 +77,7 @@ class Settings(kit.variants.Settings):
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128, 256), seeds=4, kernel_seeds=20, kernel_time=20.0, draws=6),
-    "default": Settings(seeds=(24, 12, 4, 5, 4), kernel_seeds=(500, 200, 8, 120, 120), draws=12),
+    "default": Settings(seeds=(24, 12, 4, 6, 8), kernel_seeds=(500, 200, 8, 120, 120), draws=12),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=12, kernel_seeds=100, draws=24),
 }
 
