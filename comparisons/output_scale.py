@@ -9,7 +9,7 @@ all weights trained). erf is smooth, as the theorems ask; ReLU is not. With B fr
 below some α it cannot reach the targets: such cells are not trained.
 
 Data: "digits", and "teacher", one ReLU neuron of the first time step (`lab.tasks.single_index`, p = 32, n = 64), in
-which a learner that finds the direction should generalize. Intervals are over initializations, on one draw of the data.
+which a learner that finds the direction should generalize. Intervals are over networks and draws of the data.
 """
 
 from __future__ import annotations

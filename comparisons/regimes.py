@@ -7,7 +7,7 @@ move by O(1) at every width. Between them the gap |network − linearized| passe
 networks perturbation theory has the gap (a/α + b/α²)/m, so that α* falls as m^(−1/2) where it is far below b/a, and as
 1/m far above. For ReLU m^(−1/2) is a bound on the gap, and no prediction.
 Data: "teacher", one ReLU neuron of the first time step (`lab.tasks.single_index`), whose direction a network can find
-through A, over the plane; "digits" at the largest width. Intervals are over initializations, on one draw of the data.
+through A, over the plane; "digits" at the largest width. Intervals are over networks and draws of the data.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ fails. Its kernel moves, and so it can catapult.
 
 ReLU has no second derivative at its kinks: there H₀ is the multilinear part alone, W being used L − 1 times. The
 gate-frozen network (`lab.GateFrozen`) has that part to all orders; what it misses are gates that flip. Everything is
-in "ntk" parametrization, centred, in float64. Intervals are over initializations, on one draw of the data.
+in "ntk" parametrization, centred, in float64. Intervals are over networks and draws of the data.
 """
 
 from __future__ import annotations
