@@ -247,11 +247,11 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion, unit: str
     style, columns = lab.figures.style, COLUMNS[MAIN]
     figure, axes = style.panels(2, size=(5.2, 4.8))
     times, gaps = axes[0]
-    for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, "os^DvP", strict=False)):
+    for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, kit.figures.MARKERS, strict=False)):
         shift, law = 0.97 + 0.03 * place, kit.power_law(arm.rows, GAPS[WATCHED])
         median = conclusion.numbers[LEAVING[MAIN](arm.value)]
         kit.figures.times(times, arm.rows, columns, median, color, shift, marker=marker, label=arm.label)
-        kit.figures.power_law(gaps, law, color, arm.label, shift)
+        kit.figures.power_law(gaps, law, color, arm.label, shift, marker)
     lab.figures.curves.width_axis(times, law.x)
     times.set_ylabel(f"kernel time τ when the gap exceeds {MAIN:g}\n(median; open triangle: never)")
     gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of {unit})")

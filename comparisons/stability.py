@@ -255,6 +255,6 @@ def _draw_signals(ax: kit.Axes, name: str, arrays: Mapping[float, list[kit.Array
 
 
 def _draw_products(ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
-    for place, arm in enumerate(arms):
-        kit.figures.power_law(ax, _product_law(arm.rows), lab.figures.style.QUANTITIES[place % 6], f"width {arm.label}")
+    for arm, color, marker in zip(arms, lab.figures.style.QUANTITIES, kit.figures.MARKERS, strict=False):
+        kit.figures.power_law(ax, _product_law(arm.rows), color, f"width {arm.label}", marker=marker)
     ax.set(xlabel="number of factors k", ylabel=r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at $\sigma_w^2=2$")

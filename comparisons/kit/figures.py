@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MARKERS = "osD^vP"  #: of quantities side by side, in this order, so that they differ without colour
 Item = TypeVar("Item")
 
 
@@ -102,7 +103,8 @@ def power_laws(
 
     def draw(ax: Axes, arm: Arm) -> None:
         for place, (column, (what, color)) in enumerate(columns.items()):
-            power_law(ax, fit(arm.rows, column), color, what, 1.04 ** (place - (len(columns) - 1) / 2))
+            shift = 1.04 ** (place - (len(columns) - 1) / 2)
+            power_law(ax, fit(arm.rows, column), color, what, shift, MARKERS[place % len(MARKERS)])
 
     return draw
 
