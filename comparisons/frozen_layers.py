@@ -90,7 +90,7 @@ class Settings(kit.networks.CentredSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64), seeds=3, kernel_time=50.0, samples=24, arms=(*BLOCKS, "WAB")),
+    "fast": Settings(widths=(32, 64), seeds=4, kernel_time=50.0, samples=24, arms=(*BLOCKS, "WAB")),
     "default": Settings(seeds=(8, 8, 12)),
     "full": Settings(widths=(64, 128, 256, 512, 1024), seeds=10, readouts=("last", "all")),
 }

@@ -99,7 +99,7 @@ class Settings(kit.paths.PathSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64, 128), seeds=3, samples=6),
+    "fast": Settings(widths=(32, 64, 128), seeds=(6, 4, 4), samples=6),
     "default": Settings(seeds=(12, 8, 4, 8)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, samples=24, searches=12),
 }

@@ -87,7 +87,7 @@ class Settings(kit.networks.CentredSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64, 128, 256), seeds=3, samples=12, kernel_time=100.0, rates_up_to=64, per_octave=1),
+    "fast": Settings(widths=(32, 64, 128, 256), seeds=4, samples=12, kernel_time=100.0, rates_up_to=64, per_octave=1),
     "default": Settings(seeds=(10, 6, 4, 4, 6)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, kernel_time=2000.0, rates_up_to=1024),
 }

@@ -81,7 +81,7 @@ class Settings(kit.paths.PathSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(16, 32, 64), seeds=3, samples=8, success_widths=(2, 4, 8, 16), success_seeds=5),
+    "fast": Settings(widths=(16, 32, 64), seeds=(8, 6, 5), samples=8, success_widths=(2, 4, 8, 16), success_seeds=5),
     "default": Settings(seeds=(10, 6, 4, 4, 6)),
     "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024), seeds=10, samples=24, success_seeds=100),
 }

@@ -91,7 +91,7 @@ class Settings(kit.networks.CentredSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(64,), seeds=3, samples=24, phase_one=(0.1, 1.5, 3.0), residuals=(0.5,)),
+    "fast": Settings(widths=(64,), seeds=4, samples=24, phase_one=(0.1, 1.5, 3.0), residuals=(0.5,)),
     "default": Settings(),
     "full": Settings(widths=(128, 256, 512, 1024), seeds=10, critical_fraction=0.1, phase_two_steps=20_000),
 }

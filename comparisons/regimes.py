@@ -83,7 +83,7 @@ class Settings(kit.scaled.Training, kit.seeds.SeedSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(16, 64, 256), plane_up_to=64, alphas=(0.5, 4, 32), seeds=3, test=100, target=0.1),
+    "fast": Settings(widths=(16, 64, 256), plane_up_to=64, alphas=(0.5, 4, 32), seeds=(8, 6, 4), test=100, target=0.1),
     "default": Settings(seeds=(12, 10, 10, 8, 8, 5, 5)),
     "full": Settings(widths=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096), plane_up_to=1024, seeds=10, target=0.01),
 }

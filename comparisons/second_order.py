@@ -84,7 +84,7 @@ class Settings(kit.networks.CentredSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(64, 128, 256), seeds=3, samples=16, steps=60, rates_at=64, largest_fraction=5, patience=2),
+    "fast": Settings(widths=(64, 128, 256), seeds=5, samples=16, steps=60, rates_at=64, largest_fraction=5, patience=2),
     "default": Settings(seeds=(24, 12, 4, 6)),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048), seeds=10, steps=1000, rates_at=512),
 }

@@ -83,7 +83,7 @@ class Settings(kit.seeds.SeedSettings):
 
 
 PRESETS = {
-    "fast": Settings(variances=(1.0, 2.0, 4.0), widths=(64, 256), seeds=3),
+    "fast": Settings(variances=(1.0, 2.0, 4.0), widths=(64, 256), seeds=4),
     "default": Settings(seeds=(20, 10)),
     "full": Settings(variances=(0.5, 1.0, 1.5, 1.8, 2.0, 2.2, 2.5, 3.0, 4.0, 8.0), widths=(128, 512, 2048), seeds=20),
 }

@@ -76,7 +76,7 @@ class Settings(kit.networks.CentredSettings):
 
 
 PRESETS = {
-    "fast": Settings(widths=(32, 64), seeds=3, samples=24, smallest_fraction=0.1, largest_fraction=16, patience=5.0),
+    "fast": Settings(widths=(32, 64), seeds=4, samples=24, smallest_fraction=0.1, largest_fraction=16, patience=5.0),
     "default": Settings(seeds=8),
     "full": Settings(widths=(64, 128, 256, 512, 1024), seeds=10, per_octave=4),
 }
