@@ -157,7 +157,7 @@ display(Markdown("\n".join(others)))
 pd.Series({name: str(number) for name, number in list(runs["minima"].numbers.items())[:8]}, name="minima")
 
 # %% [markdown]
-# **What small runs cannot show.** Intervals from three seeds are so wide that they contain most theories, and a figure in
+# **What small runs cannot show.** Intervals from a few seeds are so wide that they contain most theories, and a figure in
 # which a curve seems to fall may show an accident of one seed. The remedy is not a bolder sentence but more seeds and widths:
 # the preset `default` takes one to five minutes and gives numbers to rely on, `full` those to quote.
 #
