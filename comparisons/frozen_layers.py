@@ -187,14 +187,13 @@ def _kernel_numbers(rows: kit.Table) -> kit.Numbers:
     """Shares of the trace and smallest eigenvalues, per seed, beside those of infinite width."""
     rows = rows[(rows["labels"] == rows["labels"].iloc[0]) & rows["arm"].isin((*BLOCKS, "WAB"))]
     numbers: kit.Numbers = {}
-    constant = kit.Number.constant
-    for mark, share_of, size in (("", kit.Number.rate, kit.Number.geometric), ("_limit", constant, constant)):
+    for mark in ("", "_limit"):
         if set(BLOCKS) <= set(rows["arm"]):
             traces = kit.by_seed(rows, f"trace{mark}", "arm")
             shares = {block: traces[block] / (traces["W"] + traces["A"] + traces["B"]) for block in BLOCKS}
-            numbers |= {BLOCK[f"trace_share{mark}"](block): share_of(share) for block, share in shares.items()}
+            numbers |= {BLOCK[f"trace_share{mark}"](block): kit.Number.rate(share) for block, share in shares.items()}
         least = f"lambda_min{mark}"
-        numbers |= kit.at_each(rows, "arm", {least: BLOCK[least]}, average=size)
+        numbers |= kit.at_each(rows, "arm", {least: BLOCK[least]}, average=kit.Number.geometric)
     return numbers
 
 

@@ -43,7 +43,7 @@ _KEPT = "{} of a pair at the last step over that at the first, geometric mean ov
 _APART = {"separation_kept": "‖h_l/‖h_l‖ − h'_l/‖h'_l‖‖", "distance_kept": "‖h_l − h'_l‖"}
 SHARES = kit.family(template=_KEPT, meanings=_APART)
 RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value at σ_w² = 2, paired by seed.")
-LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width; none if lost in rounding.")
+LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width, on average over the data.")
 CRITICAL = 2.0  # the theory's σ_w², which is the paper's
 SHOWN = 3e-3  # smaller shares of a separation are outside the picture
 PANELS = {
@@ -150,8 +150,7 @@ def measure(cell: Cell) -> kit.Measured:
 
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Rates, crossings, the product's exponent and what is kept, at the largest width and then at the others."""
-    numbers: kit.Numbers = {}
-    known = partial(kit.Number.constant, reason="lost in rounding")
+    numbers, lost = kit.Numbers(), kit.Number.none("lost in rounding")
     for arm in _by_width(table):
         rows, name = _derived(arm.rows), arm.name
         for column, key in CROSSINGS.items():
@@ -161,7 +160,8 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         numbers |= kit.at_each(rows, "variance", SHARES, name, kit.Number.geometric)
         others = rows[rows["variance"] != CRITICAL]
         numbers |= kit.at_each(others, "variance", {"separation_ratio": RATIO}, name, kit.Number.geometric)
-        numbers |= kit.at_each(rows, "variance", {"separation_limit": LIMIT}, name, known)
+        limits = kit.at_each(rows, "variance", {"separation_limit": LIMIT}, name, kit.Number.geometric)
+        numbers |= {key: lost if number.value is None else number for key, number in limits.items()}
     return kit.Conclusion(numbers, verdict(numbers, int(table["width"].max()), int(table["length"].max())))
 
 
@@ -247,8 +247,8 @@ def _draw_signals(ax: kit.Axes, name: str, arrays: Mapping[float, list[kit.Array
         curve = kit.curve(np.arange(1, shares.shape[1] + 1), shares, log=True)
         curves.append((rf"$\sigma_w^2={variance:g}$", curve, style.diverging(math.log2(variance / CRITICAL) / 2)))
         if paired:
-            limit = cells[0]["limit"] / cells[0]["limit"][0]
-            ax.plot(cells[0]["limit_steps"], limit, "--", color=style.GREY, linewidth=1.2, zorder=1.5)
+            limit = kit.curve(cells[0]["limit_steps"], [each["limit"] / each["limit"][0] for each in cells], log=True)
+            ax.plot(limit.x, limit.middle, "--", color=style.GREY, linewidth=1.2, zorder=1.5)
             lab.figures.curves.log_axes(ax).set_ylim(SHOWN / 3, 3)
     kit.figures.named_curves(ax, curves, SHOWN if paired else 0.0)
     ax.set(title=PANELS[name][0], xlabel="time steps", ylabel=PANELS[name][1])

@@ -81,12 +81,6 @@ class Number:
         return cls(value, None, seeds)
 
     @classmethod
-    def constant(cls, values: Iterable[Any], reason: str = "it is not finite") -> Self:
-        """A value that is the same for all seeds, from any of them (n,); ``reason`` if it is not finite."""
-        value = next(iter(_floats(values)), math.nan)
-        return cls(value, None, 0) if math.isfinite(value) else cls(None, None, 0, reason)
-
-    @classmethod
     def share(cls, holds: Iterable[Any]) -> Self:
         """Share of the seeds for which something is true (n,), with its Wilson interval; none if a value is missing."""
         from scipy.stats import binomtest

@@ -72,7 +72,7 @@ def test_numbers_are_the_made_up_ones():
     assert numbers["gap.B"].value == pytest.approx(0.1)
     assert numbers["reached.B.random"].value == 0
     assert numbers["trace_share.A"].value == pytest.approx(1 / 4.01)
-    assert numbers["trace_share_limit.A"].seeds == 0
+    assert numbers["trace_share_limit.A"].seeds == numbers["trace_share.A"].seeds
     assert numbers["lambda_min.WAB"].value == pytest.approx(0.5)
     assert numbers["distance_over_random.random"].value == pytest.approx(2 / 256)
     assert numbers["exponent.distance_over_random"].value == pytest.approx(-1)

@@ -80,7 +80,7 @@ def test_numbers_are_the_made_up_ones():
     assert "separation_ratio.2" not in numbers
     assert (numbers["separation_limit.1"].value, numbers["separation_limit.1"].reason) == (None, "lost in rounding")
     assert numbers["separation_limit.4"].value == pytest.approx(0.3)
-    assert numbers["separation_limit.4"].seeds == 0
+    assert numbers["separation_limit.4"].seeds == numbers["separation_kept.4"].seeds
 
 
 def test_missing_and_lost_cells_leave_the_rest():

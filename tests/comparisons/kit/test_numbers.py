@@ -69,8 +69,6 @@ def test_medians_and_constants_have_no_interval_and_shares_have_wilsons():
     )
     assert share.interval == pytest.approx((middle - half, middle + half))
     assert Number.share([True, None]) == Number.none("some seed has no finite value (it diverged?)", 2)
-    assert Number.constant([2.5, 2.5]) == Number.exact(2.5)
-    assert Number.constant([np.nan]).value is None
 
 
 def test_an_average_over_runs_that_did_not_diverge_counts_the_others():
