@@ -82,7 +82,7 @@ class Settings(kit.variants.Settings):
 
 PRESETS = {
     "fast": Settings(widths=(32, 64, 128, 256), seeds=(12, 6, 4, 4), steps=100, draws=6),
-    "default": Settings(seeds=(48, 24, 4, 8, 8), draws=12),
+    "default": Settings(seeds=(48, 24, 4, 6, 5), draws=12),
     "full": Settings(widths=(64, 128, 256, 512, 1024, 2048, 4096), seeds=(48, 32, 16, 12, 12, 8, 8), steps=1000),
 }
 
