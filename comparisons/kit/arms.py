@@ -14,8 +14,7 @@ from comparisons.kit.numbers import Number, Numbers, over_finite
 if TYPE_CHECKING:
     import pandas as pd
 
-VARIANTS = {"centred": "centred", "erf": "centred, erf", "paper": "not centred"}
-VARIANTS["leading"] = "centred, targets along large eigenvalues"
+VARIANTS = {"centred": "centred", "erf": "centred, erf", "paper": "not centred", "leading": "large eigenvalues"}
 READOUTS = {"last": "last time step", "all": "all time steps", "mean": "mean over time"}
 
 

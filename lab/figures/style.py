@@ -226,13 +226,14 @@ def headline(figure: Figure, text: str) -> None:
 
 
 def typeset(text: str) -> str:
-    """Text of verdicts with its powers and indices in mathematical type, and intervals that no line break parts.
+    """Text of verdicts with powers and indices in mathematical type; no line break parts intervals, nor numbers from %.
 
     Examples
     --------
     >>> typeset("width^−0.5"), typeset("λ_max"), typeset("W_bad")
     ('width$^{-0.5}$', '$\\\\lambda_{\\\\mathrm{max}}$', '$W_{\\\\mathrm{bad}}$')
     """
+    text = text.replace(" %", "\xa0%")
     text = re.sub(r"(?<=[\w%]) ?\([^()]{1,24} to [^()]+\)", lambda found: found[0].replace(" ", "\xa0"), text)
     text = re.sub(r"\^(−?\d+(?:\.\d+)?)", lambda found: f"$^{{{found[1].replace('−', '-')}}}$", text)
     text = text.replace("σ_w²", r"$\sigma_w^2$")
