@@ -25,14 +25,15 @@ DRAWN = ("seed", "data_seed", "data_seeds", "sample")  # fields of a cell that d
 
 
 def records(directory):
-    """Pairs of cell and seconds of a run directory."""
+    """Pairs of cell and seconds of what a run directory was asked for last."""
+    asked = {kind(cell, ()) for cell in json.loads((directory / "settings.json").read_text())["cells"]}
     found = (json.loads(path.read_text()) for path in sorted((directory / "cells").glob("*.json")))
-    return [(each["cell"], each["seconds"]) for each in found]
+    return [(each["cell"], each["seconds"]) for each in found if kind(each["cell"], ()) in asked]
 
 
-def kind(cell):
-    """What determines the price of a cell."""
-    return json.dumps({name: value for name, value in cell.items() if name not in DRAWN}, sort_keys=True)
+def kind(cell, without=DRAWN):
+    """What determines the price of a cell, as text."""
+    return json.dumps({name: value for name, value in cell.items() if name not in without}, sort_keys=True)
 
 
 def priced(before, after):
