@@ -19,6 +19,7 @@ from comparisons.cli.execution import DONE, INTERRUPTED, REFUSED
 from comparisons.cli.flags import (
     early_options,
     flags,
+    given,
     in_flags,
     name_first,
     options_of,
@@ -122,7 +123,7 @@ def _understand_run(arguments: list[str]) -> Run:
     start = plan.settings_of(comparison, early_options(arguments), {})
     asked = _parse_flags(arguments, f"Run or resume a comparison: {comparison.question}", start)
     values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
-    changed = {name: value for name, value in values.items() if value != getattr(start, name)}
+    changed = {name: value for name, value in values.items() if name in given(arguments)}
     return Run(arguments[1], with_values(start, changed, ""), options_of(asked.run))
 
 

@@ -44,6 +44,11 @@ def refuse_unknown(arguments: Sequence[str], names: Collection[str], shown_by: s
             raise LabError("flag", repr(flag), f"those that `{shown_by} --help` shows", spelling(flag, known))
 
 
+def given(arguments: Sequence[str]) -> set[str]:
+    """Names of the settings and options that some arguments set, also to what they are anyway."""
+    return set().union(*(_names_of(argument) for argument in arguments if argument.startswith("--")))
+
+
 def _names_of(flag: str) -> set[str]:
     """What a flag may set: ``{"dry_run"}`` for ``--dry-run=True``, ``{"no_log", "log"}`` for ``--no-log``."""
     name = flag.partition("=")[0].removeprefix("--").replace("-", "_")

@@ -102,9 +102,8 @@ def power_laws(
     """
 
     def draw(ax: Axes, arm: Arm) -> None:
-        for place, (column, (what, color)) in enumerate(columns.items()):
-            shift = 1.04 ** (place - (len(columns) - 1) / 2)
-            power_law(ax, fit(arm.rows, column), color, what, shift, MARKERS[place % len(MARKERS)])
+        for place, (marker, (column, (what, color))) in enumerate(zip(MARKERS, columns.items(), strict=False)):
+            power_law(ax, fit(arm.rows, column), color, what, 1.04 ** (place - (len(columns) - 1) / 2), marker)
 
     return draw
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from comparisons.kit.comparison import Comparison
-from comparisons.kit.settings import as_json
+from comparisons.kit.settings import as_json, with_values
 from lab.sweeps.cells import plain, varying
 
 
@@ -17,7 +17,9 @@ def nearest(comparison: Comparison, settings: Mapping[str, Any]) -> tuple[str, d
         fields = varying([settings, plain(as_json(comparison.PRESETS[name]))])
         changes[name] = {field: settings[field] for field in fields if field in settings}
     name = min(changes, key=lambda name: len(changes[name]))
-    return name, changes[name]
+    asked = with_values(comparison.PRESETS[name], changes[name], "")  # some settings change others that are not given
+    implied = varying([settings, plain(as_json(asked))])
+    return name, changes[name] | {field: settings[field] for field in implied if field in settings}
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -261,7 +261,7 @@
       font: FONT, margin: { l: 62, r: 12, t: 30, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       showlegend: false, hovermode: "x unified", hoverdistance: -1, dragmode: touch ? false : "zoom", hoverlabel: { font: FONT, bgcolor: "#fff" },
       xaxis: { gridcolor: "#e0e0e0", zeroline: false, linecolor: "#6b6b6b", ...x, title: { text: x.title, standoff: 8 } },
-      yaxis: { gridcolor: "#e0e0e0", zeroline: false, linecolor: "#6b6b6b", exponentformat: "power", ...y, title: { text: y.title, standoff: 6 } },
+      yaxis: { gridcolor: "#e0e0e0", zeroline: false, linecolor: "#6b6b6b", exponentformat: "power", automargin: true, ...y, title: { text: y.title, standoff: 6 } },
     };
   }
 
