@@ -254,7 +254,7 @@ def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit
             measured = [conclusion.numbers[AT_WIDTH[name](width, arm=arm.name)] for width in widths]
             kit.figures.points(last, widths, measured, color, f"{arm.label}: {what}", fmt=line)
     curves.width_axis(last, np.array(widths, dtype=float)).axhline(1, color=style.GREY, linestyle="--")
-    last.set(yscale="linear", ylim=(0, None), xmargin=0.12, title="rate in the last decade", ylabel="measured over predicted")
+    last.set(yscale="linear", ylim=(0, None), xmargin=0.12, title="last decade", ylabel="rate, measured over predicted")
     style.legends_below(figure)
     style.headline(figure, kit.finding(conclusion.verdict, "linear rate", otherwise="Rate of linear convergence"))
     return figure
