@@ -241,7 +241,7 @@ import numpy as np, resource
 from lab.estimators import TangentKernelClassifier
 from lab.kernels import infinite
 infinite.BLOCK = 2**12
-X, y = np.random.default_rng(0).standard_normal((700, 6)), np.arange(700) % 10
+X, y = np.random.default_rng(0).standard_normal((500, 6)), np.arange(500) % 10
 settings = [{}, {"steps": 50}, {"loss": "cross_entropy", "penalty": 1e5}, {"loss": "cross_entropy", "steps": 5}]
 models = [TangentKernelClassifier(**setting) for setting in settings]
 for model in models:
@@ -254,7 +254,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 def test_ten_classes_need_the_memory_of_one_kernel():
-    """700² numbers take 4 MB, (10·700)² take 392 MB."""
+    """500² numbers take 2 MB, (10·500)² take 200 MB."""
     done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 60e6
 
