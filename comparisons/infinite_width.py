@@ -62,7 +62,7 @@ CAPTIONS = {
     "kernel": "Distance of the kernel at initialization from its limit, against the width: of the whole, and over the "
     f"smallest eigenvalue, where the dashed ¼ is enough for the proofs. {kit.marks.LAWS}",
 }
-KERNELS = "Seeds of each width whose kernel is measured, at least those that are trained."
+KERNELS = "Seeds of each width whose kernel is measured; as many as seeds where these are given, and this is not."
 ENOUGH = 0.25  # of λ_min(K∞)
 SHARE = 0.9  # of the seeds
 

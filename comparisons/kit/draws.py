@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VARIANT, NETWORKS = "draws", 3  # how the column ``variant`` marks these cells; networks on each draw
-HELP = f"Draws of the data that have {NETWORKS} networks each at the smallest width, to see whether the draw matters."
+HELP = (
+    f"Draws of the data that have {NETWORKS} networks each at the smallest width, to see whether the draw matters; none "
+    "where seeds are given, and this is not."
+)
 Draws = Annotated[int, Ge(0), CHOOSES, doc(HELP)]
 SHARE = Quantity(
     "variance_between_draws",
