@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 VARIANT, NETWORKS = "draws", 3  # how the column ``variant`` marks these cells; networks on each draw
 HELP = (
-    f"Draws of the data that have {NETWORKS} networks each at the smallest width, to see whether the draw matters; none "
-    "where seeds are given, and this is not."
+    f"Draws of the data that have {NETWORKS} networks each at the smallest width, to see whether the draw matters; "
+    "none where seeds are given, and this is not."
 )
 Draws = Annotated[int, Ge(0), CHOOSES, doc(HELP)]
 SHARE = Quantity(
