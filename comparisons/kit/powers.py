@@ -60,11 +60,11 @@ class PowerLaw:
 def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "widths") -> PowerLaw:
     """The power law of one column in the column ``x``, from a table with one row per x and seed.
 
-    In the width it is a contrast of independent means (`lab.measures.exponents.fit_unpaired_exponent`), otherwise the
-    mean of every seed's own slope (`lab.fit_exponent`). ``name`` is how the details of the number call the x that
-    entered.
+    It is the mean of every seed's own slope (`lab.fit_exponent`). In the width, where seeds are independent and may be
+    more at one width than at another, it is a contrast of independent means where they are not the same at all widths
+    (`lab.measures.exponents.fit_unpaired_exponent`). ``name`` is how the details of the number call the x that entered.
     """
-    own = x in OWN_SEEDS
+    own = x in OWN_SEEDS and rows.groupby(x)["seed"].agg(frozenset).nunique() > 1
     found = fit_samples(samples(rows, column, x), name) if own else _of_table(by_seed(rows, column, x), name)
     lost = tuple(_lost(place, rows[rows[x] == place], column) for place in found.rest.x)
     return replace(found, exponent=_explained(found.exponent, rows, column), lost=lost)

@@ -34,7 +34,7 @@ def faint(ax):
 def test_a_power_law_says_where_it_has_no_estimate_and_why_and_shows_the_other_seeds():
     ax, law = axes(), kit.power_law(table(), "error")
     kit.figures.power_law(ax, law, "black", "error")
-    assert labels(ax) == ["error: slope −1 (−1.1 to −0.85)\nno mean at 16 (1 of 3 seeds diverged)"]
+    assert labels(ax) == ["error: slope −1\nno mean at 16 (1 of 3 seeds diverged)"]
     expected = table().dropna()[["width", "error"]]
     assert faint(ax) == sorted(map(tuple, expected.to_numpy()))
     assert [text.get_text() for text in ax.get_xticklabels()] == ["8", "16", "32"]

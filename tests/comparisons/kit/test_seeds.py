@@ -158,8 +158,19 @@ def test_a_power_law_of_unequal_numbers_of_seeds_is_a_contrast_of_independent_me
     assert law.curve.ends[:, 1] == pytest.approx(ends, rel=EXACT)
 
 
-def test_a_cell_that_is_not_there_leaves_no_hole_and_one_without_a_value_does():
+def test_a_power_law_of_the_same_seeds_everywhere_is_the_mean_of_their_slopes():
     table = uneven({16: 5, 32: 5, 128: 5})
+    grid = np.log(table.pivot(index="seed", columns="width", values="y").to_numpy())
+    slopes = np.polyfit(np.log([16, 32, 128]), grid.T, 1)[0]
+    found = powers.exponent(table, "y")
+    assert found.value == pytest.approx(slopes.mean(), rel=EXACT)
+    ends = scipy.stats.t.interval(0.95, 4, slopes.mean(), scipy.stats.sem(slopes))
+    assert found.interval == pytest.approx(ends, rel=EXACT)
+    assert by_hand({m: rows["y"].to_numpy() for m, rows in table.groupby("width")})[0] == pytest.approx(found.value)
+
+
+def test_a_cell_that_is_not_there_leaves_no_hole_and_one_without_a_value_does():
+    table = uneven({16: 6, 32: 5, 128: 5})
     gone = table.drop(index=6)
     slope, ends = by_hand({m: rows["y"].to_numpy() for m, rows in gone.groupby("width")})
     found = powers.exponent(gone, "y")
