@@ -1,8 +1,8 @@
 """Seeds: how many there are at each width, and what a seed draws.
 
 Widths have seeds of their own: seed k at width m draws a network, batches and, unless all share one draw, data that no
-other width has. So widths may have different numbers of seeds; slopes in the width are contrasts of independent means then
-(`lab.measures.exponents.fit_unpaired_exponent`). Arms at one width share seeds and are compared in pairs.
+other width has. So widths may have different numbers of seeds; slopes in the width then are contrasts of independent
+means (`lab.measures.exponents.fit_unpaired_exponent`). Arms at one width share seeds and are compared in pairs.
 """
 
 from __future__ import annotations
