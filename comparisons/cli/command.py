@@ -122,9 +122,9 @@ def _understand_run(arguments: list[str]) -> Run:
     comparison = find(arguments[1])
     start = plan.settings_of(comparison, early_options(arguments), {})
     asked = _parse_flags(arguments, f"Run or resume a comparison: {comparison.question}", start)
-    values = {entry.name: getattr(asked.settings, entry.name) for entry in fields(asked.settings)}
-    changed = {name: value for name, value in values.items() if name in given(arguments)}
-    return Run(arguments[1], with_values(start, changed, ""), options_of(asked.run))
+    names = given(arguments)
+    values = {each.name: getattr(asked.settings, each.name) for each in fields(asked.settings) if each.name in names}
+    return Run(arguments[1], with_values(start, values, ""), options_of(asked.run))
 
 
 def _understand_all(arguments: list[str]) -> RunAll:

@@ -44,7 +44,7 @@ from comparisons.kit.fits import (
 from comparisons.kit.keys import Key, Quantity, family
 from comparisons.kit.numbers import Number, Numbers, finite, of_most, over_finite, ratio
 from comparisons.kit.powers import PowerLaw, exponent, fit_seeds, level, limit, passes, power_law, ratio_exponent
-from comparisons.kit.seeds import DataSeeds, SeedCount, Seeds
+from comparisons.kit.seeds import SeedCount, Seeds
 from comparisons.kit.settings import (
     CHOOSES,
     Choices,

@@ -65,7 +65,11 @@ def power_law(rows: pd.DataFrame, column: str, x: str = "width", name: str = "wi
     (`lab.measures.exponents.fit_unpaired_exponent`). ``name`` is how the details of the number call the x that entered.
     """
     own = x in OWN_SEEDS and rows.groupby(x)["seed"].agg(frozenset).nunique() > 1
-    found = fit_samples(samples(rows, column, x), name) if own else _of_table(by_seed(rows, column, x), name)
+    if own:
+        found = fit_samples(samples(rows, column, x), name)
+    else:
+        grid = by_seed(rows, column, x)
+        found = fit_seeds(grid.columns, grid, name)
     lost = tuple(_lost(place, rows[rows[x] == place], column) for place in found.rest.x)
     return replace(found, exponent=_explained(found.exponent, rows, column), lost=lost)
 
@@ -125,10 +129,6 @@ def ratio_exponent(rows: pd.DataFrame, reference: pd.DataFrame, column: str) -> 
     """The slope on log(width) of the log of a column over that of reference rows, paired by width and seed."""
     both = rows.merge(reference, on=["width", "seed"], suffixes=("", "_reference"))
     return exponent(both.assign(ratio=both[column] / both[f"{column}_reference"]), "ratio")
-
-
-def _of_table(grid: pd.DataFrame, name: str) -> PowerLaw:
-    return fit_seeds(grid.columns.to_numpy(float), grid.to_numpy(), name)
 
 
 def fit_seeds(x: ArrayLike, values: ArrayLike, name: str = "widths") -> PowerLaw:
