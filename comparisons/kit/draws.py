@@ -32,8 +32,8 @@ Draws = Annotated[int, Ge(0), CHOOSES, doc(HELP)]
 SHARE = Quantity(
     "variance_between_draws",
     meaning="Share of the variance, at the smallest width, that lies between draws of the data, of the log of the "
-    "quantity that the verdict names; the rest is between networks on one draw. Draws that share samples, as subsets of "
-    "the digits do, differ less than independent ones.",
+    "quantity that the verdict names; the rest is between networks on one draw. Draws that share samples, as subsets "
+    "of the digits do, differ less than independent ones.",
 )
 
 AnyCell = TypeVar("AnyCell", bound=NetworkCell)
