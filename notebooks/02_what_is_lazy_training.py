@@ -13,16 +13,21 @@
 #
 # At the end you can
 #
-# * explain with one neuron how a model can learn while its weights hardly move;
-# * see the same in a recurrent network as it gets wider;
-# * make any network lazy, or less lazy, with a single number: its output scale $\alpha$.
+# * explain with one neuron when a model learns as its linearization does;
+# * compare a narrow and a wide recurrent network with their linear models;
+# * say what a single number, the output scale $\alpha$, does to a network, and by which law.
 #
 # Terms of this project, such as *gap*, *motion* and *lazy*, stand in the [glossary](../README.md#glossary).
 
 # %%
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
+import comparisons
 import lab
 from lab.figures import curves, notebook, style
 
@@ -31,16 +36,18 @@ notebook.begin()
 # %% tags=["parameters"]
 WIDTHS, STEPS = (32, 512), 300  # of the two networks
 SCALED_WIDTH, SCALED_STEPS = 128, 400  # of the network whose outputs are scaled
+LAW = {"width": 64, "seeds": 5, "alphas": (1.0, 3.0, 10.0, 30.0, 100.0)}  # of the comparison
 
 # %% [markdown]
 # ## One neuron
 #
 # Take a model with one weight $w$ and the output $f(w)=\tanh w$, and start at $w_0=0.5$. [Chizat, Oyallon and Bach
 # (2019)](https://arxiv.org/abs/1812.07956) subtract the initial output and multiply by a number $\alpha$:
-# $\alpha\,(f(w)-f(w_0))$. The model shall learn the output 0.4. How far does $w$ have to go?
+# $\alpha\,(f(w)-f(w_0))$. The model shall learn the output 0.4. In each picture the solid curve is the model and the dashed
+# line its *linearization*, the tangent at $w_0$. Two markers show the weights at which they reach the target.
 #
-# In each picture the blue curve is the model, the dashed line its *linearization*, the tangent at $w_0$. The weights at
-# which they reach the target are marked.
+# **Your prediction:** the slope at $w_0$ is 0.79. How far must $w$ move along the tangent if $\alpha=2$? Must it move further
+# on the curve, or less far? Does the ratio of the two distances grow or shrink with $\alpha$?
 
 # %%
 start, target = 0.5, 0.4
@@ -79,18 +86,20 @@ for alpha in (0.8, 2.0, 10.0):
     print(f"α = {alpha:g}: the weight moves by {curved - start:.3f}, that of the tangent by {straight - start:.3f}")
 
 # %% [markdown]
-# **What to see.** At small $\alpha$ the weight has to move to where the curve bends, and the two solutions differ. At
+# **What to see.** At small $\alpha$ the weight has to move to where the curve bends, much further than along the tangent. At
 # large $\alpha$ a small move is enough, and on a small piece every smooth curve is close to its tangent. The neuron
-# *learns*, and yet it only follows its linearization. This is laziness. A small learning rate is not the reason: no
-# learning rate occurred.
+# *learns*, and yet it only follows its linearization. This is laziness. No learning rate occurred, so a small one is not the
+# reason.
 #
-# ## A network: many weights, each moves a little
+# ## Many weights
 #
-# A wide network is lazy without any $\alpha$: its output is a sum over many units, so each of them moves only a
-# little. Here are two recurrent networks on the same digits, one narrow and one wide. Their activation is erf, which is
-# smooth as the neuron's tanh, in the parametrization in which activations can be compared ("ntk"). Both are trained for
+# Here are two recurrent networks on the same digits, one of them 16 times as wide, without any $\alpha$. Their activation is
+# erf, which is smooth as the neuron's tanh, in the parametrization in which activations can be compared ("ntk"). Both take
 # the same number of steps at half the *critical* learning rate $2/\lambda_{\max}(K_0)$, at which the linearized network
 # begins to diverge.
+#
+# **Your prediction:** which network ends nearer to its linear model? Do the weights of the wide one move, relative to their
+# size, about as far, 4 times less or 16 times less? Do its outputs move less, too?
 
 # %%
 task = lab.tasks.digits()  # 3 and 8; targets −1 and +1
@@ -124,14 +133,17 @@ rows = [
 pd.DataFrame(rows).set_index("width").round(3)
 
 # %% [markdown]
-# **What to see.** Both networks learn to tell the digits apart. In the wide one the weights move by less than a hundredth
-# of their size, while the outputs move from 0 to about ±1: small change of the weights, large change of the outputs. The
-# narrow network leaves its linearization, sample by sample; the wide one stays close to the dashed line. (The dotted
-# kernel regressor is the linearized network computed from its kernel, so the two coincide.)
+# **What to see.** The narrow network leaves its linearization, sample by sample; the wide one stays close to the dashed line.
+# Its weights move by less than a hundredth of their size, about twenty times less than in the narrow one, and yet its outputs
+# move as far, from 0 to about ±1. (The dotted kernel regressor is the linearized network computed from its kernel.)
 #
-# ## Lazy by output scale alone
+# ## One number in front of the network
 #
-# Now we multiply the outputs as we did for the neuron, $\alpha\,(f(\theta)-f(\theta_0))$, on one network of *fixed* width.
+# Now we multiply the outputs as we did for the neuron, $\alpha\,(f(\theta)-f(\theta_0))$, on one network of *fixed* width. The
+# learning rate is always a quarter of the critical one, so the linear model is the same for every $\alpha$.
+#
+# **Your prediction:** sketch the outputs of the network beside those of the linear model for $\alpha=$ 0.5, 5 and 100. For
+# which $\alpha$ does the network reach the lowest training loss, or are all three equal?
 
 # %%
 alphas = [0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0]
@@ -152,26 +164,34 @@ def draw_scaled(alpha, above, below):
 
 notebook.slide(draw_scaled, "α", alphas, shown=[0.5, 5.0, 100.0], rows=2)
 
+# %% [markdown]
+# **What to see.** At $\alpha=0.5$ the network leaves its linear model on most samples, and its training loss falls further. At
+# $\alpha=100$ outputs and losses lie on those of the linear model.
+#
+# ## The law
+#
+# Chizat, Oyallon and Bach call a model lazy when
+# $\kappa=\frac1\alpha\,\lVert y\rVert\,\lVert D^2f\rVert/\lVert Df\rVert^2$ is small against 1, that is, when the derivative
+# hardly changes over the distance that the weights must move. The comparison `output_scale` trains networks to one training
+# error at several $\alpha$, with several seeds, and fits powers of $\alpha$ from $\alpha=3$ on.
+#
+# **Your prediction:** with which powers of $\alpha$ do the weight motion and the test gap fall for the smooth erf? Does the gap
+# of a ReLU network, which is piecewise linear, fall faster or more slowly than that?
+
 # %%
-figure, axes = style.panels(2)
-gaps = [result.gap("test").max() for result in scaled.values()]
-motions = [result.motion.relative_weight_motion for result in scaled.values()]
-for ax, values, what in zip(axes[0], (gaps, motions), ("largest test gap", "relative weight motion"), strict=True):
-    ax.loglog(alphas, values, "o-", color=style.NETWORK.color)
-    ax.loglog(alphas, values[-1] * alphas[-1] / np.array(alphas), "--", color=style.GREY, label="proportional to 1/α")
-    ax.set(xlabel="output scale α", ylabel=what)
-    ax.legend()
-figure
+run = comparisons.run(
+    "output_scale", "fast", Path(tempfile.mkdtemp()) / "output_scale", executor="serial", progress=False,
+    networks=("erf", "relu"), data=("digits",), **LAW,
+)  # fmt: skip
+run.figures["laziness"]
+
+# %% tags=["varies"]
+Markdown(run.verdict)
 
 # %% [markdown]
-# **What to see.** We changed nothing but a factor in front of the network and, with it, the learning rate. The weight
-# motion falls as $1/\alpha$ throughout, the gap from $\alpha\approx5$ on, as Chizat, Oyallon and Bach prove for smooth
-# networks. At small $\alpha$ the network has to move, and it learns something else than its linearization.
-#
-# Their criterion is one formula: a model is lazy when
-# $\kappa=\frac1\alpha\,\lVert y\rVert\,\lVert D^2f\rVert/\lVert Df\rVert^2$ is small against 1, that is when the
-# derivative hardly changes over the distance that the weights must move. `lazylab run output_scale` measures $\kappa$, for
-# ReLU too, and what laziness costs in test error.
+# **What to see.** Bands are 95 % intervals over seeds. The weight motion falls about as $1/\alpha$ for both networks. For erf
+# so do the gap, the drift of the kernel and $\kappa$, as theory has it for smooth networks. For ReLU the gap falls more
+# slowly, with a power near −½: a ReLU network becomes lazy as well, but at a larger $\alpha$ (exercise 2).
 #
 # ## Exercises
 #
@@ -190,19 +210,20 @@ figure
 #
 # </details>
 #
-# **2.** Repeat the last experiment with `activation="relu"`. Does the gap still fall as $1/\alpha$?
+# **2.** Why does the gap of the ReLU network fall more slowly, although its weight motion falls as $1/\alpha$? Compare the gap
+# with the share of gates that flip (both are in `run.table`).
 #
 # <details><summary>Solution</summary>
 #
 # ```python
-# for alpha in (5.0, 100.0):
-#     kinked = lab.ElmanRNN.like(task, SCALED_WIDTH, parametrization="ntk")
-#     result = lab.side_by_side(lab.Scaled(kinked, alpha), task, descent)
-#     print(alpha, result.gap("test").max(), result.motion.gate_flips)
+# relu = run.table[run.table["network"] == "relu"]
+# means = relu.groupby("alpha")[["gate_flips", "gap_test"]].mean()
+# print(means.assign(ratio=means["gap_test"] / np.sqrt(means["gate_flips"])))
 # ```
 #
-# More slowly. A ReLU network is piecewise linear: its derivative jumps wherever a gate flips, and a few gates lie so
-# close to their kink that they flip however little the weights move. The theorem assumes a smooth network.
+# A gate flips if its input moves across the kink, so the share of flips falls as $1/\alpha$. But each flip changes the
+# derivative by an amount that does not depend on $\alpha$. If these jumps have random signs, their sum goes as the square
+# root of their number, as $\alpha^{-1/2}$. The theorem assumes a smooth network.
 #
 # </details>
 #

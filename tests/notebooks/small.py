@@ -17,7 +17,13 @@ REVIEWERS = {
 
 SMALL = {
     "01_quickstart": {"WIDTH": 64, "STEPS": 50},
-    "02_what_is_lazy_training": {"WIDTHS": (16, 64), "STEPS": 60, "SCALED_WIDTH": 24, "SCALED_STEPS": 60},
+    "02_what_is_lazy_training": {
+        "WIDTHS": (16, 64),
+        "STEPS": 60,
+        "SCALED_WIDTH": 24,
+        "SCALED_STEPS": 60,
+        "LAW": {"width": 16, "seeds": 2, "alphas": (3.0, 30.0), "target": 0.5},
+    },
     "03_the_tangent_kernel": {"WIDTH": 128},
     "04_width": {"WIDTHS": (16, 32, 64), "SEEDS": 3, "STEPS": 60, "ENSEMBLE_WIDTH": 64, "MEMBERS": 8},
     "05_step_size_and_phases": {"WIDTH": 64, "STEPS": 60, "SECOND_PHASE": 150},
