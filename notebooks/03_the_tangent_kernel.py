@@ -117,16 +117,15 @@ print(f"At width {network.width} the slow way takes {ratio:.0f} times as long on
 # ## The classic mistake
 #
 # $W$ is the same matrix at every time step, so its gradient is a *sum* over time, and the square of a sum has cross
-# terms. A common mistake is to keep only $t=s$, as if every step had a matrix of its own:
+# terms. A common mistake is to keep only $t=s$, as if every step had a matrix of its own. For each pair of samples that keeps
+# 7 of 49 terms.
+#
+# **Your prediction:** which share of the trace is lost: almost nothing, half, or six sevenths? Do entries of two different
+# samples lose more than those on the diagonal, or less? Would a check of symmetry and of the eigenvalues' signs find the
+# mistake?
 
 # %%
 wrong = torch.einsum("titj,titj->ij", gram_of_states, gram_of_deltas)
-error = float(torch.linalg.norm(wrong - slow) / torch.linalg.norm(slow))
-share = float(wrong.diagonal().sum() / slow.diagonal().sum())
-print(f"Without the terms t ≠ s the kernel is wrong by {100 * error:.0f} % (relative, Frobenius norm),")
-print(f"and {100 * (1 - share):.0f} % of its trace is missing.")
-
-# %%
 figure, axes = style.panels(3, size=(3.4, 3.4))
 top = float(slow.abs().max())
 for ax, (name, kernel) in zip(
@@ -138,12 +137,23 @@ for ax, (name, kernel) in zip(
 figure.colorbar(image, ax=axes[0], shrink=0.8, label="K(x, x')")
 figure
 
+# %%
+error = float(torch.linalg.norm(wrong - slow) / torch.linalg.norm(slow))
+lost, smallest = 1 - float(wrong.trace() / slow.trace()), float(torch.linalg.eigvalsh(wrong)[0])
+print(f"Without the terms t ≠ s the kernel is wrong by {100 * error:.0f} % (relative, Frobenius norm),")
+print(f"and {100 * lost:.0f} % of its trace is missing. Its smallest eigenvalue is {smallest:.0f}.")
+
 # %% [markdown]
-# **What to see.** Most of the entries away from the diagonal are lost, and yet no error is raised: the wrong kernel is
-# symmetric and positive definite, as the right one is. Only a comparison with the definition reveals the mistake.
+# **What to see.** About half of the trace is lost, and most of the entries away from the diagonal. No error is raised: the
+# wrong kernel is symmetric and positive definite, as the right one is. Only a comparison with the definition reveals the
+# mistake.
 #
-# Why are the cross terms so large? A term with $t\neq s$ is large if both factors are correlated in time: the states and
-# the deltas. Here are their correlations between time steps, averaged over samples:
+# Why are the cross terms so large? A term with $t\neq s$ is large if both the states and the deltas are correlated in time.
+# Inputs of different time steps are independent here, and the weights are random.
+#
+# **Your prediction:** sketch the correlation of $h_1$ with $h_2,\dots,h_7$, averaged over samples. Does it start near 1 and
+# fall to 0, or is it the same for all, and how large? (States are outputs of ReLU. For independent standard normal $u$ and
+# $v$, what is $\mathbb E[\varphi(u)\varphi(v)]$ over $\mathbb E[\varphi(u)^2]$?)
 
 # %%
 
@@ -168,12 +178,15 @@ figure
 for name, matrix in correlations.items():
     off_diagonal = matrix[~torch.eye(len(matrix), dtype=torch.bool)]
     print(f"{name}: {float(off_diagonal.mean()):.2f} on average off the diagonal")
+first = correlations["states ⟨h_t, h_s⟩"][0, 1:]
+print(f"h_1 with later states: from {float(first.min()):.2f} to {float(first.max()):.2f}")
 
 # %% [markdown]
-# **What to see.** A state depends on all earlier inputs, so states of neighbouring time steps are similar. Deltas are
-# similar as well, because every state is read through the same $B$. These correlations remain in wide networks. If only
-# the *last* state is read, deltas of different times are nearly orthogonal in wide networks, and the mistake is smaller;
-# exercise 2 measures it.
+# **What to see.** The correlation of $h_1$ with all later states is near $1/\pi\approx0.32$, the ratio of $1/(2\pi)$ to $1/2$:
+# no state has negative entries, so that even independent ones are not orthogonal. $W$ passes the common part on, and
+# states of later times are more alike, whatever their distance. Deltas are similar as well, because every state is read
+# through the same $B$. These correlations remain in wide networks. If only the *last* state is read, deltas of different
+# times are nearly orthogonal in wide networks, and the mistake is smaller; exercise 2 measures it.
 
 # %% [markdown]
 # ## Exercises
