@@ -107,7 +107,7 @@ const Engine = (() => {
   // which begins at place `at` of θ, multiplies `input` and gets back `delta`, and ∂f/∂(matrix) = Σ delta inputᵀ.
   // Shared weights, such as those of the recurrent network, are used more than once.
 
-  const SIGMA = Math.SQRT2;  // σ_w and σ_u; σ_v is 1
+  const SIGMA = Math.SQRT2;  // σ_u, and σ_w of the two-layer network; σ_v is 1
 
   // f = v·φ(σ_w/√p U x)/√m for one input x of p numbers.
   function twoLayer({ width: m, inputs: p, activation }) {
@@ -135,10 +135,11 @@ const Engine = (() => {
   }
 
   // g_t = σ_w/√m W h_{t−1} + σ_u/√p A x_t, h_t = φ(g_t), h_0 = 0, f = B·h_L/√m for a sequence x of L·p numbers.
-  function elman({ width: m, inputs, length: L, activation }) {
+  // `variance` is σ_w²: each entry of the recurrent matrix σ_w/√m W has the variance σ_w²/m.
+  function elman({ width: m, inputs, length: L, activation, variance = 2 }) {
     const p = inputs / L;
     const phi = ACTIVATIONS[activation];
-    const [scaleW, scaleA, scaleB] = [SIGMA / Math.sqrt(m), SIGMA / Math.sqrt(p), 1 / Math.sqrt(m)];
+    const [scaleW, scaleA, scaleB] = [Math.sqrt(variance / m), SIGMA / Math.sqrt(p), 1 / Math.sqrt(m)];
     const [W, A, B] = [0, m * m, m * m + m * p];
     function states(theta, x) {
       const [g, h] = [[], []];
@@ -231,8 +232,8 @@ const Engine = (() => {
   class Session {
     constructor(settings, task) {
       Object.assign(this, { settings, task, step: 0, n: task.train.length });
-      const { width, activation } = settings;
-      const shape = { width, activation, inputs: task.train[0].length, length: task.length };
+      const { width, activation, variance } = settings;
+      const shape = { width, activation, variance, inputs: task.train[0].length, length: task.length };
       this.network = NETWORKS[settings.network](shape);
       this.loss = LOSSES[settings.loss];
       this.alpha = settings.alpha * (settings.style === "mean_field" ? 2 / Math.sqrt(width) : 1);

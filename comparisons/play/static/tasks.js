@@ -48,14 +48,13 @@ const Tasks = (() => {
     ([a, b]) => (Math.hypot(a, b) < 1.05 ? 1 : -1), noise, random,
   );
 
-  // All sequences of six signs. The target is +1 where the first and the last sign agree. 24 are for training.
-  function sequences(noise, random) {
+  // All sequences of six signs, labelled ±1. The same 24 are for training whatever the label; each part is sorted by it.
+  function sequences(label, noise, random) {
     const all = Array.from({ length: 64 }, (_, k) => Array.from({ length: 6 }, (_, t) => ((k >> t) & 1 ? 1 : -1)));
     for (let k = 63; k > 0; k -= 1) {  // shuffled
       const other = Math.floor(random.uniform() * (k + 1));
       [all[k], all[other]] = [all[other], all[k]];
     }
-    const label = (signs) => signs[0] * signs[5];
     const sorted = (part) => part.sort((one, other) => label(other) - label(one));
     const [seen, unseen] = [sorted(all.slice(0, 24)), sorted(all.slice(24))];
     const inputs = (signs, size) => Float64Array.from(signs.flatMap((sign) => [sign + size * random.normal(), 1]));
@@ -66,7 +65,12 @@ const Tasks = (() => {
     };
   }
 
-  const MAKERS = { curve, xor, ring, sequences };
+  const MAKERS = {
+    curve, xor, ring,
+    sequences: (noise, random) => sequences((signs) => signs[0] * signs[5], noise, random),  // do first and last agree?
+    first: (noise, random) => sequences((signs) => signs[0], noise, random),
+    last: (noise, random) => sequences((signs) => signs[5], noise, random),
+  };
   const DATA_SEED = 1001;  // the data stay when the seed of the network changes
   const make = (name, noise) => MAKERS[name](noise, Engine.generator(DATA_SEED));
 

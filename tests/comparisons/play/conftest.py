@@ -1,8 +1,13 @@
-"""One browser for the tests of the playground."""
+"""One browser and one page for the tests of the playground."""
+
+import re
 
 import pytest
 
-from tests.comparisons.report.test_page import CHROMIUM, QUIET
+from comparisons.cli.command import main
+from comparisons.play.page import HOME
+from comparisons.report.writing import static
+from tests.comparisons.report.test_page import CHROMIUM, QUIET, offline
 
 
 @pytest.fixture(scope="package")
@@ -15,3 +20,33 @@ def browser():
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="package")
+def engine(browser):
+    """An empty page with the engine, the tasks and the stories."""
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.add_script_tag(content="\n".join(static(HOME, f"{name}.js") for name in ("engine", "tasks", "stories")))
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="package")
+def file(tmp_path_factory):
+    """The page, written by the command."""
+    out = tmp_path_factory.mktemp("play") / "play.html"
+    assert main(["play", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def visit(browser, file):
+    """Open the playground `offline`."""
+    with offline(browser, file, "body[data-frames]", "blob:") as opener:
+        yield opener
+
+
+def at(tab, number):
+    """Wait for this step."""
+    tab.locator("#step", has_text=re.compile(rf"^step {number}$")).wait_for()
