@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from comparisons.report.glossary import GLOSSARY
+from comparisons.play.words import WORDS
 from comparisons.report.writing import check_out, fill, static, write
 from lab.sweeps import versions
 
 HOME = "comparisons.play"
-TERMS = ("lazy", "gap", "motion", "drift", "gate", "critical fraction c", "centred")  # of the glossary, on the page
-LABELS = {"network": "network", "linearized": "linear model", "kernel": "kernel"}
+LABELS = {"network": "network", "linearized": "linear model", "kernel": "kernel regressor"}
 # As in the figures, but the dots are further apart: kernel and linear model always lie on each other here.
 DASHES: dict[str, list[float]] = {"network": [], "linearized": [10, 4], "kernel": [2, 5]}
 
@@ -42,7 +41,7 @@ def write_playground(out: Path) -> str:
 
 def render() -> str:
     """The page as text."""
-    scripts = ("engine", "tasks", "worker", "stories", "views", "page")
+    scripts = ("engine", "tasks", "worker", "words", "stories", "views", "page")
     return fill(
         HOME,
         "play.html",
@@ -51,7 +50,7 @@ def render() -> str:
         scripts={name: static(HOME, f"{name}.js") for name in scripts},
         learners=learners(),
         learners_json=json.dumps(learners()),
-        glossary={term: GLOSSARY[term] for term in TERMS},
+        words=WORDS,
         version=versions()["lazylab"] or "(not installed)",
     )
 

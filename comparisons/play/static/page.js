@@ -2,6 +2,7 @@
 (() => {
   const element = (id) => document.getElementById(id);
   const PREFIX = "#play?";
+  const TITLE = document.title;
   const LAST = 20000;  // steps after which the playground pauses by itself
   const KEPT = 2000;  // points of a curve; beyond, every second one is dropped
   const SLIDERS = {
@@ -9,10 +10,11 @@
     alpha: [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30],
     fraction: [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 8],
     noise: [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5],
+    variance: [0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4],
   };
   const CHOICES = ["task", "network", "activation", "style", "loss", "seed"];
   const dials = element("dials").elements;
-  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, frames: 0, writing: null, busy: false, next: null };
+  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, session: null, frames: 0, writing: null, busy: false, next: null };
 
   // Worker ---------------------------------------------------------------------------------------------------------
 
@@ -109,18 +111,24 @@
     const classes = dials.task.value !== "curve";
     dials.loss.querySelector("[value=logistic]").disabled = !classes;
     if (!classes) dials.loss.value = "squared";
+    dials.variance.closest(".dial").hidden = dials.network.value !== "elman";
   }
 
-  function begin(goal = LAST) {
+  function begin(goal = LAST, restored = false) {
     showDials();
+    const session = { story: state.story, settings: settings() };
+    const moved = !restored && state.session !== null && placeOf(session) !== placeOf(state.session);
+    if (moved) write("replaceState");  // the entry that is left keeps where it was
     state.id += 1;
-    Object.assign(state, { goal, step: 0 });
+    Object.assign(state, { goal, session, step: 0, hurry: undefined });
     say("");
     setTimeout((id) => {
       if (state.id === id && state.waiting && state.step === 0 && state.begun !== id) say("Computing the start …");
     }, 500, state.id);
-    send({ kind: "begin", settings: settings() });
-    writeAddress();
+    send({ kind: "begin", settings: session.settings });
+    if (moved) write("pushState");
+    else writeAddress();
+    document.title = title();
   }
 
   // Training -------------------------------------------------------------------------------------------------------
@@ -167,7 +175,7 @@
   function told() {
     const { network, linearized } = state.now.diverged;
     const parts = [];
-    if (linearized) parts.push(`The linear model and the kernel have exploded (step ${linearized}).`);
+    if (linearized) parts.push(`The linear model and the kernel regressor have exploded (step ${linearized}).`);
     if (network) parts.push(`The network has exploded (step ${network}).`);
     return parts.join(" ");
   }
@@ -175,28 +183,30 @@
   // Pictures -------------------------------------------------------------------------------------------------------
 
   const KINDS = {
-    curve: { view: Views.curve, reading: "Points: what the models learn from, on the grey curve. All start at 0: the output of the random weights is subtracted." },
+    curve: { view: Views.curve, reading: "The models learn from the points. All start at 0: the output of the random weights is subtracted." },
     plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green: they are the two classes." },
-    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel. Strong cells: +, faint cells: −." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel regressor. Dark cells: +, light cells: −." },
   };
 
   function draw() {
-    if (!state.now) return;
+    if (!state.now || !element("functions").clientWidth) return;  // nothing to draw on, as in a frame that is hidden
     const { picture, start, now, history } = state;
-    KINDS[picture.kind].view(element("functions"), picture, now.predicted, now.outputs);
+    KINDS[picture.kind].view(element("functions"), picture, now.predicted, now.outputs, now.diverged);
     const times = history.map((look) => look.step);
     const along = (pick) => history.map(pick);
-    const losses = Object.fromEntries(["network", "linearized", "kernel"].map((name) => [name, along((look) => look.loss[name])]));
-    Views.chart(element("loss"), { times, curves: losses, log: true });
-    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3 });
-    Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5 });
+    const gone = (name, step) => now.diverged[name] <= step;  // a curve ends where its model has exploded
+    const losses = Object.fromEntries(["network", "linearized", "kernel"].map((name) =>
+      [name, along(({ loss, step }) => (gone(name, step) ? NaN : loss[name]))]));
+    Views.chart(element("loss"), { times, curves: losses, log: true, most: 1e3 * losses.network[0] });
+    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3, percent: true });
+    Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5, percent: true });
     const border = picture.classes ? picture.y.findIndex((label) => label < 0) : 0;
     Views.matrix(element("kernel-start"), start.matrix, picture.y.length, border);
     Views.matrix(element("kernel-now"), now.matrix, picture.y.length, border);
     Views.spectrum(element("eigenvalues"), start.values, now.values, start.edge);
     const gated = now.facts.flips !== null;
     [element("flips").hidden, element("no-gates").hidden] = [!gated, gated];
-    if (gated) Views.chart(element("flips"), { times, curves: { flips: along((look) => look.flips) }, least: 0.2 });
+    if (gated) Views.chart(element("flips"), { times, curves: { flips: along((look) => look.flips) }, least: 0.2, percent: true });
     showNumbers();
     state.frames += 1;
     document.body.dataset.frames = state.frames;
@@ -208,14 +218,16 @@
     return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
   };
 
+  const percent = (share) => (Number.isFinite(share) ? `${short(100 * share)} %` : short(share));
+
   function showNumbers() {
     const { facts, diverged } = state.now;
     const loss = (name) => (diverged[name] ? `exploded at step ${diverged[name]}` : short(facts.loss[name]));
     const shown = {
       "loss-network": loss("network"), "loss-linearized": loss("linearized"), "loss-kernel": loss("kernel"),
-      "gap-now": `${short(facts.gap)} (largest so far ${short(facts.largestGap)})`, "motion-now": short(facts.motion),
-      "drift-now": short(facts.drift), "flips-now": facts.flips === null ? "no gates" : `${short(100 * facts.flips)} %`,
-      "eigenvalue-now": `${short(state.now.values[0])} (start ${short(state.start.values[0])}, limit ${short(state.start.edge)})`,
+      "gap-now": `${percent(facts.gap)} (largest so far: ${percent(facts.largestGap)})`, "motion-now": percent(facts.motion),
+      "drift-now": percent(facts.drift), "flips-now": facts.flips === null ? "no gates" : percent(facts.flips),
+      "eigenvalue-now": `${short(state.now.values[0])} (at start: ${short(state.start.values[0])}, limit: ${short(state.start.edge)})`,
     };
     for (const [id, words] of Object.entries(shown)) element(id).textContent = words;
     element("step").textContent = `step ${state.step}`;
@@ -229,20 +241,20 @@
   function describe() {
     if (!state.now) return;
     const { facts } = state.now;
-    element("functions").setAttribute("aria-label", `Outputs of the three models at step ${state.step}. Gap between network and linear model: ${short(facts.gap)}.`);
-    element("loss").setAttribute("aria-label", `Loss at step ${state.step}: network ${short(facts.loss.network)}, linear model ${short(facts.loss.linearized)}, kernel ${short(facts.loss.kernel)}.`);
+    element("functions").setAttribute("aria-label", `Outputs of the three models at step ${state.step}. Gap between network and linear model: ${percent(facts.gap)}.`);
+    element("loss").setAttribute("aria-label", `Loss at step ${state.step}: network ${short(facts.loss.network)}, linear model ${short(facts.loss.linearized)}, kernel regressor ${short(facts.loss.kernel)}.`);
     for (const [id, value] of [["gap", facts.gap], ["motion", facts.motion], ["flips", facts.flips]]) {
-      element(id).setAttribute("aria-label", `${element(id).dataset.name} at step ${state.step}: ${short(value)}`);
+      element(id).setAttribute("aria-label", `${element(id).dataset.name} at step ${state.step}: ${percent(value)}`);
     }
   }
 
   // Stories --------------------------------------------------------------------------------------------------------
 
   const FACTS = {
-    largestGap: ({ largestGap, motion }) => `Largest gap so far: ${short(largestGap)} of what there is to learn. The weights have moved by ${short(motion)} of their size`,
-    drift: ({ drift }) => `The kernel has changed by ${short(100 * drift)} % of its size`,
+    largestGap: ({ largestGap, motion }) => `Largest gap so far: ${percent(largestGap)} of what there is to learn. The weights have moved by ${percent(motion)} of their size`,
+    drift: ({ drift }) => `The kernel has changed by ${percent(drift)} of its size`,
     losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
-    right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences with the right sign: network ${networkRight} of ${unseen}, kernel ${kernelRight} of ${unseen}`,
+    right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences with the right sign: network ${networkRight} of ${unseen}, kernel regressor ${kernelRight} of ${unseen}`,
   };
 
   function listStories() {
@@ -271,7 +283,7 @@
     const { name, parts, question, answer } = Stories[story];
     element("story-title").textContent = name;
     element("story-step").textContent = `Part ${at + 1} of ${parts.length}`;
-    element("story-text").innerHTML = parts[at].text;
+    element("story-text").innerHTML = Words.marked(parts[at].text);
     for (const each of document.querySelectorAll(".lit")) each.classList.remove("lit");
     for (const id of parts[at].see) (element(id).closest(".view") ?? element(id)).classList.add("lit");
     suggest("story-run");
@@ -281,7 +293,7 @@
     element("riddle").hidden = at + 1 < parts.length;
     element("riddle").open = false;
     element("question").innerHTML = question;
-    element("answer").innerHTML = answer;
+    element("answer").innerHTML = Words.marked(answer);
   }
 
   // The button of a story that is to be pressed next.
@@ -298,7 +310,9 @@
     const words = left ? "You have left the settings of this part. “Run this part” goes back to them." : FACTS[look](state.now.facts);
     element("story-fact").textContent = left || state.step > 0 ? `${words.replace(/\.$/, "")}.` : "";
     const conclusion = !left && (state.step >= run || exploded()) ? then : "";
-    if (element("story-then").innerHTML !== conclusion) element("story-then").innerHTML = conclusion;
+    if (state.concluded === conclusion) return;  // a screen reader says it once
+    state.concluded = conclusion;
+    element("story-then").innerHTML = Words.marked(conclusion);
   }
 
   function turn(by) {
@@ -320,20 +334,36 @@
 
   // Address: what is set, and how far training is --------------------------------------------------------------------
 
+  // of the session that is shown; while a link is followed, the step that it leads to.
   function address() {
-    const asked = new URLSearchParams({ ...settings(), step: state.step });
-    if (state.story) asked.set("story", state.story.map((each) => each + 1).join("."));
+    const { story, settings: set } = state.session;
+    const asked = new URLSearchParams({ ...set, step: state.hurry ? state.goal : state.step });
+    if (story) asked.set("story", story.map((each) => each + 1).join("."));
     return PREFIX + asked;
   }
 
   // A moment later: browsers refuse to change the address many times a second.
   function writeAddress() {
     clearTimeout(state.writing);
-    state.writing = setTimeout(() => {
-      element("link").href = address();
-      history.replaceState(null, "", address());
-    }, 250);
+    state.writing = setTimeout(() => write("replaceState"), 250);
   }
+
+  // What the browser lists as a page that was visited.
+  function title() {
+    if (!state.story) return TITLE;
+    const [story, part] = state.story;
+    return `${Stories[story].name}, part ${part + 1} – ${TITLE}`;
+  }
+
+  function write(way) {
+    clearTimeout(state.writing);
+    element("link").href = address();
+    history[way](null, "", address());
+  }
+
+  // Another part of a story or another task is another place: the browser's Back returns from there. All other settings
+  // change the address of the place where they are made.
+  const placeOf = ({ story, settings: { task } }) => [...(story ?? []), task].join();
 
   function restore() {
     if (!location.hash.startsWith(PREFIX)) return false;
@@ -343,7 +373,7 @@
     showStory();
     set(asked);
     const step = Math.min(Math.max(Math.round(Number(asked.step)) || 0, 0), LAST);
-    begin(step || LAST);
+    begin(step || LAST, true);  // the browser has an entry for it
     if (step) play(step, 50);
     else pause();
     return true;
@@ -369,6 +399,10 @@
     element("story-back").addEventListener("click", () => turn(-1));
     addEventListener("resize", () => requestAnimationFrame(draw));
     addEventListener("hashchange", () => restore() || writeAddress());
+    document.querySelector(".skip").addEventListener("click", (event) => {  // to the stories, but to no other address
+      event.preventDefault();
+      element("content").focus();
+    });
   }
 
   for (const [name, values] of Object.entries(SLIDERS)) Object.assign(dials[name], { min: 0, max: values.length - 1, step: 1 });

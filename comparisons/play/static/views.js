@@ -2,7 +2,7 @@
 // Drawings on canvases, from numbers alone. They are drawn for a white page; page.css turns them over in the dark.
 const Views = (() => {
   const [INK, GREY, HAIR] = ["#1a1a1a", "#6b6b6b", "#e4e4e4"];
-  const FONT = "12px system-ui, 'DejaVu Sans', sans-serif";
+  const FONT = "13px system-ui, 'DejaVu Sans', sans-serif";
   let LEARNERS = {};  // {name: {color, dash, width}}, as the figures of the lab have them
 
   function use(learners) {
@@ -41,8 +41,8 @@ const Views = (() => {
   }
 
   // Ticks, grid and names; returns functions from values to pixels, and clips what follows to the field.
-  function axes({ c, width, height }, { x, y, log = false, xName, yName }) {
-    const field = { left: 48, right: width - 14, top: yName ? 22 : 8, bottom: height - 34 };
+  function axes({ c, width, height }, { x, y, log = false, percent = false, least = -Infinity, xName, yName }) {
+    const field = { left: 50, right: width - 14, top: yName ? 22 : 8, bottom: height - 34 };
     const [fx, fy] = [(field.right - field.left) / (x[1] - x[0]), (field.bottom - field.top) / (y[1] - y[0])];
     const px = (value) => field.left + fx * (value - x[0]);
     const py = (value) => {  // not far outside, where dashes of what has exploded would take long to draw
@@ -53,8 +53,9 @@ const Views = (() => {
     c.textBaseline = "middle";
     for (const tick of log ? decades(y, height / 40) : ticks(y, height / 45)) {
       const at = field.bottom - fy * (tick - y[0]);
+      if (tick < least) continue;
       line(c, [[field.left, at], [field.right, at]], HAIR);
-      text(c, log ? tidy(10 ** tick) : tidy(tick), field.left - 6, at, "right");
+      text(c, percent ? `${tidy(100 * tick)} %` : tidy(log ? 10 ** tick : tick), field.left - 6, at, "right");
     }
     c.textBaseline = "alphabetic";
     for (const tick of ticks(x, Math.max(2, width / 90))) text(c, tidy(tick), px(tick), field.bottom + 15, "center");
@@ -117,24 +118,25 @@ const Views = (() => {
 
   // curves: {name: values}, drawn as the learner of this name, or as the network. `least` is the least upper end of a
   // linear axis, so that small values look small; `most` is the largest one.
-  function chart(canvas, { times, curves, log = false, least = 0, most = Infinity }) {
+  function chart(canvas, { times, curves, log = false, percent = false, least = 0, most = Infinity }) {
     const place = begin(canvas);
     const all = Object.values(curves).flat().filter((value) => Number.isFinite(value) && (!log || value > 0));
-    const top = all.reduce((a, b) => Math.max(a, b), log ? 1e-300 : least);
+    const top = Math.min(all.reduce((a, b) => Math.max(a, b), log ? 1e-300 : least), most);
     const bottom = log ? all.reduce((a, b) => Math.min(a, b), top) : 0;
-    const y = log ? [Math.min(Math.floor(Math.log10(Math.max(bottom, top * 1e-14)) * 2 - 0.1) / 2, Math.log10(top) - 1.4), Math.log10(top) + 0.2] : [0, Math.min(top, most) * 1.05];
+    const y = log ? [Math.min(Math.floor(Math.log10(Math.max(bottom, top * 1e-14)) * 2 - 0.1) / 2, Math.log10(top) - 1.4), Math.log10(top) + 0.2] : [0, top * 1.05];
     const x = [0, Math.max(10, times[times.length - 1])];
-    const { px, py, end } = axes(place, { x, y, log, xName: "gradient step" });
+    const { px, py, end } = axes(place, { x, y, log, percent, xName: "gradient step" });
     for (const [name, values] of Object.entries(curves)) {
       const style = LEARNERS[name] ?? LEARNERS.network;
       line(place.c, values.map((value, k) => [px(times[k]), log && value <= 0 ? NaN : py(value)]), style.color, style.dash, style.width);
     }
     end();
+    if (times.length < 2) text(place.c, "not yet run", (px(0) + px(x[1])) / 2, place.height / 2 - 10, "center", GREY);
   }
 
   // What the learners say ------------------------------------------------------------------------------------------
 
-  function curve(canvas, { x, grid, y, truth }, predicted) {
+  function curve(canvas, { x, grid, y, truth }, predicted, outputs, diverged) {
     const place = begin(canvas);
     const size = 1.7 * y.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
     const found = axes(place, { x: [grid[0], grid[grid.length - 1]], y: [-size, size], xName: "input", yName: "output" });
@@ -142,10 +144,12 @@ const Views = (() => {
     const through = (values) => Array.from(values, (value, k) => [px(grid[k]), py(value)]);
     line(place.c, through(truth), "#cfcfcf", [], 6);
     for (const [name, { color, dash, width }] of Object.entries(LEARNERS)) {
-      line(place.c, through(predicted[name]), color, dash, 1.15 * width);
+      if (!diverged[name]) line(place.c, through(predicted[name]), color, dash, 1.15 * width);
     }
     x.forEach((each, k) => mark(place.c, "circle", px(each), py(y[k]), 4.5, "#fff", INK));
     found.end();
+    const lost = Object.keys(diverged).map((name) => LEARNERS[name].label);
+    if (lost.length) text(place.c, `exploded, not drawn: ${lost.join(", ")}`, place.width - 14, 12, "right");
   }
 
   // Outputs as colours, purple above 0 and green below, one map for each learner.
@@ -189,7 +193,7 @@ const Views = (() => {
     const { c } = place;
     const all = [...seen, ...unseen];
     const targets = [...y, ...truth];
-    const found = axes(place, { x: [-1, all.length], y: [-2.6, 2.1], xName: "", yName: "output" });
+    const found = axes(place, { x: [-1, all.length], y: [-2.6, 2.1], least: -1.6, xName: "", yName: "output" });
     const { px, py, field } = found;
     const step = px(1) - px(0);
     c.fillStyle = "#fff";
@@ -247,7 +251,7 @@ const Views = (() => {
     const largest = Math.max(start[0], edge, Number.isFinite(now[0]) ? Math.min(now[0], 1e3 * edge) : 0);
     const least = Math.max(1e-6 * largest, Math.min(...[...start, ...now].filter((value) => value > 0)));
     const y = [Math.log10(least) - 0.3, Math.log10(largest) + 1];
-    const found = axes(place, { x: [0, start.length + 1], y, log: true, xName: "from the largest", yName: "" });
+    const found = axes(place, { x: [0, start.length + 1], y, log: true, xName: "rank (1: the largest)", yName: "" });
     const { px, py } = found;
     line(c, [[px(0), py(edge)], [px(start.length + 1), py(edge)]], INK, [6, 4], 1.2);
     start.forEach((value, k) => value > 0 && mark(c, "circle", px(k + 1), py(value), 5, GREY, null));

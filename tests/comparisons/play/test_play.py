@@ -6,33 +6,14 @@ import time
 import pytest
 
 from comparisons.cli.command import main
-from tests.comparisons.report.test_page import DARK, DESK, OVERLAPS, PAIRS, PHONE, UNFOLD, contrast, numbers_of, offline
+from tests.comparisons.play.conftest import at
+from tests.comparisons.report.test_page import DARK, DESK, OVERLAPS, PAIRS, PHONE, UNFOLD, contrast, numbers_of
 
 PLAYED = "Done: 200 steps."
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    """The page, written by the command."""
-    out = tmp_path_factory.mktemp("play") / "play.html"
-    assert main(["play", "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture
-def visit(browser, file):
-    """Open the playground `offline`."""
-    with offline(browser, file, "body[data-frames]", "blob:") as opener:
-        yield opener
-
-
 def step(tab):
     return int(tab.inner_text("#step").removeprefix("step "))
-
-
-def at(tab, number):
-    """Wait for this step."""
-    tab.locator("#step", has_text=re.compile(rf"^step {number}$")).wait_for()
 
 
 def shown(tab):
@@ -73,7 +54,7 @@ def test_the_first_story_goes_by_keyboard(visit):
             break
     tab.keyboard.press("Enter")
     tab.locator("#status", has_text=PLAYED).wait_for()
-    assert "Largest gap so far: 0.219" in tab.inner_text("#story-fact")
+    assert "Largest gap so far: 21.9 %" in tab.inner_text("#story-fact")
     assert "They part" in tab.inner_text("#story-then")
     assert "Distance" in tab.inner_text(".view.lit")
     tab.keyboard.press("Tab")  # the button back is not offered in the first part
@@ -186,7 +167,19 @@ def test_a_link_restores_the_state(visit):
     other = visit(address=link)
     at(other, step(tab))
     other.locator("#status", has_text="Done").wait_for()
-    for name in ("width", "alpha", "fraction", "noise", "task", "network", "activation", "style", "loss", "seed"):
+    for name in (
+        "width",
+        "alpha",
+        "fraction",
+        "noise",
+        "variance",
+        "task",
+        "network",
+        "activation",
+        "style",
+        "loss",
+        "seed",
+    ):
         assert other.locator(f"#dial-{name}").input_value() == tab.locator(f"#dial-{name}").input_value()
     mine, restored = dict(shown(tab)), dict(shown(other))
     assert restored["functions"] == mine["functions"]
@@ -215,9 +208,9 @@ def test_learners_have_the_colours_of_the_figures(visit):
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["1280", "390"])
 def test_nothing_overlaps_or_sticks_out(visit, viewport):
     tab = visit(viewport)
-    for place in (0, 1, 4):
+    for place in (0, 1, 5):
         tab.locator("#chapters button").nth(place).click()
-        for _ in range(2):
+        for _ in range(3):
             if tab.inner_text("#story-next") == "Next part":
                 tab.locator("#story-next").click()
         tab.evaluate(UNFOLD)
