@@ -14,28 +14,32 @@
 # At the end you can
 #
 # * name the largest step that the linear model survives, and say in one line why;
-# * show a network that survives larger ones, and what it gives up for that;
+# * find out whether a network survives larger ones, and what happens to its kernel then;
 # * linearize a network at the weights that a first phase of large steps has reached, and measure whether that helps.
 #
-# The first of the paper's reviewers made two remarks that lead to these experiments. The learning rate in the theorems is
-# very small. And if training begins with a phase of large steps, the weights after it are no longer random, as the
-# theorems need them. (The paper is [Allen-Zhu, Li and Song 2019](https://arxiv.org/abs/1810.12065).) Terms of this project
-# stand in the [glossary](../README.md#glossary).
+# The first of the paper's reviewers made two remarks that lead to these experiments. The learning rate in the theorems
+# is very small. And if training begins with a phase of large steps, the weights after it are no longer random, as the
+# theorems need them. (The paper is [Allen-Zhu, Li and Song 2019](https://arxiv.org/abs/1810.12065).) Terms of this
+# project stand in the [glossary](../README.md#glossary).
 
 # %%
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Markdown
 
+import comparisons
 import lab
 from lab.figures import curves, notebook, style
-from lab.measures.gap import tracking_gap
 
 notebook.begin()
 
 # %% tags=["parameters"]
 WIDTH, STEPS = 128, 100
-SECOND_PHASE = 400  # steps after the first phase
+PHASES = {"widths": (64,), "seeds": 10}  # of the comparison of two phases
 
 # %% [markdown]
 # ## The edge, for the linear model
@@ -48,8 +52,11 @@ SECOND_PHASE = 400  # steps after the first phase
 #
 # $$c=\frac{\eta\,\lambda_{\max}(K)}{2},\qquad\text{along the first eigenvector:}\quad r\mapsto(1-2c)\,r .$$
 #
-# For $c<1$ the residual shrinks. For $c>1$ it is multiplied by $-(2c-1)$ in every step and grows. First the plain loop,
-# then the lab's formula, which needs one eigendecomposition for all steps:
+# For $c<1$ the residual shrinks. For $c>1$ it is multiplied by $-(2c-1)$ in every step and grows. We compare the plain
+# loop with the lab's formula, which needs one eigendecomposition for all steps.
+#
+# **Your prediction:** you may watch the loss for five steps only. Which of $c=$ 0.25, 0.9 and 1.05 looks best? From which
+# step on can you see that 1.05 is too large?
 
 # %%
 task = lab.tasks.digits(train=24, test=24)  # two handwritten digits, 8 rows of 8 pixels; targets −1 and +1
@@ -85,14 +92,17 @@ style.legend_below(axes[0, 0], columns=4)
 figure
 
 # %% [markdown]
-# **What to see.** The edge is $c=1$. Slightly above it the loss first falls, because the residual still shrinks along all
-# eigenvectors but one. Then that one dominates, and the loss grows by $(2c-1)^2$ in every step. In a run of ten steps,
-# $c=1.05$ looks like a good learning rate.
+# **What to see.** Beyond the edge the loss falls at first, because the residual still shrinks along all eigenvectors
+# but one. Then that one dominates, and the loss grows by $(2c-1)^2$ in every step. In a run of five steps, $c=1.05$
+# looks best; its loss rises from step 12 on.
 #
 # ## The network, at the same steps
 #
 # At every step we record the loss and the *sharpness* $\eta\,\lambda_{\max}(K_t)/2$: the critical fraction computed with
 # the kernel at the weights of that step. At the start it is $c$, and 1 is the edge.
+#
+# **Your prediction:** for each of $c=$ 0.25, 0.9, 3 and 16, does the network diverge as the linear model does? Where
+# does its sharpness end: at its first value, at the edge, or below?
 
 
 # %%
@@ -116,14 +126,13 @@ runs = {c: losses_and_sharpness(c) for c in FRACTIONS}
 def draw(c, above, below):
     """Losses of network and linear model, and the sharpness below."""
     losses, sharpness, diverged_at = runs[c]
-    network_line = {**style.NETWORK.curve(), "marker": ".", "markevery": range(min(10, len(losses)))}
-    above.plot(losses, **network_line, label="network")
     above.plot(by_formula(c, STEPS), **style.LINEARIZED.curve(), label="linear model")
-    below.plot(sharpness, **network_line)
-    below.axhline(1, color=style.GREY, linestyle="--")
+    above.plot(losses, **style.NETWORK.curve(), label="network", marker=".", markevery=range(min(10, len(losses))))
+    below.plot(sharpness, **style.NETWORK.curve(), marker=".", markevery=range(min(10, len(losses))))
+    curves.reference(below, 1, "edge", horizontal=True)
     end = "" if diverged_at is None else f", diverged at step {diverged_at}"
     above.set(yscale="log", ylim=(1e-3, 1e7), title=f"c = {c:g}{end}", ylabel="loss / first loss")
-    below.set(yscale="log", ylim=(0.1, 1e4), ylabel="sharpness $\\eta\\lambda_{\\max}(K_t)/2$\n(dashed: edge)")
+    below.set(yscale="log", ylim=(0.1, 1e4), ylabel="sharpness $\\eta\\lambda_{\\max}(K_t)/2$")
     for ax in (above, below):
         curves.step_axis(ax, np.array([STEPS]))
     above.legend(loc="upper right", fontsize="small")
@@ -132,10 +141,11 @@ def draw(c, above, below):
 notebook.slide(draw, "c", FRACTIONS, (0.25, 0.9, 3.0, 16.0), rows=2, size=(3.0, 2.7))
 
 # %% [markdown]
-# **What to see.** Steps are on a logarithmic axis; the first ten have a point each. At $c=0.25$ network and linear model
-# fall together. At $c=0.9$ the sharpness rises to the edge and stays there, with a few bumps in the loss. At $c=3$ the
-# linear model diverges. The loss of the network, too, grows more than tenfold within three steps, but then the sharpness
-# drops below the edge, and the loss falls. At $c=16$ both diverge after a few steps.
+# **What to see.** Steps are on a logarithmic axis; the first ten have a point each. At $c=0.25$ network and linear
+# model fall together, and the sharpness grows a little. At $c=0.9$ the sharpness rises to the edge and stays there,
+# with a few bumps in the loss. At $c=3$ the linear model diverges. The loss of the network, too, grows more than
+# tenfold within three steps, but then the sharpness drops below the edge, and the loss falls. At $c=16$ both diverge
+# after a few steps. The table has all learning rates at which the network did not diverge:
 
 # %% tags=["varies"]
 survivors = [c for c in FRACTIONS if runs[c][2] is None]
@@ -144,13 +154,12 @@ columns = ["c", "largest loss / first", "last loss / first", "largest sharpness"
 pd.DataFrame(rows, columns=columns).set_index("c").map("{:.3g}".format)
 
 # %% [markdown]
-# The table has all learning rates at which the network did not diverge. For $c>1$ the sharpness begins above the edge, at
-# $c$, grows at first, and ends at the edge or below it.
+# For $c>1$ the sharpness begins above the edge, at $c$, grows at first, and ends at the edge or below it.
 #
-# There are three regimes. At small $c$ network and linear model fall together. Around $c=1$ the sharpness settles at the
-# edge: the *edge of stability* of [Cohen et al. (2021)](https://arxiv.org/abs/2103.00065), who measure the Hessian where we
-# measure the kernel. At larger $c$ the loss grows until the weights reach a region in which the kernel is small, and the
-# network trains there: the *catapult* of [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218).
+# There are three regimes. At small $c$ network and linear model fall together. Around $c=1$ the sharpness settles at
+# the edge: the *edge of stability* of [Cohen et al. (2021)](https://arxiv.org/abs/2103.00065), who measure the Hessian
+# where we measure the kernel. At larger $c$ the loss grows until the weights reach a region in which the kernel is
+# small, and the network trains there: the *catapult* of [Lewkowycz et al. (2020)](https://arxiv.org/abs/2003.02218).
 #
 # ## Why it comes back: a model with two numbers
 #
@@ -160,8 +169,11 @@ pd.DataFrame(rows, columns=columns).set_index("c").map("{:.3g}".format)
 #
 # $$f'=f\,(1-\eta\lambda+\eta^2f^2/n),\qquad \lambda'=\lambda+\frac{\eta f^2}{n}\,(\eta\lambda-4).$$
 #
-# A linear model keeps only $f'=f(1-\eta\lambda)$. When $f$ has become as large as $\sqrt n$, the change of $\lambda$ is no
-# longer small: as long as $\eta\lambda<4$, that is $c<2$, **large outputs make the kernel smaller**, until $f$ shrinks again.
+# A linear model keeps only $f'=f(1-\eta\lambda)$. When $f$ has become as large as $\sqrt n$, the change of $\lambda$ is
+# no longer small.
+#
+# **Your prediction:** up to which $c$ do large outputs make the kernel smaller? Sketch $|f|$ and the sharpness
+# $\eta\lambda/2$ for $c=1.5$. Does the sharpness end just below the edge, or far below it?
 
 
 # %%
@@ -200,116 +212,74 @@ figure
 
 # %% [markdown]
 # **What to see.** At $c=0.25$ the output falls from the start and the sharpness does not change. At $c=1.5$ and $c=1.95$
-# the output grows for about four steps, to the order of $\sqrt n$. Meanwhile the sharpness drops far below the edge, and
-# the output falls. At $c=2.1$ both grow without bound: in this model the catapult needs $1<c<2$.
+# the output grows to the order of $\sqrt n$. There $\eta\lambda<4$, so that large outputs make the kernel smaller: the
+# sharpness drops far below the edge, and the output falls. At $c=2.1$ both grow without bound. In this model the catapult
+# needs $1<c<2$.
 #
-# The recurrent ReLU network above survives larger learning rates than that. It has many samples, shared weights, and gates
-# that can close, and so more ways to make its kernel smaller than the model with two numbers. How far this goes has to be
-# measured: `lazylab run step_size` does it for several widths and seeds.
+# The recurrent ReLU network above survives larger learning rates than that. It has many samples, shared weights, and
+# gates that can close. How far this goes has to be measured: `lazylab run step_size` does it for several widths and
+# seeds.
 
 # %% [markdown]
 # ## Two phases
 #
 # In practice a run starts with large steps and ends with small ones. Reviewer 1 accepts the theory for the second phase
-# only if it can start from weights that are *not* random. So we let a first phase of large steps bring the residual below
-# half of its first value, call the weights there $W_k$, and compare two linear models of the second phase. Both start at
-# the outputs $f(W_k)$; they differ in their kernel alone,
+# only if it can start from weights that are *not* random. So we let a first phase bring the residual below half of its
+# first value, once at $c_1=0.1$ and once at $c_1=3$, with a catapult. Call the weights there $W_k$. A second phase of
+# small steps goes on from them. Two linear models of it start at the outputs $f(W_k)$; they differ in their kernel
+# alone,
 #
-# * $K(W_0)$, the kernel at initialization, as in the theory: `linear.starting_from(after)`;
-# * $K(W_k)$, linearized anew: `after = lab.KernelRegressor.at(start, task)` with the network `start` at $W_k$.
+# * $K(W_0)$, the kernel at initialization, as in the theory;
+# * $K(W_k)$, linearized anew.
+#
+# The comparison `phases` does this for several seeds. Its gap is in units of RMS$(y-f(W_k))$, of what the first phase
+# left to learn.
+#
+# **Your prediction:** there are four gaps, of two models after two first phases. Order them by size. Is the
+# linearization at $W_k$ worse after large steps than after small ones?
 
 
 # %%
-def first_phase(c, share=0.5, steps=400):
-    """The network when its residual is ``share`` of the first one, after the peak if it rises; None if never."""
-    reached, first, peak = None, None, 1 + 1e-6
-    for snapshot in lab.descend(network, task, lab.Descent(steps, c, record="all")):
-        first = first or snapshot.loss
-        residual = (snapshot.loss / first) ** 0.5
-        if residual > peak:
-            reached, peak = None, residual
-        elif reached is None and residual <= share:
-            reached = snapshot.network.copy()
-    return reached
+run = comparisons.run(
+    "phases", "fast", Path(tempfile.mkdtemp()) / "phases", executor="serial", progress=False,
+    phase_one=(0.1, 3.0), **PHASES,
+)  # fmt: skip
+run.figures["gaps"]
 
-
-def second_phase(start):
-    """Small steps from there: the three learners, and the linear model with the kernel of the initialization."""
-    after = lab.KernelRegressor.at(start, task)
-    rate = 0.5 / max(linear.spectrum.lambda_max, after.spectrum.lambda_max)
-    descent = lab.Descent(SECOND_PHASE, learning_rate=rate)
-    return lab.side_by_side(start, task, descent), linear.starting_from(after).trajectory(descent, rate)
-
-
-def phases(c):
-    """Both test gaps of the second phase, in units of what the first one left to learn; with the learners."""
-    result, old = second_phase(first_phase(c))
-    former = tracking_gap(result.network.test, old.test, result.units["initial"])
-    return former, result.gap("test", unit="initial"), result, old
-
-
-compared = {c: phases(c) for c in (0.1, 3.0)}
-
-# %%
-figure, axes = style.panels(2, 2, size=(4.3, 3.1), sharey="row", sharex=True)
-for (c, (from_start, from_here, result, old)), (above, below) in zip(compared.items(), axes.T, strict=True):
-    for loss, label, line in (
-        (result.network.loss, "network", style.NETWORK),
-        (result.linearized.loss, "linear model with $K(W_k)$", style.LINEARIZED),
-        (old.loss, "linear model with $K(W_0)$", style.KERNEL),
-    ):
-        above.plot(old.steps, loss / loss[0], **line.curve(), label=label)
-    below.plot(old.steps, from_here, **style.LINEARIZED.curve(), label="to the model with $K(W_k)$")
-    below.plot(old.steps, from_start, **style.KERNEL.curve(), label="to the model with $K(W_0)$")
-    above.set(yscale="log", title=f"after a first phase at c = {c:g}")
-    curves.step_axis(below, old.steps).set_xlabel("step of the second phase")
-axes[0, 0].set_ylabel("loss / loss at $W_k$")
-axes[1, 0].set_ylabel("gap on the test set")
-axes[0, 0].legend(fontsize="small", loc="lower left")
-axes[1, 0].legend(fontsize="small", loc="upper left")
-figure
-
-# %%
-rows = [
-    {
-        "first phase at c": c,
-        "λ_max of K(W_k) / of K(W₀)": result.lambda_max / linear.spectrum.lambda_max,
-        "gap with K(W₀)": from_start.max(),
-        "gap with K(W_k)": from_here.max(),
-    }
-    for c, (from_start, from_here, result, _) in compared.items()
-]
-pd.DataFrame(rows).set_index("first phase at c").round(2)
+# %% tags=["varies"]
+Markdown(run.verdict)
 
 # %% [markdown]
-# **What to see.** The gap is in units of RMS$(y-f(W_k))$, of what the first phase left to learn. For this network, the
-# new linearization has the smaller gap after small and after large first steps. After large steps it matters more: the
-# catapult has made the largest eigenvalue several times smaller, and the old kernel describes another network.
+# **What to see.** Squares with bars are means with 95 % intervals, faint squares single seeds. After large steps the
+# kernel of the *initialization* describes the second phase badly, and the linearization at $W_k$ is clearly nearer to
+# the network. It is about as good after large steps as after small ones: ten networks show no difference. After small
+# steps the intervals of the two models overlap.
 #
-# The reviewer and the theory are both right in part. After large steps the kernel at the *initialization* says little about
-# the second phase, so a proof that needs random weights does not cover it. A linear model *taken at $W_k$* can describe
-# the second phase, but its kernel is that of trained weights, and whether it stays well conditioned has to be measured.
-# One network shows an example, not a rule: `lazylab run phases` does this over seeds and gives intervals.
+# The reviewer and the theory are both right in part. A proof that needs random weights does not cover the second phase. A
+# linear model *taken at $W_k$* describes a part of it, but its kernel is that of trained weights. Whether it stays well
+# conditioned has to be measured: the verdict names what is left of the constant in the theorem's lower bound.
 #
-# **A surprise.** Look again at the losses after the catapult. At the same learning rate, the model with the *old* kernel
-# trains faster than the network. The smaller kernel that saved the network from divergence makes it slow afterwards:
+# **A last prediction:** after the catapult, the second phase goes on with one learning rate for all. Which of the three
+# trains fastest: the network, the model with $K(W_k)$, or the model with the old kernel $K(W_0)$?
 
-# %%
-_, _, result, old = compared[3.0]
-shares = {
-    "network": result.network.final_loss / result.network.loss[0],
-    "linear model with K(W_k)": result.linearized.final_loss / result.linearized.loss[0],
-    "linear model with K(W₀)": old.final_loss / old.loss[0],
-}
-for name, share in shares.items():
-    print(f"{name}: {100 * share:.2g} % of its loss is left at the end of the second phase")
+# %% tags=["varies"]
+large = run.table[(run.table["first"] == 3.0) & (run.table["outcome"] == "reached")]
+last = np.array([arrays["losses"][:, -1] for cell, arrays in run.arrays(first=3.0) if "losses" in arrays])
+last = last[np.isfinite(last).all(1)]
+print("loss that is left at the end of the second phase (geometric means):")
+for name, share in zip(("network", "model with K(W₀)", "model with K(W_k)"), np.exp(np.log(last).mean(0)), strict=True):
+    print(f"{name}: {100 * share:.2g} %")
+shrunk = np.exp(np.log((large["lambda_max_phase_one"] / large["lambda_max_init"]).astype(float)).mean())
+print(f"λ_max of K(W_k) is {shrunk:.2f} times that of K(W₀)")
 
 # %% [markdown]
+# The model with the *old* kernel trains fastest, because the catapult has made the largest eigenvalue several times
+# smaller. The smaller kernel that saved the network from divergence makes it slow afterwards.
 #
 # ## Exercises
 #
-# **1.** With momentum $\beta$ (heavy ball), where is the edge of the linear model? The lab says that `critical_fraction=1`
-# is the edge for every $\beta$, with $\eta=2c(1+\beta)/\lambda_{\max}$. Check it.
+# **1.** With momentum $\beta$ (heavy ball), where is the edge of the linear model? The lab says that
+# `critical_fraction=1` is the edge for every $\beta$, with $\eta=2c(1+\beta)/\lambda_{\max}$. Check it.
 #
 # <details><summary>Solution</summary>
 #
@@ -348,8 +318,8 @@ for name, share in shares.items():
 #
 # </details>
 #
-# **3.** Linearize again and again: every $k$ steps, replace the model by the one at the network's present weights. How does
-# the largest gap depend on $k$?
+# **3.** Linearize again and again: every $k$ steps, replace the model by the one at the network's present weights. How
+# does the largest gap depend on $k$?
 #
 # <details><summary>Solution</summary>
 #

@@ -26,7 +26,7 @@ SMALL = {
     },
     "03_the_tangent_kernel": {"WIDTH": 128},
     "04_width": {"WIDTHS": (16, 32, 64), "SEEDS": 3, "STEPS": 60, "ENSEMBLE_WIDTH": 64, "MEMBERS": 8},
-    "05_step_size_and_phases": {"WIDTH": 64, "STEPS": 60, "SECOND_PHASE": 150},
+    "05_step_size_and_phases": {"WIDTH": 64, "STEPS": 60, "PHASES": {"widths": (16,), "seeds": 2}},
     "06_the_reviewers": {"SETTINGS": REVIEWERS},
     "07_your_own_network": {
         "UNITS": 12,
@@ -36,5 +36,5 @@ SMALL = {
         "COUNTS": [3, 30, 300, 3000],
         "PENALTIES": [0.01, 0.1, 1.0, 10.0, 100.0],
     },
-    "08_is_my_network_lazy": {"CHANNELS": 4, "STEPS": 60},
+    "08_is_my_network_lazy": {"CHANNELS": 4, "STEPS": 60, "SEEDS": 2},
 }
