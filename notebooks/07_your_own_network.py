@@ -54,6 +54,9 @@ PENALTIES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
 #
 # Waves of an unknown frequency, with noise, 16 time steps each. The target is the frequency, measured with an error. Inputs
 # have the shape (samples, time steps, features), targets (samples,) or (samples, outputs).
+#
+# **Your prediction:** frequencies lie between 0.5 and 2 radians per time step. How many periods do the slowest and the fastest
+# series show? Is there a *linear* function of the series that finds the frequency? (What does it give for $x$ and $-x$?)
 
 
 # %%
@@ -77,10 +80,18 @@ axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1, 1))
 figure
 
 # %% [markdown]
+# **What to see.** The slowest series shows a little more than one period, the fastest about five. A wave and its negative have
+# the same frequency, but a linear function changes its sign. So no model that is linear in the *series* can learn this task.
+# A model that is linear in the *weights*, such as a linearized network, may.
+#
 # ## Any module
 #
-# Samples come first, in and out: torch's recurrent layers and attention need `batch_first=True`. Parameters that require a gradient are
-# trained; freeze the others by `requires_grad_(False)`.
+# Samples come first, in and out: torch's recurrent layers and attention need `batch_first=True`. Parameters that require a
+# gradient are trained; freeze the others by `requires_grad_(False)`.
+#
+# **Your prediction:** an LSTM of 32 units, in PyTorch's own initialization, takes 300 steps at a quarter of the critical
+# learning rate (notebook 05). Sketch its loss and that of its linear model. Do both reach the targets? Can the loss of the
+# LSTM grow again?
 
 
 # %%
@@ -125,8 +136,17 @@ runs = {name: lab.side_by_side(module, task, descent) for name, module in module
 runs["LSTM"].plot()
 
 # %% [markdown]
-# The picture is that of notebook 01: losses, outputs of a few test samples, and the gap between network and linearization,
-# in units of what there was to learn. Here are the numbers for all three modules:
+# **What to see.** For about a hundred steps the two losses agree, and hardly fall. The linear model learns next to nothing to
+# the end. Then the loss of the LSTM falls to a fraction of its first value, jumps back, and oscillates. This network at least
+# is not lazy, and its critical learning rate does not stay what it was:
+
+# %%
+largest = lab.KernelRegressor.at(runs["LSTM"].trained_network, task).spectrum.lambda_max
+print(f"largest eigenvalue of the LSTM's kernel: {largest / runs['LSTM'].lambda_max:.1f} times that at the start")
+
+# %% [markdown]
+# At a quarter of the critical rate, a kernel that has grown more than fourfold is beyond the edge. Here are the numbers of all
+# three modules:
 
 
 # %%
@@ -149,10 +169,8 @@ table(runs)
 
 # %% [markdown]
 # **Read the loss beside the gap.** The transformer has the smallest gap, but most of its loss is left: it has hardly moved, so
-# nothing follows about laziness. LSTM and CNN have learnt, and their gap is of the order of the targets: they are far from
-# their linear models. The linear model of the LSTM learns next to nothing in these steps. The LSTM itself learns because
-# its tangent kernel grows, until the learning rate is too large for it: at the end of the picture its loss oscillates
-# (notebook 05). Networks of a few dozen units in PyTorch's own initialization need not be lazy at all.
+# nothing follows about laziness. The CNN has learnt, and on the way its gap was of the order of the targets: it did not
+# follow its linear model. Networks of a few dozen units in PyTorch's own initialization need not be lazy at all.
 #
 # Modules that are no function of one sample and the weights are refused, with the remedy:
 
@@ -227,15 +245,17 @@ scores = {name: model.fit(A, y).score(B, y_test) for name, model in models.items
 pd.DataFrame({"R² on new series": scores}).round(2)
 
 # %% [markdown]
-# $R^2$ is 1 for perfect predictions and 0 for the mean; below 0 is worse than the mean. The frequency is not a linear function
-# of the series: a wave $x$ and its negative $-x$ have the same frequency, but a linear function changes its sign. (The NNGP
-# kernel is the covariance of the outputs at initialization: with it, only the last layer learns.)
+# $R^2$ is 1 for perfect predictions and 0 for the mean; below 0 is worse than the mean. (The NNGP kernel is the covariance of
+# the outputs at initialization: with it, only the last layer learns.)
 #
 # ### Ridge or early stopping?
 #
 # A kernel that interpolates noisy targets also fits the noise. There are two remedies: a penalty $\mu$, as in
 # $K(K+\mu)^{-1}$, and early stopping after some steps of descent. Here is a grid search over both, by cross-validation, in a
-# pipeline:
+# pipeline.
+#
+# **Your prediction:** the targets have an error of 0.30. Sketch the score from strong to weak regularization. Does it fall
+# again where the kernel interpolates the targets? Which of the two remedies reaches the higher maximum?
 
 # %%
 pipeline = make_pipeline(StandardScaler(), estimators.TangentKernelRegressor(readout="mean"))
@@ -263,8 +283,12 @@ print(f"cross-validated R²: {ridge_best:.3f} with the best penalty, {stopped_be
 
 # %% [markdown]
 # **What to see.** The two remedies do nearly the same: both shrink the directions with small eigenvalues, one by the factor
-# $\lambda/(\lambda+\mu)$, the other by $1-(1-\eta\lambda)^t$. But the score does not fall again to the right. Although the
-# targets have an error of 0.30, interpolating them costs nothing here. The spectrum of the kernel shows why:
+# $\lambda/(\lambda+\mu)$, the other by $1-(1-\eta\lambda)^t$. But the score does not fall again to the right: interpolating
+# noisy targets costs nothing here.
+#
+# **Your prediction:** a kernel that contains a part $p\,I$, in which every sample is similar to itself alone, acts like one with
+# a penalty $\mu=p$. How would you recognize that part in the sorted eigenvalues? Which kernel of the same network has it, the
+# tangent kernel, the NNGP kernel, or both?
 
 # %%
 kernels = {"tangent kernel": estimators.TangentKernel(readout="mean"),
@@ -279,16 +303,16 @@ figure
 
 # %% [markdown]
 # **What to see.** The spectrum of the tangent kernel ends in a plateau: half of its eigenvalues lie within a factor of two of
-# each other. A plateau of height $p$ acts like $p$ times the identity, a part of the kernel in which every sample is similar
-# to itself alone. Added to the rest of the kernel it has the effect of a penalty $\mu=p$. So this kernel regularizes itself.
-# The NNGP kernel of the same network has eigenvalues that fall much further.
+# each other. So this kernel regularizes itself. The NNGP kernel of the same network has eigenvalues that fall much further.
 #
 # ### The kernel in other estimators of scikit-learn
 #
 # `TangentKernel` is a kernel in the sense of scikit-learn's Gaussian processes; being callable, it also serves support vector
 # machines. A Gaussian process chooses the size of kernel and noise by itself, as those with the largest likelihood, and adds
-# error bars. In the table, the *plateau* is the square root of the median eigenvalue of the fitted kernel, in units of the
-# targets: a standard deviation, which can be compared with that of the noise.
+# error bars.
+#
+# **Your prediction:** with the NNGP kernel and 96 training series, how long are error bars of two standard deviations on each
+# side, if the targets have an error of 0.30? How many of 96 new targets lie outside of theirs?
 
 
 # %%
@@ -301,34 +325,42 @@ def gaussian_process(kernel, X, y):
 
 
 more, more_y = waves(96, seed=2)
-more, rows = more[:, :, 0], {}
-for name, kernel in kernels.items():
-    process = gaussian_process(kernel, more, more_y)
-    mean, deviation = process.predict(B, return_std=True)
-    plateau = np.median(np.linalg.eigvalsh(process.kernel_.k1(more)))
-    rows[name] = {
-        "R²": process.score(B, y_test),
-        "targets within 2 deviations": (np.abs(mean - y_test) < 2 * deviation).mean(),
-        "estimated noise": np.sqrt(process.kernel_.k2.noise_level) * more_y.std(),
-        "plateau of the kernel": np.sqrt(plateau) * more_y.std(),
-    }
-pd.DataFrame(rows).T.round(2)
-
-# %% [markdown]
-# **What to see.** We had put in a noise of 0.30. With the NNGP kernel the estimate is near it. With the tangent kernel it is
-# zero: scikit-learn ends at its lower bound and would warn of it. The reason is the plateau. After scaling, it stands for a
-# standard deviation of more than 0.30, so the kernel by itself explains all of the noise, and nothing is left for the
-# separate noise term. The data do not show whether an error of single targets comes from one or the other; only their sum is
-# determined. Predictions and error bars are good in both cases. If the noise itself is the question, look at the spectrum
-# first, and take a kernel without a plateau.
-
-# %%
+more = more[:, :, 0]
+processes = {name: gaussian_process(kernel, more, more_y) for name, kernel in kernels.items()}
+predicted = {name: process.predict(B, return_std=True) for name, process in processes.items()}
+mean, deviation = predicted["NNGP kernel"]
 figure, axes = style.panels(1, size=(5.2, 4.2))
 axes[0, 0].errorbar(y_test, mean, 2 * deviation, fmt="o", markersize=3, elinewidth=0.7, color=style.NETWORK.color)
 axes[0, 0].plot([-2, 2], [-2, 2], "--", color=style.GREY)
 axes[0, 0].set(xlabel="measured target", ylabel="prediction ± 2 standard deviations")
 axes[0, 0].set_title("A Gaussian process with the recurrent NNGP kernel")
 figure
+
+# %%
+rows = {
+    name: {
+        "R²": process.score(B, y_test),
+        "targets within 2 deviations": (np.abs(predicted[name][0] - y_test) < 2 * predicted[name][1]).mean(),
+        "2 deviations": 2 * predicted[name][1].mean(),
+        "estimated noise": np.sqrt(process.kernel_.k2.noise_level) * more_y.std(),
+        "plateau of the kernel": np.sqrt(np.median(np.linalg.eigvalsh(process.kernel_.k1(more)))) * more_y.std(),
+    }
+    for name, process in processes.items()
+}
+pd.DataFrame(rows).T.round(2)
+
+# %% [markdown]
+# **What to see.** All but a few bars cross the dashed diagonal: about 5 % should not. They are a little longer than the 0.60
+# that noise alone would give, because the frequency is uncertain, too.
+#
+# In the table, the *plateau* is the square root of the median eigenvalue of the fitted kernel, in units of the targets: a
+# standard deviation, which can be compared with the noise of 0.30. With the NNGP kernel the estimated noise is near that.
+# With the tangent kernel it is zero: scikit-learn ends at its lower bound and would warn of it. The reason is the plateau.
+# After scaling, it stands for a standard deviation of more than 0.30, so the kernel by itself explains all of the noise. The
+# data do not show whether an error of single targets comes from one or the other; only their sum is determined. If the noise
+# itself is the question, look at the spectrum first, and take a kernel without a plateau.
+#
+# A support vector machine takes the same kernel:
 
 # %%
 machines = {
