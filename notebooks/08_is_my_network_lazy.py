@@ -15,7 +15,7 @@
 #
 # * add three lines to your own training loop that measure whether training is lazy, for any optimizer, loss and data;
 # * say what each measured number means, and compute the most important one by hand;
-# * compare training from scratch with fine-tuning, and find out from which step on a training is linear.
+# * compare training from scratch with fine-tuning, and the beginning of a training with its end.
 #
 # Training is *lazy* when the network behaves like its linearization at the initial weights:
 # $f(\theta_t)\approx f_0+J_0(\theta_t-\theta_0)$, where $f_0$ are the outputs and $J_0$ is their Jacobian at the start.
@@ -26,6 +26,7 @@
 # %%
 import copy
 
+import numpy as np
 import pandas as pd
 import torch
 from sklearn.datasets import load_digits
@@ -41,6 +42,7 @@ notebook.begin()
 # %% tags=["parameters"]
 CHANNELS = 8
 STEPS, EVERY = 200, 20  # optimizer steps, and steps between two looks
+SEEDS = 3  # pairs of trainings that are compared
 
 # %% [markdown]
 # ## A training of your own
@@ -107,13 +109,8 @@ start = convolutional()
 network = copy.deepcopy(start)
 watch = train(network, low)
 print(f"{accuracy(network, low):.0%} of the probes right")
-print(watch.verdict())
 
 # %% [markdown]
-# The verdict is a sentence with the numbers that it rests on, and with the thresholds. It rests on two of them, the
-# *nonlinearity* of the path and the *kernel distance*. With targets it also says whether the loss on the probes has fallen
-# far enough for a judgement: every network looks lazy at the beginning, because it has hardly moved.
-#
 # Did the watch change the training? The same loop without it:
 
 # %%
@@ -126,9 +123,29 @@ print("weights and buffers are equal to the bit:", same)
 
 # %% [markdown]
 # ## What it saw
+#
+# The most important number is the *nonlinearity* of the path,
+# $\|f_t-f_0-J_0(\theta_t-\theta_0)\|\,/\,\|f_t-f_0\|$: the part of the change of the outputs that the linear model at the
+# start does not explain. It is 0 on a linear path, and it can exceed 1. The watch measures it also with the last look, 20
+# steps earlier, in the place of the start.
+#
+# **Your prediction:** how large is the nonlinearity from the start at the end: below 0.1, about 0.5, or near 1? Does that from
+# look to look rise along training, fall, or stay?
 
 # %%
 watch.plot()
+
+# %%
+print(watch.verdict())
+
+# %% [markdown]
+# **What to see.** From the start, the nonlinearity rises above 0.8: the linear model there explains little, and the network
+# learns features. The nonlinearity since the last look is more surprising: it falls below 0.1. The network leaves its
+# *first* linear model, and then moves along later ones (exercise 2).
+#
+# The verdict rests on two numbers, the nonlinearity and the *kernel distance*, and names the thresholds. With targets it
+# also says whether the loss on the probes has fallen far enough for a judgement: every network looks lazy at the beginning,
+# because it has hardly moved.
 
 
 # %%
@@ -142,9 +159,7 @@ shown(watch.table.iloc[[0, len(watch.table) // 2, -1]])
 # %% [markdown]
 # Everything is measured on the probes, with batch normalization by its running statistics and without dropout.
 #
-# * **nonlinearity**: $\|f_t-f_0-J_0(\theta_t-\theta_0)\|\,/\,\|f_t-f_0\|$, the part of the change of the outputs that the
-#   linear model at the start does not explain. 0 on a linear path; it can exceed 1. **nonlinearity_since_last** is the same
-#   with the last look in the place of the start.
+# * **nonlinearity**: see above; **nonlinearity_since_last** is the same with the last look in the place of the start.
 # * **relative_weight_motion**, **weight_motion**: $\|\theta_t-\theta_0\|/\|\theta_0\|$, and the numerator alone. Small motion
 #   does not mean lazy: it depends on the width how much motion is needed. `watch.parameters` has it by parameter.
 # * **kernel_distance**: $1-\langle K_0,K_t\rangle/(\|K_0\|\|K_t\|)$ between the tangent kernels $K=JJ^\top$ at the start and now
@@ -163,12 +178,8 @@ shown(watch.table.iloc[[0, len(watch.table) // 2, -1]])
 #   the outputs. All other columns leave this out and judge the weights.
 # * **probe_loss**: the loss per probe.
 #
-# **What to see.** After the first looks the linear model at the start explains little: the network learns features. The
-# kernel distance alone would not show it. The kernel has grown many times over, but its direction has changed by little,
-# because a large part of it is common to all probes. Read the norm ratio beside the distance.
-#
-# The dashed line is more surprising. From one look to the next the path soon becomes nearly linear. The network leaves its
-# *first* linear model, and then moves along later ones (exercise 2).
+# The kernel distance alone would not show that features are learnt. The kernel has grown many times over, but its direction
+# has changed by little, because a large part of it is common to all probes. Read the norm ratio beside the distance.
 #
 # ## By hand
 #
@@ -198,40 +209,53 @@ assert abs(by_hand - measured) < 1e-9
 #
 # Is fine-tuning lazier than training from scratch? The network that knows 0 to 4 gets a new last layer and learns 5 to 9.
 # A watch belongs to the weights at which it was made, so fine-tuning gets a new one. Beside it, a fresh network learns the
-# same digits in the same number of steps.
+# same digits in the same number of steps. We do both several times, with other initial weights of the fresh network and of
+# the new layer.
+#
+# **Your prediction:** sketch the nonlinearity from the start for both. Does fine-tuning stay below 0.1, where a path counts as
+# lazy? Are the features of the first five digits good enough for the others, or do the weights have to move as far?
 
 
 # %%
-def with_new_head(module):
+def with_new_head(module, seed=0):
     """A copy of a trained network with a fresh last layer."""
     tuned = copy.deepcopy(module)
-    torch.manual_seed(7)
+    torch.manual_seed(7 + seed)
     tuned[-1] = nn.Linear(32 * CHANNELS, 5).double()
     return tuned
 
 
-trainings = {"from scratch": convolutional(seed=2), "fine-tuning": with_new_head(network)}
-watches = {name: train(module, high) for name, module in trainings.items()}
-for name, each in watches.items():
-    print(f"{name}: {accuracy(trainings[name], high):.0%} right. {each.verdict()}")
-shown(pd.concat([each.table.iloc[[-1]].assign(step=name) for name, each in watches.items()]))
+trainings = {
+    "from scratch": [convolutional(seed=2 + seed) for seed in range(SEEDS)],
+    "fine-tuning": [with_new_head(network, seed) for seed in range(SEEDS)],
+}
+watches = {name: [train(module, high) for module in modules] for name, modules in trainings.items()}
 
-# %%
 figure, axes = style.panels(2, size=(4.4, 3.3))
 columns = {"nonlinearity": "nonlinearity of the path", "relative_weight_motion": "relative weight motion"}
 for ax, (column, label) in zip(axes[0], columns.items(), strict=True):
-    for (name, each), color in zip(watches.items(), style.QUANTITIES, strict=False):
-        ax.plot(each.table["step"], each.table[column], "o-", color=color, label=name)
+    for (name, each), color, dash in zip(watches.items(), style.QUANTITIES, ("-", "--"), strict=False):
+        steps, paths = each[0].table["step"], np.stack([one.table[column] for one in each])
+        curves.faint(ax, steps, paths, color=color)
+        ax.plot(steps, paths.mean(0), dash, marker="o", color=color, label=name)
     ax.set(xlabel="step", ylabel=label, ylim=(0, None))
 curves.reference(axes[0, 0], 0.1, "lazy: nonlinearity below", horizontal=True)
 axes[0, 1].legend()
 style.headline(figure, "The same digits, learnt from scratch and by fine-tuning")
 figure
 
+# %%
+for name, modules in trainings.items():
+    right = np.mean([accuracy(module, high) for module in modules])
+    print(f"{name}: {right:.0%} right. The first of {SEEDS}: {watches[name][0].verdict()}")
+last = {name: pd.concat([one.table.iloc[[-1]] for one in each]) for name, each in watches.items()}
+shown(pd.concat([rows.mean().to_frame().T.assign(step=name) for name, rows in last.items()]))
+
 # %% [markdown]
-# **What to see.** Fine-tuning reaches the same accuracy on a path that is nearer to a straight one: the features of the first
-# five digits serve the others as well, so the weights move less and the kernel grows less. But it is not lazy either. The
-# linear model at the start of fine-tuning misses a good part of what the network has learnt.
+# **What to see.** Faint curves are single trainings, the table has means. Fine-tuning reaches about the same accuracy on a path
+# that is nearer to a straight one, in all three pairs: the features of the first five digits serve the others as well, so
+# the weights move less and the kernel grows less. But it is not lazy either. Its nonlinearity passes 0.1 early, and at the
+# end the linear model misses a good part of what the network has learnt.
 #
 # ## Without a loop of your own
 #
@@ -286,7 +310,7 @@ print(found.verdict())
 #
 # </details>
 #
-# **2.** The dashed line in the first figure says that later steps are nearly linear. Is the *rest* of training lazy, seen from
+# **2.** In the first figure the nonlinearity since the last look becomes small. Is the *rest* of training lazy, seen from
 # the middle? Train for half of the steps, then make a new watch.
 #
 # <details><summary>Solution</summary>
