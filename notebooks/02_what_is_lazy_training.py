@@ -86,10 +86,10 @@ for alpha in (0.8, 2.0, 10.0):
     print(f"α = {alpha:g}: the weight moves by {curved - start:.3f}, that of the tangent by {straight - start:.3f}")
 
 # %% [markdown]
-# **What to see.** At small $\alpha$ the weight has to move to where the curve bends, much further than along the tangent. At
-# large $\alpha$ a small move is enough, and on a small piece every smooth curve is close to its tangent. The neuron
-# *learns*, and yet it only follows its linearization. This is laziness. No learning rate occurred, so a small one is not the
-# reason.
+# **What to see.** At small $\alpha$ the weight has to move to where the curve bends, and further than along the tangent. At
+# large $\alpha$ a small move is enough, and on a small piece every smooth curve is close to its tangent: the ratio of the two
+# distances falls to 1. The neuron *learns*, and yet it only follows its linearization. This is laziness. No learning rate
+# occurred, so a small one is not the reason.
 #
 # ## Many weights
 #

@@ -203,8 +203,8 @@ for c, color in zip((0.25, 1.5, 1.95, 2.1), style.QUANTITIES, strict=False):
         ax.plot(values, ".-", color=color, label=f"c = {c}")
 axes[0, 0].axhline(512**0.5, color=style.GREY, linestyle=":", label="√n")
 axes[0, 0].set(yscale="log", ylim=(1e-3, 1e3), xlabel="step", ylabel="|f|", title="Output")
-axes[0, 1].set(ylim=(0, 2.6), xlabel="step", ylabel="ηλ/2", title="Sharpness (dashed: edge)")
-axes[0, 1].axhline(1, color=style.GREY, linestyle="--")
+axes[0, 1].set(ylim=(0, 2.6), xlabel="step", ylabel="ηλ/2", title="Sharpness")
+curves.reference(axes[0, 1], 1, "edge", horizontal=True)
 for ax in axes[0]:
     ax.set_xticks(range(0, 21, 5))
 style.legend_below(axes[0, 0], columns=3)
@@ -252,12 +252,12 @@ Markdown(run.verdict)
 # %% [markdown]
 # **What to see.** Squares with bars are means with 95 % intervals, faint squares single seeds. After large steps the
 # kernel of the *initialization* describes the second phase badly, and the linearization at $W_k$ is clearly nearer to
-# the network. It is about as good after large steps as after small ones: ten networks show no difference. After small
-# steps the intervals of the two models overlap.
+# the network. It is about as good after large steps as after small ones; ten networks are too few to show a difference.
+# After small steps the intervals of the two models overlap.
 #
 # The reviewer and the theory are both right in part. A proof that needs random weights does not cover the second phase. A
 # linear model *taken at $W_k$* describes a part of it, but its kernel is that of trained weights. Whether it stays well
-# conditioned has to be measured: the verdict names what is left of the constant in the theorem's lower bound.
+# conditioned has to be measured: the verdict names what is left of the constant in the paper's lower bound of the gradient.
 #
 # **A last prediction:** after the catapult, the second phase goes on with one learning rate for all. Which of the three
 # trains fastest: the network, the model with $K(W_k)$, or the model with the old kernel $K(W_0)$?
