@@ -185,7 +185,7 @@
   const KINDS = {
     curve: { view: Views.curve, reading: "The models learn from the points. All start at 0: the output of the random weights is subtracted." },
     plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green: they are the two classes." },
-    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel regressor. Dark cells: +, light cells: −." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel regressor. Dark: +. Light: −." },
   };
 
   function draw() {

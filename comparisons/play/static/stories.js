@@ -39,7 +39,7 @@ const Stories = (() => {
         {
           settings: { ...plain, task: "xor", activation: "relu", alpha: 5, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "drift",
           holds: { drift: ["below", 0.05], flips: ["below", 0.02] },
-          text: "Twelve points in the plane, six of each class. The squares marked in blue show the [[kernel]]. Each row and each column is one of the points, and a thin line divides the classes. The stronger the colour of a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
+          text: "Twelve points in the plane, six of each class. The squares <em>Kernel at start</em> and <em>Kernel now</em> show the [[kernel]] as colours. Each row and each column is one of the points, and thin lines divide the classes. The stronger the colour of a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
           then: "Hardly: the two squares look the same. With α = 5 the network is [[lazy]].",
         },
         {
@@ -135,9 +135,9 @@ const Stories = (() => {
         },
         {
           settings: { ...recurrent, task: "first", variance: 2 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
-          holds: { networkRight: ["above", 39], kernelRight: ["above", 36], networkLoss: ["below", 0.03] },
+          holds: { networkRight: ["above", 39], kernelRight: ["above", 39], networkLoss: ["below", 0.03] },
           text: "The same task. Only the random numbers in W are larger: their variance is 2. Does this help?",
-          then: "Yes. The first sign now reaches the end, before any training.",
+          then: "Yes, and for all three models. With this W the last state still contains the first sign, before any training.",
         },
         {
           settings: { ...recurrent, task: "last", variance: 4 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",

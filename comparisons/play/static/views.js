@@ -131,7 +131,14 @@ const Views = (() => {
       line(place.c, values.map((value, k) => [px(times[k]), log && value <= 0 ? NaN : py(value)]), style.color, style.dash, style.width);
     }
     end();
-    if (times.length < 2) text(place.c, "not yet run", (px(0) + px(x[1])) / 2, place.height / 2 - 10, "center", GREY);
+    if (times.length < 2) hint(place, "not yet run", (px(0) + px(x[1])) / 2);
+  }
+
+  function hint({ c, height }, words, x) {  // on white, so that no line of the grid goes through it
+    const [wide, y] = [c.measureText(words).width + 10, height / 2 - 10];
+    c.fillStyle = "#fff";
+    c.fillRect(x - wide / 2, y - 14, wide, 20);
+    text(c, words, x, y, "center", GREY);
   }
 
   // What the learners say ------------------------------------------------------------------------------------------
@@ -152,9 +159,10 @@ const Views = (() => {
     if (lost.length) text(place.c, `exploded, not drawn: ${lost.join(", ")}`, place.width - 14, 12, "right");
   }
 
-  // Outputs as colours, purple above 0 and green below, one map for each learner.
+  // Outputs as colours, purple above 0 and green below, one map for each learner. Rounding errors around 0 are grey.
   const TINTS = [[[231, 212, 232], [118, 42, 131]], [[217, 240, 211], [27, 120, 55]]];
   function tint(value) {
+    if (Math.abs(value) < 1e-9) return [240, 240, 240];
     const [pale, full] = TINTS[value > 0 ? 0 : 1];
     const share = Math.min(Math.abs(value), 1.5) / 1.5;
     return pale.map((each, k) => each + (full[k] - each) * share);
@@ -218,7 +226,7 @@ const Views = (() => {
     text(c, "training", (field.left + border) / 2, 12, "center");
     text(c, "unseen", (border + field.right) / 2, 12, "center");
     c.clearRect(field.left, field.bottom + 2, place.width, 20);
-    text(c, "a column is one sequence, its first sign on top", place.width / 2, place.height - 8, "center");
+    text(c, "each column: one sequence, its first sign on top", place.width / 2, place.height - 8, "center");
   }
 
   // Kernels --------------------------------------------------------------------------------------------------------
