@@ -25,9 +25,9 @@ const Stories = (() => {
           then: "Much smaller: blue and orange nearly coincide. A wide network follows its linear model. This is called [[lazy|lazy training]].",
         },
         {
-          settings: { ...plain, width: 8, alpha: 20, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["below", 0.05], motion: ["below", 0.08] },
+          settings: { ...plain, width: 8, alpha: 20, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["below", 0.05], motion: ["below", 0.08], networkLoss: ["above", 0.05], linearLoss: ["above", 0.05] },
           text: "Back to 8 units, but now the output is multiplied by a factor, the [[output scale α]] = 20. The [[learning rate]] is reduced to suit. Will the two curves part, as they did in part 1?",
-          then: "They stay together, with only 8 units. A narrow network can be lazy, too.",
+          then: "They stay together, with only 8 units. A narrow network can be lazy, too. Lazy does not mean good: both miss some of the points.",
         },
       ],
       question: "Why does the network follow its linear model in parts 2 and 3, but not in part 1? Compare their <em>Weight motion</em>.",
