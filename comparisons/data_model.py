@@ -256,5 +256,7 @@ def _draw_spectrum(ax: kit.Axes, results: kit.Results) -> None:
         shares = np.cumsum(np.stack([each["energy"][::-1] for each in found]), axis=1)
         curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares.clip(0, 1), share=True)))
     kit.figures.bands(ax, curves)
-    ax.set(xlabel=r"number of eigenvectors, by falling eigenvalue of $K_\infty$", ylim=(0, 1.02))
+    ax.set(
+        xlabel=r"number of eigenvectors, by falling eigenvalue of $K_\infty$", xlim=(0, shares.shape[1]), ylim=(0, 1.02)
+    )
     ax.set_ylabel("share of the targets' variance in them")

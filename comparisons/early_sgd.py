@@ -255,6 +255,6 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion, unit: str
     lab.figures.curves.width_axis(times, law.x)
     times.set_ylabel(f"kernel time τ when the gap exceeds {MAIN:g}\n(median; open triangle: never)")
     gaps.set_ylabel(f"largest test gap up to τ = {WATCHED}\n(units of {unit})")
-    style.legends_below(figure)
+    lab.figures.labels.name_curves(figure)
     style.headline(figure, kit.finding(conclusion.verdict, "scales as", otherwise="How long the linear picture holds"))
     return figure

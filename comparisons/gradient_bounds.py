@@ -235,7 +235,7 @@ def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
     lab.figures.curves.guide(missed, curve.x, curve.middle, 2.0, "slope 2")
     lab.figures.curves.log_axes(missed)
     missed.set(xlabel=RADIUS, ylabel="RMS over outputs", title="what the linearization misses")
-    style.legends_below(figure)
+    lab.figures.labels.name_curves(figure)
     style.headline(figure, f"Gates that flip around an initialization (readout: {arm.label})")
     return figure
 
@@ -255,6 +255,6 @@ def _draw_rates(results: kit.Results, conclusion: kit.Conclusion, arms: list[kit
             kit.figures.points(last, widths, measured, color, f"{arm.label}: {what}", fmt=line)
     curves.width_axis(last, np.array(widths, dtype=float)).axhline(1, color=style.GREY, linestyle="--")
     last.set(yscale="linear", ylim=(0, None), xmargin=0.12, title="last decade", ylabel="rate, measured over predicted")
-    style.legends_below(figure)
+    lab.figures.labels.name_curves(figure)
     style.headline(figure, kit.finding(conclusion.verdict, "linear rate", otherwise="Rate of linear convergence"))
     return figure

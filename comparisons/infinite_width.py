@@ -51,14 +51,14 @@ F0_SHARE, DRAWS = kit.records.F0_SHARE, kit.draws.SHARE
 KERNEL_TIME = kit.Quantity("kernel_time", meaning="τ = ηtλ_max(K∞)/2 at which outputs are compared.")
 
 OUTPUTS = {
-    "output_error": ("network − infinite-width predictor", "#0072B2"),
-    "tracking_error": ("network − own linearization", "#D55E00"),
-    "limit_error": ("own linearization − predictor", "#009E73"),
+    "output_error": ("network − limit", "#0072B2"),
+    "tracking_error": ("network − linearized", "#D55E00"),
+    "limit_error": ("linearized − limit", "#009E73"),
 }
 HEADLINES = ("kernel_error.*[0-9]", "output_error.*[0-9]", "exponent.kernel_error", "exponent.output_error")
 CAPTIONS = {
-    "outputs": "Distance of the trained network from the infinite-width predictor, against the width, and its two "
-    f"parts: from network to own linearization, and from there to the predictor. {kit.marks.LAWS}",
+    "outputs": "Distance of the trained network from its limit, the infinite-width predictor, against the width, and "
+    f"its two parts: from network to own linearization, and from there to the limit. {kit.marks.LAWS}",
     "kernel": "Distance of the kernel at initialization from its limit, against the width: of the whole, and over the "
     f"smallest eigenvalue, where the dashed ¼ is enough for the proofs. {kit.marks.LAWS}",
 }
@@ -252,9 +252,9 @@ def _draw_kernel(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
         for place, arm in enumerate(each for each in arms if each.rows[name].notna().any()):
             look = style.QUANTITIES[place], arm.label, 1.03**place, kit.figures.MARKERS[place]
             kit.figures.power_law(ax, kit.power_law(arm.rows, name), *look)
-    style.legends_below(figure)
     whole.set(title="the whole kernel", ylabel=r"kernel error $\|K_0-K_\infty\|_F/\|K_\infty\|_F$")
     smallest.set(title="against its smallest eigenvalue", ylabel=r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")
     lab.figures.curves.reference(smallest, ENOUGH, "¼: close enough ", horizontal=True)
+    lab.figures.labels.name_curves(figure)
     style.headline(figure, kit.finding(conclusion.verdict, "The kernel at", otherwise="The kernel and its limit"))
     return figure

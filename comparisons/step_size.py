@@ -222,10 +222,9 @@ def _draw_limits(main: kit.Table, limits: list[kit.Number], title: str) -> kit.F
     style = lab.figures.style
     figure, axes = style.panels(1, 2, size=(7.4, 3.4), sharex=True)
     words, (gap, trained) = kit.losses.words_of(main), axes[:, 0]
-    colors = [color for color in style.QUANTITIES if color not in {style.LEARNERS[name].color for name in MODELS}]
     second = main["outcome_second_order"].map({"reached": 1, "diverged": 0, "undecided": 0})
     shown = main.assign(trains=main["outcome"] == "reached", stays=main["linear_diverges"] != True, second=second)  # noqa: E712
-    for (width, rows), color in zip(shown.groupby("width"), colors, strict=False):
+    for (width, rows), color in zip(shown.groupby("width"), style.shades(main["width"].nunique()), strict=True):
         compared = rows[rows["fraction"] <= 1.01 * (limits[1].value or math.inf)]  # beyond, few steps are compared
         kit.figures.cloud(gap, kit.along(compared, "gap_test", "fraction", log=True), color)
         share = kit.along(rows, "trains", "fraction")
@@ -257,4 +256,4 @@ def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     words, title = kit.losses.words_of(widest), f"Error of one network (width {rows['width'].iloc[0]}) at several steps"
     draw = partial(lab.figures.curves.falling_errors, fractions=few, goal=REACHED, error=words.error)
     runs, size = [[kit.losses.courses(run) for run in found]], (7.4, 4.8)
-    return kit.figures.panels(runs, lambda ax, run: draw(ax, courses=run), title=title, size=size, columns=5)
+    return kit.figures.panels(runs, lambda ax, run: draw(ax, courses=run), title=title, size=size)

@@ -225,7 +225,7 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
             law, label = kit.power_law(arm.rows, name), kit.limits.label(arm, table)
             kit.figures.power_law(ax, law, color, label, 0.94 * 1.04**place, kit.figures.MARKERS[place])
         ax.set_title(f"{what}; bars: 95 % intervals over seeds")
-    style.legends_below(figure)
+    lab.figures.labels.name_curves(figure)
     words = kit.losses.words_of(table)
     axes[0, 0].set_ylabel(f"largest gap |network − linearized|\n(RMS, {words.axis})")
     style.headline(figure, kit.finding(conclusion.verdict, "largest test gap", otherwise=question))

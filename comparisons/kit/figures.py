@@ -44,7 +44,7 @@ def panels(
         draw(ax, item)
     for ax in axes.flat[len(shown) :]:
         ax.remove()
-    figures.style.legends_below(figure, columns)
+    figures.labels.name_curves(figure, columns)
     figures.style.headline(figure, title)
     return figure
 
@@ -85,7 +85,7 @@ def power_law(ax: Axes, law: PowerLaw, color: str, what: str = "", shift: float 
         return figures.curves.width_axis(ax, law.x)
     slope = f"slope {format_number(law.exponent)}" if law.line else "no slope"
     label = f"{what}: {slope}" if what else slope
-    label += "\nno mean at " + ",\n".join(law.lost) if law.lost else ""
+    label += "\nno mean at " + ", ".join(law.lost) if law.lost else ""
     shape: dict[str, Any] = {"line": law.line, "band": law.exponent.interval, "interval": law.curve.ends}
     seeds = law.curve.x, law.curve.values, law.curve.middle
     figures.estimates.power_law(ax, *seeds, color=color, label=label, shift=shift, marker=marker, **shape)
@@ -121,9 +121,10 @@ def band(ax: Axes, curve: Curve, color: str, label: str | None = None, x: str = 
 
 
 def bands(ax: Axes, curves: Iterable[tuple[str, Curve]], x: str = "", **line: Any) -> Axes:
-    """Curves, each with its name for the legend, with their intervals as `band`, in the colours of the lab."""
-    for (name, curve), color in zip(curves, figures.style.QUANTITIES, strict=False):
-        band(ax, curve, color, name, x, **line)
+    """Curves, each with its name for the legend, with their intervals as `band`, in the lab's colours and dashes."""
+    shapes = zip(figures.style.QUANTITIES, figures.style.DASHES, strict=False)
+    for (name, curve), (color, dash) in zip(curves, shapes, strict=False):
+        band(ax, curve, color, name, x, **{"linestyle": dash, **line})
     return ax
 
 
@@ -138,13 +139,13 @@ def whiskers(ax: Axes, curves: Sequence[tuple[str, Curve, str]]) -> Axes:
 def named_curves(ax: Axes, curves: Sequence[tuple[str, Curve, str]], floor: float = 0.0) -> Axes:
     """Curves (name, curve, color) with their bands on a logarithmic vertical axis, each named at its right end.
 
-    A curve that ends below ``floor`` is named where it falls below (`lab.figures.curves.label_curves`).
+    A curve that ends below ``floor`` is named where it falls below (`lab.figures.labels.label_curves`).
     """
     figures.curves.log_axis(ax.yaxis)
     for _, curve, color in curves:
         band(ax, curve, color, linewidth=1.8)
     ends = [(curve.x, curve.middle, name, color) for name, curve, color in curves]
-    return figures.curves.label_curves(ax, ends, floor)
+    return figures.labels.label_curves(ax, ends, floor)
 
 
 def cloud(ax: Axes, curve: Curve, color: str, label: str | None = None) -> Axes:
@@ -191,7 +192,7 @@ def named_with_seeds(
     **options: Any,
 ) -> Axes:
     """`named` for numbers, values of single seeds (seeds,), labels and colours by name; some may have no mean."""
-    notes = [f"no mean: {each.seeds - len(seeds[name])} of {each.seeds} diverged" for name, each in numbers.items()]
+    notes = [f"no mean: {each.seeds - len(seeds[name])}/{each.seeds} diverged" for name, each in numbers.items()]
     known = {"color": [colors[name] for name in numbers], "seeds": [seeds[name] for name in numbers], "notes": notes}
     return named(ax, [labels[name] for name in numbers], list(numbers.values()), **known, **options)
 

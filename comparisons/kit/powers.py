@@ -35,7 +35,7 @@ class PowerLaw:
     exponent
         The slope as a number of a conclusion.
     x, lost
-        Every x; and those that were left out as text, each with the reason.
+        Every x; and those that were left out as text, each with the share of seeds that have no value, and why.
     rest
         Seeds at those that were left out.
     """
@@ -180,7 +180,7 @@ def _lost(place: float, rows: pd.DataFrame, column: str) -> str:
     gone = rows[~(rows[column].to_numpy(float) > 0)]
     marks = gone["diverged"].tolist() if "diverged" in gone else []
     diverged = bool(marks) and all(mark == mark and bool(mark) for mark in marks)  # NaN is no mark
-    return f"{place:g} ({len(gone)} of {len(rows)} seeds {'diverged' if diverged else 'without a value'})"
+    return f"{place:g} ({len(gone)}/{len(rows)} {'diverged' if diverged else 'without a value'})"
 
 
 def _explained(exponent: Number, rows: pd.DataFrame, column: str) -> Number:

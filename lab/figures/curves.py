@@ -13,8 +13,8 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from lab.figures.page import BESIDE, spread
-from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below, text_color
+from lab.figures.labels import label_in_place
+from lab.figures.style import GREY, LEARNERS, QUANTITIES, legend_below, shades
 
 Array = NDArray[np.float64]
 
@@ -189,20 +189,21 @@ def falling_errors(
 
     ``courses`` are errors at every step (T,) for each critical fraction c: of the network, dashed of its linear model,
     and dotted of its second-order model if it is there; step 0 is not shown. There is a line at ``goal``; ``error``
-    names the quantity. Errors outside 0.01 to 1000 are cut off.
+    names the quantity. Every network's curve has its c at its end. Errors outside 0.01 to 1000 are cut off.
     """
     log_axes(ax).set_ylim(1e-2, 1e3)  # first: limits to fit what diverges would be no numbers
-    dashes, widths = ("-", (0, (4, 2)), (0, (1, 1.2))), (2.0, 1.0, 1.4)
-    for fraction, errors, color in zip(fractions, courses, QUANTITIES, strict=False):
+    dashes, widths, named = ("-", (0, (4, 2)), (0, (1, 1.2))), (2.0, 1.0, 1.4), []
+    for fraction, errors, color in zip(fractions, courses, shades(len(fractions)), strict=True):
         for place, (course, dash, width) in enumerate(zip(errors, dashes, widths, strict=False)):
-            label = None if place else f"c = {fraction:.3g}"
             times = fraction * np.arange(1, len(course))
-            ax.plot(times, course[1:], color=color, label=label, linestyle=dash, linewidth=width)
+            ax.plot(times, course[1:], color=color, linestyle=dash, linewidth=width)
+            if not place:
+                named.append((times, course[1:], f"c = {fraction:.3g}", color))
     ax.axhline(1, color=GREY, linewidth=0.8)
     reference(ax, goal, f" trained: {goal:g}", horizontal=True, beside="left")
     ax.set_ylabel(f"{error} over its first value\n(solid: network, dashed: linear model,\ndotted: second-order model)")
     ax.set_xlabel("kernel time τ = c · (gradient steps)")
-    return legend_below(ax, columns=len(fractions))
+    return label_in_place(ax, named)
 
 
 def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: float) -> Axes:
@@ -210,7 +211,7 @@ def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: flo
 
     There is a line at ``goal``.
     """
-    for path, label, color in zip(paths, labels, QUANTITIES, strict=False):
+    for path, label, color in zip(paths, labels, shades(len(paths)), strict=True):
         ax.plot(path, color=color, label=label)
         ax.plot([len(path) - 1], path[-1:], "o", color=color, clip_on=False, zorder=4)
     ax.axhline(goal, color=GREY, linestyle="--", linewidth=1.0)
@@ -221,11 +222,11 @@ def residuals(ax: Axes, paths: Sequence[Array], labels: Sequence[str], goal: flo
 
 
 def dashed(ax: Axes, lines: Sequence[tuple[Array, Array] | None], label: str, dash: Any) -> Axes:
-    """Curves (x, y) in the colours of `style.QUANTITIES`, all with one dash, which the legend names in grey.
+    """Curves (x, y) in the colours of `style.shades`, all with one dash, which the legend names in grey.
 
     None leaves its colour out.
     """
-    for line, color in zip(lines, QUANTITIES, strict=False):
+    for line, color in zip(lines, shades(len(lines)), strict=True):
         if line is not None:
             ax.plot(*line, color=color, linestyle=dash)
     ax.plot([], [], color=GREY, linestyle=dash, label=label)
@@ -357,38 +358,3 @@ def departures(
         ax.plot(line[0][-1], line[1][-1], "s", color=QUANTITIES[1], label=labels[3])
     ax.axhline(1, color=GREY, linewidth=0.8)
     return log_axes(ax)
-
-
-def label_ends(ax: Axes, ends: Sequence[tuple[float, float, str, str]], apart: float = 0.06) -> Axes:
-    """Names beside the right ends of curves, (x, y, text, color), moved apart where they would overlap.
-
-    Call it once all curves are drawn and limits are final; ``apart`` is the least distance in heights of the axes,
-    which `style.panels` makes grow with the type.
-    """
-    ax.margins(x=0.0)
-    ax.get_ylim()  # brings pending limits up to date: transData does not
-    to_axes = ax.transData + ax.transAxes.inverted()
-    wanted = [float(to_axes.transform((x, y))[1]) for x, y, _, _ in ends]
-    order = sorted(range(len(ends)), key=wanted.__getitem__)
-    heights = spread([wanted[i] for i in order], apart)
-    heights = [max(height, i * apart) for i, height in enumerate(heights)]  # none below the axes
-    for height, (x, y, text, color) in zip(heights, (ends[i] for i in order), strict=True):
-        line = {"arrowstyle": "-", "color": color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)}
-        shape: dict[str, Any] = {"textcoords": "axes fraction", "va": "center", "annotation_clip": False}
-        ax.annotate(text, (x, y), (BESIDE, height), color=text_color(color), arrowprops=line, **shape)
-    return ax
-
-
-def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floor: float = 0.0) -> Axes:
-    """Names beside the right ends of curves (x, y, text, color); see `label_ends`.
-
-    A curve that ends below ``floor``, outside the picture, is named where it falls below. One that does not end at a
-    finite positive value has no name.
-    """
-    leaving = [curve for curve in curves if curve[1][-1] < floor]
-    ends = [(x[-1], y[-1], text, color) for x, y, text, color in curves if y[-1] >= floor and 0 < y[-1] < np.inf]
-    places = [int(np.argmax(y < floor)) for _, y, _, _ in leaving]
-    for place, (x, y, text, color) in zip(places, leaving, strict=True):
-        align = "right" if place == min(places) else "left"
-        ax.annotate(f" {text} ", (x[place], y[place]), color=text_color(color), ha=align)
-    return label_ends(ax, ends)

@@ -5,6 +5,7 @@ An interval is a pair of ends around the estimate; NaN leaves its bar out. Singl
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from lab.figures.curves import log_axes, width_axis
+from lab.figures.curves import log_axes, reference, width_axis
 from lab.figures.style import GREY, text_color
 
 Array = NDArray[np.float64]
@@ -108,12 +109,9 @@ def whiskers(
 
 
 def across(axes: Sequence[Axes], levels: Sequence[float]) -> None:
-    """Dashed horizontal lines through panels with a shared vertical axis, each with its value beside the last panel."""
-    for level in levels:
-        for ax in axes:
-            ax.axhline(level, color=GREY, linestyle="--", linewidth=1)
-        place: dict[str, Any] = {"xycoords": axes[-1].get_yaxis_transform(), "annotation_clip": False}
-        axes[-1].annotate(f"{level:g}", (1.02, level), color=GREY, va="center", **place)
+    """Dashed horizontal lines through panels with a shared vertical axis, each with its value in every panel."""
+    for level, ax in itertools.product(levels, axes):
+        reference(ax, level, f" {level:g}", horizontal=True, beside="left")
 
 
 def censored(ax: Axes, x: Array, values: Array, known: NDArray[np.bool_], *, color: str, shift: float = 1.0) -> Axes:

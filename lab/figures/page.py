@@ -144,7 +144,10 @@ def fit(figure: Figure, page: Page, shape: float) -> None:
 
 
 def spread(heights: Sequence[float], apart: float) -> list[float]:
-    """Ascending heights at least ``apart`` from each other: those in each other's way stand around their mean."""
+    """Ascending heights, at least ``apart`` from each other: those in each other's way stand around their mean.
+
+    All keep half of that from 0 and from 1 where there is room for it, and from 0 always.
+    """
     groups: list[list[float]] = []
     for height in heights:
         groups.append([height])
@@ -153,7 +156,9 @@ def spread(heights: Sequence[float], apart: float) -> list[float]:
             and _top(groups[-2], apart) + apart > _top(groups[-1], apart) - (len(groups[-1]) - 1) * apart
         ):
             groups[-2:] = [groups[-2] + groups[-1]]
-    return [_top(group, apart) - (len(group) - 1 - i) * apart for group in groups for i in range(len(group))]
+    moved = [_top(group, apart) - (len(group) - 1 - i) * apart for group in groups for i in range(len(group))]
+    last = len(moved) - 1
+    return [max(min(height, 1 - (last - i + 0.5) * apart), (i + 0.5) * apart) for i, height in enumerate(moved)]
 
 
 def _top(group: Sequence[float], apart: float) -> float:
@@ -195,7 +200,7 @@ def _scale(artist: Artist, factor: float) -> None:
 def _fit_across(ax: Axes, figure: Figure) -> None:
     """Break what is wider than its panel; thin out ticks of both axes."""
     panel = _room(ax, figure)
-    _wrap(ax.title, panel, lambda box: box.width)
+    _wrap(ax.title, min(panel, ax.get_window_extent().width), lambda box: box.width)  # not over a tick's label
     _wrap(ax.xaxis.label, panel, lambda box: box.width)
     _thin(ax.xaxis)
     _thin(ax.yaxis)
@@ -250,10 +255,22 @@ def _fit_height(figure: Figure, page: Page, shape: float) -> None:
         return
     rows = max(ax.get_subplotspec().get_gridspec().nrows for ax in free)  # type: ignore[union-attr]
     boxes = [ax.get_window_extent() for ax in free]
-    wide, high = (float(np.median([getattr(box, side) for box in boxes])) for side in ("width", "height"))
-    wanted = max(_FLAT * shape * wide, *map(_rows_height, free), *map(_name_height, free))
+    wide, high = float(np.median([*map(_width, free)])), float(np.median([box.height for box in boxes]))
+    needs = _rows_height, _name_height, _beside_height
+    wanted = max(_FLAT * shape * wide, *(need(ax) for need in needs for ax in free))
     height = figure.get_figheight() + rows * (wanted - high) / figure.dpi
     figure.set_figheight(min(page.most, max(height, _LOWEST * rows)))
+
+
+def _width(ax: Axes) -> float:
+    """Pixels of axes with the names of curves beside them."""
+    return max([Text.get_window_extent(text).x1 for text in _names(ax)], default=ax.bbox.x1) - float(ax.bbox.x0)
+
+
+def _beside_height(ax: Axes) -> float:
+    """Pixels that the names of curves beside axes need."""
+    heights = [Text.get_window_extent(text).height for text in _names(ax)]
+    return 1.1 * len(heights) * max(heights, default=0.0)
 
 
 def _rows_height(ax: Axes) -> float:
@@ -276,13 +293,14 @@ def _name_height(ax: Axes) -> float:
 
 
 def break_lines(text: str, letters: int) -> str:
-    """The text in lines of so many letters; a formula counts as many as it shows, and stays whole.
+    """The text in lines of so many letters; a formula counts as many as it shows; it and an interval stay whole.
 
     Examples
     --------
     >>> break_lines(r"the motion $\\rho = \\sqrt{m}$ of weights", 14).splitlines()
     ['the motion', '$\\\\rho = \\\\sqrt{m}$ of', 'weights']
     """
+    text = re.sub(r"\([^()]+ to [^()]+\)", lambda found: found[0].replace(" ", "\xa0"), text)
     formulas = iter(re.findall(_FORMULA, text))
     hidden = re.sub(_FORMULA, lambda found: _MARK * _shown(found[0]), text)
     lines = _lines(hidden, letters)
@@ -400,16 +418,16 @@ def _narrow(axis: Axis, labels: Sequence[Text]) -> None:
 
 def _move_apart(ax: Axes) -> None:
     """Names beside the right ends of curves, at least a line of text from each other."""
-    box = ax.get_window_extent()
-    names = [text for text in ax.texts if isinstance(text, Annotation) and _is_beside(text)]
+    names = sorted(_names(ax), key=lambda text: text.xyann[1])
     if not names:
         return
-    names.sort(key=lambda text: text.xyann[1])
-    apart = max(text.get_window_extent().height for text in names) / box.height
+    apart = 1.02 * max(Text.get_window_extent(text).height for text in names) / ax.get_window_extent().height
     heights = spread([text.xyann[1] for text in names], apart)
-    for place, (name, height) in enumerate(zip(names, heights, strict=True)):
-        name.xyann = (BESIDE, max(height, place * apart))
+    for name, height in zip(names, heights, strict=True):
+        name.xyann = (BESIDE, height)
 
 
-def _is_beside(text: Annotation) -> bool:
-    return text.anncoords == "axes fraction" and text.xyann[0] == BESIDE
+def _names(ax: Axes) -> list[Annotation]:
+    """Names of curves beside axes; the box of one as a text is without the line to its curve."""
+    notes = (text for text in ax.texts if isinstance(text, Annotation))
+    return [text for text in notes if text.anncoords == "axes fraction" and text.xyann[0] == BESIDE]

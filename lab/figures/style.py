@@ -46,6 +46,8 @@ LEARNERS = {
 NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARNERS["kernel"]
 QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C08400", "#3A96C9")  # amber and light blue are darkened
 GREY = "#6b6b6b"
+#: Of curves side by side, in the order of `QUANTITIES`, so that they differ without colour.
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
 _REACH = 0.34  # of a colour map, from where its colours have enough contrast on
 _ROOM = 0.96  # of the width of a figure, for its title

@@ -5,6 +5,8 @@ import itertools
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from lab.figures.page import BESIDE
+
 
 def flaws(figure):
     """Everything that is wrong with a figure, as text."""
@@ -24,9 +26,15 @@ def boxes(figure):
         for axis in (ax.xaxis, ax.yaxis):
             parts += [(f"tick of {axis.axis_name}{number}", tick.label1) for tick in ticks(axis)]
             parts.append((f"label of {axis.axis_name}{number}", axis.label))
+        parts += [(f"name {number}", text) for text in ax.texts if text.get_position()[0] == BESIDE]
     seen = [(name, part) for name, part in parts if part is not None and part.get_visible()]
     written = [(name, part) for name, part in seen if not isinstance(part, Text) or part.get_text().strip()]
-    return {f"{name}: {part}": part.get_window_extent(canvas.get_renderer()) for name, part in written}
+    return {f"{name}: {part}": extent(part, canvas.get_renderer()) for name, part in written}
+
+
+def extent(part, renderer):
+    """The box of a legend, or of a text alone."""
+    return (Text if isinstance(part, Text) else type(part)).get_window_extent(part, renderer)
 
 
 def ticks(axis):

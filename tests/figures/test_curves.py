@@ -66,37 +66,6 @@ def test_bundles_have_one_name_and_one_colour_each():
     assert one.lines[0].get_color() == drawn[0].get_color(), "the same in every panel"
 
 
-def test_curves_are_named_at_their_ends_or_where_they_leave():
-    x = np.arange(1.0, 5.0)
-    falling, steeper = np.array([1.0, 0.1, 0.01, 0.001]), np.array([1.0, 0.01, 1e-4, 1e-6])
-    ax = axes()
-    ax.set_yscale("log")
-    shown = [
-        (x, np.ones(4), "flat", "k"),
-        (x, falling, "falls", "b"),
-        (x, steeper, "steep", "r"),
-        (x, x * np.nan, "no", "g"),
-    ]
-    curves.label_curves(ax, shown, floor=0.05)
-    places = {text.get_text().strip(): (text.xy, text.get_ha()) for text in ax.texts}
-    assert places["falls"] == ((3.0, 0.01), "left")
-    assert places["steep"] == ((2.0, 0.01), "right")
-    [flat] = [text for text in ax.texts if text.get_text() == "flat"]
-    assert flat.get_position()[0] > 1, "beside the axes"
-    assert flat.xy == (4.0, 1.0), "a line leads to the end of the curve"
-    assert "no" not in places
-
-
-def test_names_stand_at_the_heights_of_their_ends():
-    ax = axes()
-    ax.set_yscale("log")
-    for height in (1.0, 1e-2, 1e-6):
-        ax.plot([0, 1], [1.0, height])
-    curves.label_ends(ax, [(1, 1.0, "high", "k"), (1, 1e-2, "middle", "k"), (1, 1e-6, "low", "k")])
-    heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
-    assert 0 < heights["low"] < 0.1 < 0.6 < heights["middle"] < 0.7 < 0.9 < heights["high"] < 1
-
-
 def test_departures_are_paths_and_lines_without_the_start():
     path, line = (np.array([0.0, 0.1, 0.2]), np.array([3.0, 2.0, 1.0])), (np.array([0.5, 1.0]), np.array([3.0, 4.0]))
     ax = curves.departures(axes(), [path, path], [line, line], ("path", "end", "line", "other"))

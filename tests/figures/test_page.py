@@ -6,8 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from lab.figures import curves, page, style
+from lab.figures import labels, page, style
 from tests.figures import layout
 
 STEPS = np.arange(50)
@@ -20,7 +21,7 @@ def figure_of(columns, rows=1):
     for ax in axes.flat:
         for place, name in enumerate(("network", "linearized")):
             ax.plot(STEPS, np.exp(-STEPS / (10 + place)), label=f"{name}: {LONG}", **style.LEARNERS[name].curve())
-        curves.label_ends(ax, [(49, 0.01, "one", "#000000"), (49, 0.02, "two", "#000000"), (49, 0.03, "3", "#000000")])
+        labels.label_ends(ax, [labels.End(49, y, f"name {y}", "#000000") for y in (0.01, 0.02, 0.03)])
         ax.set(title=LONG, xlabel=LONG, ylabel=LONG, xticks=np.arange(0, 50, 2))
         style.legend_below(ax)
     style.headline(figure, f"{LONG}; {LONG}")
@@ -49,9 +50,8 @@ def test_a_figure_fits_its_page(look, columns, rows, width):
     wanted = [page.PAGES[look].stroke * line.linewidth for line in (style.NETWORK, style.LINEARIZED)]
     assert [line.get_linewidth() for line in lines] == pytest.approx(wanted)
     heights = sorted(text.xyann[1] for text in figure.axes[0].texts)
-    assert (
-        min(np.diff(heights)) * figure.axes[0].bbox.height >= 0.99 * figure.axes[0].texts[0].get_window_extent().height
-    )
+    tallest = max(Text.get_window_extent(text).height for text in figure.axes[0].texts)
+    assert min(np.diff(heights)) * figure.axes[0].bbox.height >= 0.99 * tallest
 
 
 def test_a_figure_is_fitted_once_and_the_screen_has_no_page():

@@ -29,12 +29,15 @@ def test_censored_points_are_open_triangles():
     assert (later.get_marker(), later.get_markerfacecolor()) == ("^", "none")
 
 
-def test_levels_go_through_all_panels_and_are_named_beside_the_last():
+def test_levels_go_through_all_panels_and_are_named_at_their_left_ends():
     panels = axes()
     estimates.across(panels, [0.1, 0.05])
     assert [[line.get_ydata()[0] for line in ax.lines] for ax in panels] == [[0.1, 0.05]] * 2
-    assert [text.get_text() for text in panels[1].texts] == ["0.1", "0.05"]
-    assert not panels[0].texts
+    for ax in panels:
+        assert [(text.get_text(), text.xy, text.get_ha()) for text in ax.texts] == [
+            (" 0.1", (0.0, 0.1), "left"),
+            (" 0.05", (0.0, 0.05), "left"),
+        ]
 
 
 def test_shades_are_different_and_darken():

@@ -19,7 +19,7 @@ def test_errors_are_drawn_against_kernel_time_without_step_zero():
     assert ax.lines[2].get_xdata().tolist() == [2.0, 4.0]
     assert ax.lines[0].get_ydata().tolist() == [0.5, 0.2]
     assert ax.get_ylim() == (1e-2, 1e3)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["c = 0.5", "c = 2"]
+    assert {text.get_text(): text.xy[0] for text in ax.texts[1:]} == {"c = 0.5": 1.0, "c = 2": 4.0}
 
 
 def test_residuals_end_with_a_dot_and_share_one_axis_of_steps():
@@ -35,7 +35,7 @@ def test_one_dash_leaves_out_the_colour_of_what_is_missing():
     line = (np.array([0.0, 1.0]), np.array([2.0, 3.0]))
     curves.dashed(ax, [line, None, line], "kernel", "--")
     colors = [drawn.get_color() for drawn in ax.lines]
-    assert colors[:2] == [curves.QUANTITIES[0], curves.QUANTITIES[2]]
+    assert colors[:2] == [curves.shades(3)[0], curves.shades(3)[2]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["kernel"]
 
 

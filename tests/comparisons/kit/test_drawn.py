@@ -34,15 +34,15 @@ def faint(ax):
 def test_a_power_law_says_where_it_has_no_estimate_and_why_and_shows_the_other_seeds():
     ax, law = axes(), kit.power_law(table(), "error")
     kit.figures.power_law(ax, law, "black", "error")
-    assert labels(ax) == ["error: slope −1\nno mean at 16 (1 of 3 seeds diverged)"]
+    assert labels(ax) == ["error: slope −1\nno mean at 16 (1/3 diverged)"]
     expected = table().dropna()[["width", "error"]]
     assert faint(ax) == sorted(map(tuple, expected.to_numpy()))
     assert [text.get_text() for text in ax.get_xticklabels()] == ["8", "16", "32"]
 
 
 def test_without_a_divergence_the_reason_is_that_there_is_no_value():
-    assert kit.power_law(table().assign(diverged=False), "error").lost == ("16 (1 of 3 seeds without a value)",)
-    assert kit.power_law(table().drop(columns="diverged"), "error").lost == ("16 (1 of 3 seeds without a value)",)
+    assert kit.power_law(table().assign(diverged=False), "error").lost == ("16 (1/3 without a value)",)
+    assert kit.power_law(table().drop(columns="diverged"), "error").lost == ("16 (1/3 without a value)",)
     assert kit.power_law(table().dropna(), "error").lost == ()  # a cell that is not there is no value that is missing
     assert kit.power_law(table().assign(error=1.0), "error").lost == ()
 
@@ -72,7 +72,7 @@ def test_numbers_without_a_mean_say_how_many_seeds_diverged():
     numbers = {"a": none, "b": kit.Number.mean(seeds["b"])}
     names = dict.fromkeys("ab", "name")
     kit.figures.named_with_seeds(ax, numbers, seeds, names, dict.fromkeys("ab", "black"))
-    assert [text.get_text() for text in ax.texts] == ["no mean: 1 of 3 diverged"]
+    assert [text.get_text() for text in ax.texts] == ["no mean: 1/3 diverged"]
 
 
 def test_a_finding_is_a_sentence_of_the_verdict_or_what_is_drawn():
