@@ -11,9 +11,9 @@ ADDRESS = "http://course.example/play.html"
 def tab(request, visit, browser, file):
     """The page at its start, from a file or from a web server (answered here, so that nothing is sent)."""
     if request.param == "file":
-        yield visit()
+        yield visit(reduced_motion="reduce")
         return
-    context = browser.new_context()
+    context = browser.new_context(reduced_motion="reduce")
     context.route(ADDRESS, lambda route: route.fulfill(body=file.read_text(), content_type="text/html; charset=utf-8"))
     tab = context.new_page()
     tab.goto(ADDRESS)
@@ -79,7 +79,7 @@ DRAWN = """async () => {
 
 
 def test_small_changes_are_no_places(visit):
-    tab = visit()
+    tab = visit(reduced_motion="reduce")  # scrolling takes no time
     entries = tab.evaluate("history.length")
     tab.evaluate(DRAWN)
     assert "alpha=0.1&" in tab.evaluate("location.hash")  # the last of the values

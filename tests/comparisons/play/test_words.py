@@ -40,7 +40,7 @@ def test_an_entry_opens_by_keyboard_where_its_word_stands(visit, viewport):
 
 
 def test_an_entry_opens_and_closes_by_a_click(visit):
-    tab = visit()
+    tab = visit(reduced_motion="reduce")
     box = tab.locator("#word")
     gap, loss = (tab.locator(f".view .ask[data-word={word}]") for word in ("gap", "loss"))
     gap.click()
@@ -65,7 +65,7 @@ def test_an_entry_has_contrast(visit, scheme):
     assert [pair for pair in pairs if contrast(*map(numbers_of, pair)) < 4.5] == []
 
 
-def test_without_popovers_the_list_opens(visit, browser, file):
+def test_without_popovers_the_list_opens(browser, file):
     context = browser.new_context(offline=True)
     tab = context.new_page()
     tab.add_init_script("delete HTMLElement.prototype.showPopover")
