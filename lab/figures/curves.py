@@ -192,10 +192,11 @@ def falling_errors(
     names the quantity. Every network's curve has its c at its end. Errors outside 0.01 to 1000 are cut off.
     """
     log_axes(ax).set_ylim(1e-2, 1e3)  # first: limits to fit what diverges would be no numbers
-    dashes, widths, named = ("-", (0, (4, 2)), (0, (1, 1.2))), (2.0, 1.0, 1.4), []
+    dashes, widths = ("-", (0, (4, 2)), (0, (1, 1.2))), (2.0, 1.0, 1.4)
+    named: list[tuple[Array, Array, str, str]] = []
     for fraction, errors, color in zip(fractions, courses, shades(len(fractions)), strict=True):
         for place, (course, dash, width) in enumerate(zip(errors, dashes, widths, strict=False)):
-            times = fraction * np.arange(1, len(course))
+            times: Array = fraction * np.arange(1, len(course), dtype=np.float64)
             ax.plot(times, course[1:], color=color, linestyle=dash, linewidth=width)
             if not place:
                 named.append((times, course[1:], f"c = {fraction:.3g}", color))

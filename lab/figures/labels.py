@@ -174,9 +174,11 @@ def _end(ax: Axes, handle: Artist | ErrorbarContainer, text: str) -> End | None:
         line = None if handle.has_xerr else handle.lines[0]
     else:
         line = handle if isinstance(handle, Line2D) and handle.get_linestyle() != "None" else None
-    if line is None or len(line.get_xdata()) < 2:
+    if line is None:
         return None
-    x, y = (np.asarray(values, dtype=np.float64) for values in line.get_data())
+    x, y = np.asarray(line.get_xydata(), dtype=np.float64).T
+    if len(x) < 2:
+        return None
     known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if not len(known):
         return End(np.nan, np.nan, text, to_hex(line.get_color()))
@@ -205,7 +207,7 @@ def _grid(ax: Axes) -> tuple[int, int]:
 
 def _height(ax: Axes, text: str) -> float:
     """Of a text beside axes, in their heights, before their layout is known."""
-    figure = ax.get_figure()
+    figure = ax.get_figure(root=True)
     assert figure is not None
     size = float(mpl.rcParams["font.size"]) / 72
     rows, columns = _grid(ax)

@@ -264,7 +264,8 @@ def _fit_height(figure: Figure, page: Page, shape: float) -> None:
 
 def _width(ax: Axes) -> float:
     """Pixels of axes with the names of curves beside them."""
-    return max([Text.get_window_extent(text).x1 for text in _names(ax)], default=ax.bbox.x1) - float(ax.bbox.x0)
+    ends = [float(ax.bbox.x1), *(float(Text.get_window_extent(text).x1) for text in _names(ax))]
+    return max(ends) - float(ax.bbox.x0)
 
 
 def _beside_height(ax: Axes) -> float:
