@@ -11,6 +11,7 @@ orthogonal that the kernel hardly separates any labels from random ones (``--fea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -34,6 +35,7 @@ NAMES = {
     LABELS: "the task's own labels",
 }
 MODELS = tuple(name for name in NAMES if name != LABELS)
+Model = Annotated[str, kit.OneOf(*MODELS)]
 TEACHER_WIDTH, TEACHER_SEED = 512, 2**31  # the latter is added to seeds, so that no network is its own teacher
 WIDEST = 2**16  # of a ladder: W alone takes 16 GiB there
 
@@ -73,7 +75,6 @@ CAPTIONS = {
     "spectrum": "Share of the targets' variance in the leading eigenvectors of the limit kernel: the sooner a curve "
     f"rises, the faster its labels are learnt. {kit.marks.BANDS}",
 }
-
 SENSES = {
     "train": "To train within the budget of each model's own labels",
     "lazy": "To stay lazy",
@@ -86,8 +87,6 @@ PHRASES = {
     "unknown": "not judged (fewer than three seeds): {}",
     "missing": "no ratio is known {}",
 }
-
-Model = Annotated[str, kit.OneOf(*MODELS)]
 
 
 @dataclass(frozen=True)
@@ -212,30 +211,21 @@ def _ladders(table: kit.Table, notion: str) -> kit.widths.Ladders:
 
 def verdict(numbers: kit.Numbers) -> str:
     """Which models need less width than random labels, in each sense."""
-    found = [kit.clauses(start, _clauses(numbers, notion)) for notion, start in SENSES.items()]
+    times, found = lambda ratio: f"{kit.format_number(ratio)} times", []
+    for notion, start in SENSES.items():
+        ratios = {model: numbers[key] for model in NAMES if (key := RATIOS[notion](model)) in numbers}
+        found.append(kit.clauses(start, kit.by_phrase(ratios, 1.0, PHRASES, times)))
     return kit.sentences(*found) or "No width was compared with that of random labels."
-
-
-def _clauses(numbers: kit.Numbers, notion: str) -> list[str]:
-    """Models by where the intervals of their ratios in one sense lie, each with its ratio."""
-    found: dict[str, list[str]] = {phrase: [] for phrase in PHRASES.values()}
-    for model in NAMES:
-        if ratio := numbers.get(RATIOS[notion](model)):
-            size = "" if ratio.value is None else f"{kit.format_number(ratio)} times "
-            found[kit.compare(ratio, 1.0, **PHRASES)].append(f"{size}for {model}")
-    return [kit.fill(phrase, models) for phrase, models in found.items()]
 
 
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """Ratios of widths and complexities of all models; and where in the spectrum their targets lie."""
-    title, panels = kit.finding(conclusion.verdict, "To stay lazy", otherwise=question), kit.figures.panels
-    widths = panels(PANELS, lambda ax, each: _draw(ax, each, conclusion), title=title, sharey=True, columns=3)
-    title = "The targets of simple models and of random labels in the kernel's spectrum; bands: 95 % intervals"
-    spectrum = panels([results], _draw_spectrum, title=title, size=(6.4, 5.0), columns=3)
-    return {"widths": widths, "spectrum": spectrum}
+    title = kit.finding(conclusion.verdict, "To stay lazy", otherwise=question)
+    widths = kit.figures.panels(PANELS, partial(_draw, conclusion), title=title, sharey=True, columns=3)
+    return {"widths": widths, "spectrum": _draw_spectrum(results)}
 
 
-def _draw(ax: kit.Axes, title: str, conclusion: kit.Conclusion) -> None:
+def _draw(conclusion: kit.Conclusion, ax: kit.Axes, title: str) -> None:
     """The quantities of one panel for every model; ratios and complexities on a log axis."""
     numbers = conclusion.numbers
     models, none = [model for model in NAMES if COMPLEXITY(model) in numbers], kit.Number.none("")
@@ -248,15 +238,16 @@ def _draw(ax: kit.Axes, title: str, conclusion: kit.Conclusion) -> None:
     ax.set_title(title)
 
 
-def _draw_spectrum(ax: kit.Axes, results: kit.Results) -> None:
+def _draw_spectrum(results: kit.Results) -> kit.Figure:
     """Share of the targets' variance in the largest eigenvectors of the limit kernel: the fast part of learning."""
-    curves = []
+    curves, most = [], []
     for arm in kit.split(results.table[results.table["notion"] == "model"], "model", NAMES):
         found = kit.records.arrays_of(results, arm.rows, "notion", "model", "seed")
-        shares = np.cumsum(np.stack([each["energy"][::-1] for each in found]), axis=1)
-        curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares.clip(0, 1), share=True)))
-    kit.figures.bands(ax, curves)
-    ax.set(
-        xlabel=r"number of eigenvectors, by falling eigenvalue of $K_\infty$", xlim=(0, shares.shape[1]), ylim=(0, 1.02)
-    )
-    ax.set_ylabel("share of the targets' variance in them")
+        shares = np.cumsum(np.stack([each["energy"][::-1] for each in found]), axis=1).clip(0, 1)
+        curves.append((arm.label, kit.curve(np.arange(1, shares.shape[1] + 1), shares, share=True)))
+        most.append(f"{1 + np.argmax(curves[-1][1].middle >= 0.9)} for {arm.label}")
+    title = kit.fill("Eigenvectors that hold 90 % of the targets' variance: {}", most)
+    figure = kit.figures.panels([curves], kit.figures.bands, title=title, size=(6.4, 5.0), columns=3)
+    xlabel = r"number of eigenvectors, by falling eigenvalue of $K_\infty$"
+    figure.axes[0].set(xlim=0, ylim=(0, 1.02), xlabel=xlabel, ylabel="share of the targets' variance in them")
+    return figure

@@ -69,8 +69,7 @@ BAND = {
 ENDS = {"radius_of_validity": ("valid in the worst direction", "#D55E00"), "motion": ("where descent ends", "#0072B2")}
 LINES = (("#000000", "-", 4.5), ("#D55E00", (0, (3, 1)), 2.2), ("#0072B2", "-", 2.2))  # of the parts
 RATES = {"rate_over_prediction": (r"over $2\eta\lambda_{\min}$", "o-"), "rate_over_linear": ("over linear", "s:")}
-SHARE = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$, cut off at 1.6"
-RADIUS = r"$\rho=\sqrt{m}\,\|W-W_0\|_2$"
+SHARE, RADIUS = r"$\lambda_{\min}(K)/\lambda_{\min}(K_0)$, cut off at 1.6", r"$\rho=\sqrt{m}\,\|W-W_0\|_2$"
 HEADLINES = ("radius_of_validity.#", "exponent.radius_of_validity", "motion.#", "rate_over_prediction.#")
 CAPTIONS = {
     "radius": f"How far from W₀ the bound holds, and where descent ends, against the width. {kit.marks.LAWS}",
@@ -198,13 +197,14 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """λ_min on the spheres, radius and motion, the band along the path, flips and remainders, and rates."""
     arms = kit.by_readout(results.table)
     panels = partial(kit.figures.panel_per_arm, arms, size=(5.6, 4.8))
-    spheres = "The smallest kernel eigenvalue at a distance from an initialization, in four directions"
-    radius, band = (kit.finding(conclusion.verdict, words, otherwise=question) for words in ("At width", "Along"))
+    spheres, band = (kit.finding(conclusion.verdict, words, otherwise=question) for words in ("At width", "Along"))
+    laws = {"The radius of validity scales": DEGREE(), "the end of descent": EXPONENTS["motion"]()}
+    radius = kit.joined(kit.scalings(conclusion.numbers, laws)) or spheres
     return {
         "radius": panels(kit.figures.power_laws(ENDS, kit.power_law), title=radius, ylabel=RADIUS),
         "spheres": panels(partial(_draw_spheres, results, conclusion), title=spheres, ylabel=SHARE, columns=2),
         "band": panels(kit.figures.power_laws(BAND, kit.power_law), title=band, ylabel=r"$\|\nabla f\|^2/(m f)$"),
-        "flips": _draw_flips(results, arms[0]),
+        "flips": _draw_flips(results, conclusion, arms[0]),
         "rate": _draw_rates(results, conclusion, arms),
     }
 
@@ -222,7 +222,7 @@ def _draw_spheres(results: kit.Results, conclusion: kit.Conclusion, ax: kit.Axes
     ax.set(ylim=(0, 1.6), xlabel=f"{RADIUS}, at width {width}")
 
 
-def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
+def _draw_flips(results: kit.Results, conclusion: kit.Conclusion, arm: kit.Arm) -> kit.Figure:
     style, found = lab.figures.style, kit.records.arrays_of(results, kit.widest(arm.rows))
     figure, ((flips, missed),) = style.panels(2, size=(5.2, 4.6))
     drawn = {f"flips_{name}": (DIRECTIONS[name], COLORS[name]) for name in FLIPS}
@@ -233,10 +233,10 @@ def _draw_flips(results: kit.Results, arm: kit.Arm) -> kit.Figure:
         curve = kit.curve(radii[near], [arrays["remainders"][place, near] for arrays in found], log=True)
         kit.figures.seeds(missed, curve, line[0], what, marker="o", markersize=4, linestyle=line[1], linewidth=line[2])
     lab.figures.curves.guide(missed, curve.x, curve.middle, 2.0, "slope 2")
-    lab.figures.curves.log_axes(missed)
-    missed.set(xlabel=RADIUS, ylabel="RMS over outputs", title="what the linearization misses")
+    lab.figures.curves.log_axes(missed).set(xlabel=RADIUS, ylabel="RMS over outputs", title="what linearization misses")
     lab.figures.labels.name_curves(figure)
-    style.headline(figure, f"Gates that flip around an initialization (readout: {arm.label})")
+    laws = kit.scalings(conclusion.numbers, {FREE[name]: key() for name, key in FLIPS.items()})
+    style.headline(figure, kit.fill("At equal distance gates flip {}", laws) or question)
     return figure
 
 

@@ -12,7 +12,7 @@ the network's outputs after the rise, as the network itself does. A seed draws t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -68,7 +68,10 @@ CAPTIONS = {
 }
 
 SPACING, USUAL = 2.0, 500.0  # kernel time between the two kernels of a distance, and to the end for the forecast
-TENTH, HALF = 0.1, 0.5  # training error, and share of the time, that part early from late
+TENTH, HALF, NEITHER = 0.1, 0.5, "neither early nor late"  # training error, and share of the time, between the two
+IN_ERROR = partial(kit.compare, level=TENTH, above="early: above a tenth", below="late: below a tenth", around=NEITHER)
+IN_TIME = partial(IN_ERROR, level=HALF, above="late: in the second half", below="early: in the first half")
+BETTER = partial(kit.compare, level=1.0, below="better", above="worse")
 STEPS = {"small": ("#0072B2", "o-"), "large": ("#D55E00", "s--")}
 ERRORS = {"half": ("#C08400", "D-."), "after": ("#D55E00", "^--")}
 ERRORS |= {"resumed": ("#6b6b6b", "v:"), "network": ("#0072B2", "o-")}
@@ -177,28 +180,22 @@ def verdict(numbers: kit.Numbers, arms: Sequence[kit.Arm]) -> str:
 def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
     width, angle = _widths(arm)[-1], numbers[FAMILIES["angle"]["after"](arm=arm.name)]
     error, time = (numbers[key(width, arm=arm.name)] for key in SETTLING.values())
-    slope, neither = numbers[EXPONENTS["angle_after"](arm=arm.name)], "neither early nor late"
-    in_error = kit.compare(error, TENTH, above="early: above a tenth", below="late: below a tenth", around=neither)
-    in_time = kit.compare(
-        time, HALF, above="late: in the second half", below="early: in the first half", around=neither
-    )
     speeds = [kit.format_number(numbers[key(arm=arm.name)]) for key in FAMILIES["velocity"].values()]
     return kit.sentences(
         f"With {arm.label}, at width {width}, the kernel turns by {kit.format_number(angle)} rad. It settles when the "
-        f"training error is {kit.format_number(error)} of the first ({in_error}), after {kit.percent(time)} of the "
-        f"training time ({in_time}).",
-        kit.fill("Its velocity in the three phases of training is {} rad per unit of kernel time.", speeds),
-        kit.fill("The angle scales as {}.", [kit.power(slope)] * (slope.value is not None)),
+        f"training error is {kit.format_number(error)} of the first ({IN_ERROR(error)}), after {kit.percent(time)} of "
+        f"the training time ({IN_TIME(time)}).",
+        kit.fill(f"With {arm.label}, its velocity in the three phases is {{}} rad per unit of kernel time.", speeds),
+        kit.fill("{}.", kit.scalings(numbers, {"The angle scales": EXPONENTS["angle_after"](arm=arm.name)})),
     )
 
 
 def _worth(numbers: kit.Numbers, arm: kit.Arm) -> str:
     known = {name: numbers[RATIOS[name](arm=arm.name)] for name in OTHERS}
-    words = {name: kit.compare(ratio, 1.0, below="better", above="worse") for name, ratio in known.items()}
-    told = [f"{kit.format_number(known[name])} times that of {text} ({words[name]})" for name, text in OTHERS.items()]
-    start = f"With {arm.label}, over all widths, regression with the last kernel has a test error that is {{}}."
+    told = [f"{kit.format_number(known[n])} times that of {text} ({BETTER(known[n])})" for n, text in OTHERS.items()]
+    last = f"With {arm.label}, over all widths, regression with the last kernel has a test error that is {{}}."
     return kit.sentences(
-        kit.fill(start, told[:2]), kit.fill("That of the network is {}.", told[2 : 4 if arm.name else 3])
+        kit.fill(last, told[:2]), kit.fill("That of the network is {}.", told[2 : 4 if arm.name else 3])
     )
 
 
@@ -210,11 +207,16 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     colors, ratio = zip(PHASES.items(), lab.figures.style.QUANTITIES, strict=False), "test error over that of $K_0$"
     speeds = {f"velocity_{name}": (text, color) for (name, text), color in colors}
     velocity, settling = kit.figures.power_laws(speeds, kit.power_law), partial(_draw_settling, numbers)
+    turns, fast = (kit.finding(conclusion.verdict, each, otherwise=question) for each in ("turns by", "velocity"))
+    settled = {arm.label: numbers[SETTLING["settles_at"](_widths(arm)[-1], arm=arm.name)] for arm in arms}
+    last = {arm.label: numbers[RATIOS["after"](arm=arm.name)] for arm in arms}
+    worth = kit.fill("Test error of the last kernel over that of K₀: {}", kit.for_each(last, kit.format_number, BETTER))
+    settles = kit.fill("Kernels settle at {} of the first error", kit.for_each(settled, kit.format_number, IN_ERROR))
     return {
-        "angle": panels(partial(_draw_angle, results), title="How far the kernel turns", ylabel=angle),
-        "velocity": panels(velocity, title="How fast the kernel turns", ylabel=speed, columns=1),
-        "settling": kit.figures.panels([arms], settling, title="When the kernel settles", size=(6.4, 4.5)),
-        "errors": panels(partial(_draw_errors, numbers), title="What the kernels are worth", ylabel=ratio),
+        "angle": panels(partial(_draw_angle, results), title=turns, ylabel=angle),
+        "velocity": panels(velocity, title=fast, ylabel=speed, columns=1),
+        "settling": kit.figures.panels([arms], settling, title=settles or question, size=(8.4, 4.5)),
+        "errors": panels(partial(_draw_errors, numbers), title=worth or question, ylabel=ratio),
     }
 
 
@@ -235,24 +237,23 @@ def _draw_angle(results: kit.Results, ax: kit.Axes, arm: kit.Arm) -> None:
 
 def _draw_settling(numbers: kit.Numbers, ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
     for place, (arm, style) in enumerate(zip(arms, STEPS.values(), strict=False)):
-        _points(ax, numbers, arm, SETTLING["settles_at"], style, arm.label, place)
+        found = {m: numbers[SETTLING["settles_at"](m, arm=arm.name)] for m in _widths(arm)}
+        _points(ax, found, style, arm.label, place)
     lab.figures.curves.reference(ax, TENTH, "", horizontal=True)
     ax.set_ylabel("training error, over the first,\nwhen the kernel settles")
 
 
 def _draw_errors(numbers: kit.Numbers, ax: kit.Axes, arm: kit.Arm) -> None:
     for place, (name, style) in enumerate(ERRORS.items()):
-        _points(ax, numbers, arm, RATIOS[name], style, LEARNERS[name], place)
+        found = {m: numbers[RATIOS[name](m, arm=arm.name)] for m in _widths(arm)}
+        _points(ax, found, style, LEARNERS[name], place)
     lab.figures.curves.reference(ax, 1.0, "", horizontal=True)
 
 
-def _points(
-    ax: kit.Axes, numbers: kit.Numbers, arm: kit.Arm, key: kit.Quantity, style: tuple[str, str], label: str, place: int
-) -> None:
-    """Numbers at each width, moved sideways by their place among others."""
-    found = {m * 0.97 * 1.03**place: numbers[key(m, arm=arm.name)] for m in _widths(arm)}
-    kit.figures.points(ax, list(found), list(found.values()), style[0], label, fmt=style[1])
-    lab.figures.curves.width_axis(ax, np.array(_widths(arm)))
+def _points(ax: kit.Axes, found: Mapping[int, kit.Number], style: tuple[str, str], label: str, place: int) -> None:
+    places = [m * 0.97 * 1.03**place for m in found]  # side by side
+    kit.figures.points(ax, places, list(found.values()), style[0], label, fmt=style[1])
+    lab.figures.curves.width_axis(ax, np.array(list(found)))
 
 
 def _widths(arm: kit.Arm) -> list[int]:

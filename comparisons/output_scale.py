@@ -68,6 +68,7 @@ CAPTIONS = {
     "test_error": "Test error against the output scale, at one training error: where it rises to the right, laziness "
     f"costs. {kit.marks.BANDS}",
 }
+COSTS = {"above": "the test error rises by {}", "below": "it falls by {}", "around": "no change is visible: {}"}
 THEORY = -1.0
 LAZY_FROM = 3.0  # smallest α of the fits
 NOISE = 10  # times the rounding noise: smaller gaps do not count
@@ -153,12 +154,7 @@ def _build(cell: Cell) -> tuple[lab.SequenceTask, lab.Scaled]:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Slopes in α, test errors and further numbers of every network on every data set, and a verdict."""
     numbers: kit.Numbers = {}
-    arms = [
-        replace(net, name=data.name, label=net.label + (f" on the {data.name}" if data.name else ""))
-        for data in kit.split(table, "data")
-        for net in kit.split(data.rows, "network", NETWORKS)
-    ]
-    for arm in arms:  # keys name every network, and have the data as a suffix unless they are the first
+    for arm in (arms := _arms(table)):  # keys name networks, and end with the data unless they are the first
         reached = arm.rows[arm.rows["exit"] == "reached"]
         standard = lab.measures.interpolation.nearest_in_logs(sorted(reached["alpha"].unique()), [1.0])
         found = {key: _slope(arm.rows, name) for name, key in SLOPES.items()}
@@ -168,6 +164,15 @@ def conclude(table: kit.Table) -> kit.Conclusion:
         found |= _errors(arm.rows)
         numbers |= {quantity(arm.value, arm=arm.name): number for quantity, number in found.items()}
     return kit.Conclusion(numbers, verdict(numbers, arms))
+
+
+def _arms(table: kit.Table) -> list[kit.Arm]:
+    """Every network on every data set."""
+    return [
+        replace(net, name=data.name, label=net.label + (f" on the {data.name}" if data.name else ""))
+        for data in kit.split(table, "data")
+        for net in kit.split(data.rows, "network", NETWORKS)
+    ]
 
 
 def _slope(rows: kit.Table, name: str) -> kit.Number:
@@ -198,7 +203,7 @@ def _errors(rows: kit.Table) -> dict[kit.Quantity, kit.Number]:
 def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
     """Scaling of the gap in α, the cost of laziness in test error, and the runs that never arrived."""
     slopes = {arm.label: numbers[SLOPES["gap_test"](arm.value)] for arm in arms if not arm.name}
-    prices = {arm.label: numbers[ERRORS["lazy_minus_rich"](arm.value, arm=arm.name)] for arm in arms}
+    prices = _prices(numbers, arms)
     law, theory = partial(kit.power, of="α"), partial(kit.compare_with_theory, theory=THEORY, name="the theory")
     gaps = kit.for_each(slopes, law, theory)
     costs = kit.for_each(prices, kit.format_number, partial(kit.compare, level=0.0, below="lower", above="higher"))
@@ -208,6 +213,10 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
         kit.fill("At equal training error, from smallest to largest α reached, the test error changes by {}.", costs),
         *map(_report_lost, arms),
     )
+
+
+def _prices(numbers: kit.Numbers, arms: list[kit.Arm]) -> dict[str, kit.Number]:
+    return {arm.label: numbers[ERRORS["lazy_minus_rich"](arm.value, arm=arm.name)] for arm in arms}
 
 
 def _report_lost(arm: kit.Arm) -> str:
@@ -222,7 +231,9 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     data = kit.split(results.table, "data", TITLES)
     title, panels = kit.finding(conclusion.verdict, "the test gap scales", otherwise=question), kit.figures.panels
     lazy = panels(DRAWN, partial(_draw_quantity, data[0].rows), title=title, size=(5.2, 4.0), rows=2)
-    costs = panels(data, _draw_errors, title="Test error at equal training error, against the output scale")
+    prices = _prices(dict(conclusion.numbers), _arms(results.table))
+    price = kit.clauses("From smallest to largest α", kit.by_phrase(prices, 0.0, COSTS, kit.format_number))
+    costs = panels(data, _draw_errors, title=price.removesuffix(".") or question)
     return {"laziness": lazy, "test_error": costs}
 
 

@@ -25,7 +25,7 @@ question = "After a first phase of large steps, does a new linearization describ
 asked_by = "R1, R3"
 version = 2
 
-F0_SHARE = kit.records.F0_SHARE
+F0_SHARE, BOTH = kit.records.F0_SHARE, "its gap to the first linear model and to a new one"
 _AFTER = {
     "gap_from_init": "Largest test gap of phase two, RMS(network − linear model with K₀).",
     "gap_from_phase_one": "Largest test gap of phase two, RMS(network − linear model with K_k).",
@@ -236,18 +236,18 @@ def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:
 
 def _draw_phases(results: kit.Results, rows: kit.Table) -> kit.Figure:
     curves, style = lab.figures.curves, lab.figures.style
-    figure, ((one, two),) = style.panels(2, size=(5.2, 4.2))
+    (figure, ((one, two),)), reached = style.panels(2, size=(5.2, 4.2)), []
     found, firsts = kit.records.arrays_of(results, rows, *WHICH), [f"c₁ = {first:g}" for first in rows["first"]]
     ends = [None if math.isnan(length) else int(length) + 1 for length in rows["phase_one_length"].astype(float)]
     paths = [arrays["path"][:end] for arrays, end in zip(found, ends, strict=True)]
-    curves.residuals(one, paths, firsts, float(rows["residual"].iloc[0]))
+    curves.residuals(one, paths, firsts, float(rows["residual"].iloc[0])).set_title("phase one: large steps")
     for where, (label, _, dash) in MODELS.items():
         gaps = [(each["times"], each[f"gap_{where}"]) if "times" in each else None for each in found]
         curves.dashed(two, gaps, label, dash)
-    one.set_title("phase one: large steps")
+        reached += [f"{lab.measures.gap.largest(gaps[-1][1]):.2f}"] if gaps[-1] else []
     two.set(title="phase two: small steps", xlabel=r"kernel time $\tau=\eta t\lambda_{\max}(K_k)/2$")
     two.set(ylabel="test gap, in units of RMS($y-f(W_k)$)", ylim=(0, None))
-    style.headline(figure, f"One network (seed {rows['seed'].iloc[0]}, width {rows['width'].iloc[0]}) in both phases")
+    style.headline(figure, kit.fill(f"One network after {firsts[-1]}: {BOTH} is {{}}", reached) or question)
     return figure
 
 

@@ -38,8 +38,7 @@ CAPTIONS = {
     "errors": f"Test error of each learner, on each set; networks are blue, dashed is chance. {kit.marks.POINTS}",
     "learning": f"Test error against the number of samples; parallel lines improve at one rate. {kit.marks.BANDS}",
 }
-COUNTABLE = 5  # mistakes, on average over seeds
-
+COUNTABLE, MISTAKES = 5, "test error (share of mistakes)"  # the former on average over seeds
 ERRORS = kit.family("error", template="Share of test mistakes at the largest n of the set: {}.", meanings=LEARNERS)
 _MINUS = "Error of a learner minus that of the infinite-width kernel, paired by seed: {}. Below 0 it is better."
 DIFFERENCES = kit.family("difference", template=_MINUS, meanings={n: LEARNERS[n] for n in LEARNERS if n != "kernel"})
@@ -52,8 +51,7 @@ GROUPS = {
     "Infinite width and learners without it": ("kernel", "kernel_ridge", "features", "ridge", "neighbours"),
 }
 SAMPLES = kit.Quantity("samples", meaning="The largest n of the set.")
-SETS = ("digits", "ItalyPowerDemand", "GunPoint", "JapaneseVowels")
-EVERY = ("digits", *lab.data.archive.BUNDLED)
+SETS, EVERY = ("digits", "ItalyPowerDemand", "GunPoint", "JapaneseVowels"), ("digits", *lab.data.archive.BUNDLED)
 SETS_HELP = "digits, UCR/UEA sets (extra [data]), or files of series with classes; learning curves are of the first."
 Size = Annotated[int, Ge(20)]
 
@@ -155,8 +153,7 @@ def measure(cell: Cell) -> kit.Measured:
 def conclude(table: kit.Table) -> kit.Conclusion:
     """Errors and paired differences at the largest n of each set, learning exponents on the first, and a verdict."""
     good = table[table["error"].notna() | table["diverged"].astype(bool)] if "error" in table else table.iloc[:0]
-    numbers: kit.Numbers = {}
-    arms = kit.split(good, "set")
+    numbers, arms = kit.Numbers(), kit.split(good, "set")
     for arm in arms:
         numbers |= _compare(arm.value, arm.rows[arm.rows["samples"] == arm.rows["samples"].max()], len(arms))
     numbers |= _learning(arms[0].rows) if arms else {}
@@ -231,12 +228,16 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     if not sets:
         return {}
     size = (3.4 if len(sets) > 1 else 5.6, 4.2)
-    errors = kit.figures.panels(sets, partial(_draw_errors, numbers), title=question, size=size, sharey=True)
+    keys = [DIFFERENCES[name](arm.value) for name in NETWORKS for arm in sets]
+    places = [kit.position(numbers[key].joint, 0.0) for key in keys if key in numbers]
+    title = f"Of {len(places)} networks {places.count('below')} are seen to beat the infinite-width kernel on their set"
+    errors = kit.figures.panels(sets, partial(_draw_errors, numbers), title=title, size=size, sharey=True)
     if sets[0].rows["samples"].nunique() < 2:
         return {"errors": errors}
     arms = [kit.Arm(sets[0].rows, learners, "", title) for title, learners in GROUPS.items()]
-    texts = {"title": f"Learning curves on {sets[0].label}", "ylabel": "test error (share of mistakes)", "named": "{}"}
-    curves = kit.figures.panel_per_arm(arms, _draw_curves, size=(5.2, 5.0), columns=2, **texts)
+    title = kit.finding(conclusion.verdict, "With n samples", otherwise=f"Learning curves on {sets[0].label}")
+    look: dict[str, Any] = {"size": (5.2, 5.0), "columns": 2, "named": "{}"}
+    curves = kit.figures.panel_per_arm(arms, _draw_curves, title=title, ylabel=MISTAKES, **look)
     return {"errors": errors, "learning": curves}
 
 
@@ -246,8 +247,7 @@ def _draw_errors(numbers: Mapping[kit.Key, kit.Number], ax: kit.Axes, arm: kit.A
     rows = arm.rows[arm.rows["samples"] == n].set_index("learner")["error"].astype(float)
     kit.figures.named_with_seeds(ax, errors, {name: rows[[name]].dropna() for name in errors}, LEARNERS, COLORS)
     lab.figures.curves.reference(ax, 1 - 1 / classes, "chance ")
-    ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel="test error (share of mistakes)")
-    ax.set_xlim(0, 1.08 * (1 - 1 / classes))
+    ax.set(title=f"{arm.label}:\nn = {n:g}, {classes} classes", xlabel=MISTAKES, xlim=(0, 1.08 * (1 - 1 / classes)))
 
 
 def _draw_curves(ax: kit.Axes, panel: kit.Arm) -> None:

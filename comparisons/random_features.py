@@ -40,6 +40,7 @@ CAPTIONS = {
 }
 SLOPE = "Slope on {} of the log of {}. Dimensions that some seed does not reach are left out; none for fewer than 3."
 AIC = "AIC of the power law in d minus AIC of the exponential, per seed, for {}: above 0 the exponential fits better."
+BETTER = partial(kit.compare, level=1.0, below="better", above="worse")
 FEATURES = kit.Quantity("features", meaning="r* at dimension d, geometric mean; none where a seed needs more features.")
 PARTS = {"product": ("log_coefficient", "aic"), "wide_product": ("wide_coefficient", "wide_aic")}  # of keys
 LAWS = {  # by what `lab.measures.growth` fits; verdicts judge by the second product
@@ -166,9 +167,8 @@ def _grow(case: kit.Arm, quantity: str) -> lab.measures.growth.Grown:
 
 def _errors(rows: kit.Table) -> kit.Numbers:
     """Errors, motions and ratios of errors, geometric means over the runs that did not diverge."""
-    columns = [*(f"error_{name}" for name in ERRORS), *(f"motion_{name}" for name in MOTIONS)]
-    rows = rows.reindex(columns=columns).astype(float)
     kinds = {"error": ERRORS, "motion": MOTIONS}
+    rows = rows.reindex(columns=[f"{kind}_{name}" for kind, keys in kinds.items() for name in keys]).astype(float)
     values = {key: rows[f"{kind}_{name}"] for kind, keys in kinds.items() for name, key in keys.items()}
     values |= {key: rows["error_network"] / rows[f"error_{name}"] for name, key in RATIOS.items()}
     return {key(): kit.over_finite(sample) for key, sample in values.items()}
@@ -185,13 +185,11 @@ def verdict(numbers: kit.Numbers, cases: Sequence[kit.Arm]) -> str:
             sentences.append(f"The theorem's accuracy is out of reach from d = {beyond.min():g} on.")
         if case.value.target == "wave":
             sentences.append(f"For a wave of shifted ReLUs it grows {_law(numbers, case.name)}.")
-    network = numbers[ERRORS["network"]()]
-    if network.value is None:
+    if (network := numbers[ERRORS["network"]()]).value is None:
         return kit.sentences(*sentences, f"The network that learns its features has no test error: {network.reason}.")
     for name, what in {"kernel": "the tangent kernel", "features_infinite": "infinitely many features"}.items():
-        ratio = numbers[RATIOS[name]()]
-        judged = kit.compare(ratio, 1.0, below="better", above="worse")
-        shares.append(f"{kit.format_number(ratio)} times ({judged}) that of {what}")
+        n = numbers[RATIOS[name]()]
+        shares.append(f"{kit.format_number(n)} times ({BETTER(n)}) that of {what}")
     return kit.sentences(*sentences, kit.fill("The test error of a network that learns its features is {}.", shares))
 
 
@@ -211,7 +209,7 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     fits, samples = (results.table[results.table["part"] == part] for part in ("population", "samples"))
     figures: kit.Figures = {}
     if len(fits):
-        figures |= {"growth": _draw_growth(fits, conclusion), "errors": _draw_fits(results, fits)}
+        figures |= {"growth": _draw_growth(fits, conclusion), "errors": _draw_fits(results, fits, conclusion)}
     if len(samples):
         title = kit.finding(conclusion.verdict, "test error of a network", otherwise="One neuron, learnt from samples")
         drawn = partial(_draw_learners, conclusion.numbers)
@@ -234,9 +232,11 @@ def _series(case: kit.Arm, quantity: str) -> lab.figures.growth.Series:
     return lab.figures.growth.Series(label, curve.x, curve.values, curve.middle, curve.ends, *grown.lines)
 
 
-def _draw_fits(results: kit.Results, fits: kit.Table) -> kit.Figure:
+def _draw_fits(results: kit.Results, fits: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     targets = kit.split(fits.sort_values("dimension", kind="stable"), "target", TARGETS)
-    title, drawn = "How well the best combination of r random features fits", partial(_draw_errors, results)
+    ends, drawn = np.unique(fits["dimension"])[[0, -1]].tolist(), partial(_draw_errors, results)
+    needed = [f"{kit.format_number(conclusion.numbers[FEATURES(d)])} at d = {d}" for d in ends]
+    title = kit.fill(f"Random features needed for {_cases(fits)[0].label}: {{}}", needed)
     ylabel = "error of the best fit, over all Gaussian inputs\n(in units of the best affine predictor's)"
     return kit.figures.panel_per_arm(targets, drawn, title=title, ylabel=ylabel, size=(4.9, 4.6), columns=4, named="{}")
 

@@ -193,12 +193,11 @@ def _boundary(arm: kit.Arm) -> kit.Numbers:
 def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
     """Where the boundary goes, what the two limits of width do, and which has the lower test error."""
     half, smooth, scale = (partial(kit.compare_with_theory, theory=law, name=name) for name, law in LAWS.items())
-    stays = partial(
-        kit.compare, level=0.0, above="it does not vanish", below="it is below 0", around="0 is not excluded"
-    )
-    trend = partial(kit.compare, level=0.0, above="it grows", below="it falls", around="no trend is visible")
-    slower = partial(kit.compare, level=0.0, above="it falls more slowly", below="it falls faster")
-    worth = partial(kit.compare, level=0.0, above="higher", below="lower")
+    judge = partial(kit.compare, level=0.0)
+    stays = partial(judge, above="it does not vanish", below="it is below 0", around="0 is not excluded")
+    trend = partial(judge, above="it grows", below="it falls", around="no trend is visible")
+    slower = partial(judge, above="it falls more slowly", below="it falls faster")
+    worth = partial(judge, above="higher", below="lower")
     rows = _on(arms[0], "mean_field")
     line = f"α = {(rows['alpha'] * rows['width'] ** 0.5).mean():g}/√m"
 
@@ -220,10 +219,10 @@ def verdict(numbers: kit.Numbers, arms: list[kit.Arm]) -> str:
         told("In the scale it goes as {}.", scale, LAZY["alpha"], write=partial(kit.power, of="α")),
         told(f"Along α = 1, over all widths, {it[not falls + lazy]} goes as {{}}.", smooth, EXPONENTS["gap"], "ntk"),
         told("Over the two largest octaves of width it goes as {} there.", smooth, SLOPES["gap"], "ntk"),
-        told("Features change as {} there.", half, EXPONENTS["feature_change"], "ntk"),
+        told("Along α = 1 features change as {}.", half, EXPONENTS["feature_change"], "ntk"),
         tends := plain(f"Along {line} the gap tends to {{}}.", stays, LIMITS["gap"], rich),
         plain(f"{its[not tends]} over the two largest octaves of width is {{}}.", trend, SLOPES["gap"], rich),
-        plain("The change of features there tends to {}.", stays, LIMITS["feature_change"], rich),
+        plain(f"Along {line} the change of features tends to {{}}.", stays, LIMITS["feature_change"], rich),
         *worths,
     )
 
@@ -236,19 +235,20 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     ]
     numbers, keys = dict(conclusion.numbers), (BOUNDARY, *TERMS.values())
     plane = partial(kit.scaled.draw_plane, column="gap", level=PASSES, numbers=numbers, keys=keys, lines=LINES)
-    title = kit.finding(conclusion.verdict, "passes 0.1", otherwise=question)
-    named: dict[str, Any] = {"title": "What training changes", "ylabel": "RMS change per coordinate", "named": "{}"}
-    found = {"plane": panels(arms, plane, title=title, size=(6.6, 5.0))}
-    found["coordinates"] = kit.figures.panel_per_arm(along, _draw_changes, **named)
+    finding, ylabel = partial(kit.finding, conclusion.verdict, otherwise=question), "RMS change per coordinate"
+    found = {"plane": panels(arms, plane, title=finding("passes 0.1"), size=(6.6, 5.0))}
+    title = finding("features change as", "the change of features")
+    found["coordinates"] = kit.figures.panel_per_arm(along, _draw_changes, title=title, ylabel=ylabel, named="{}")
     if arms[0].rows["data"].iloc[0] == "teacher":
-        runs = {}
+        runs, errors = {}, []
         for name, (line, end) in CORNERS.items():
             width, rows = list(_on(arms[0], line).groupby("width"))[end]
             run = kit.records.median_run(results, rows, "test_error", *PLACE)
             runs[f"{name}: width {width}, {LINES[line]}"] = run
+            errors.append(f"{rows['test_error'].median():.2g} {name}")
         shown = [(label, name, run) for name in ("samples", "alignment") for label, run in runs.items() if run]
         if shown:
-            found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=f"What the {arms[0].label} learns", rows=2)
+            found["learnt"] = panels(shown, kit.scaled.draw_learnt, title=kit.fill("Test error {}", errors), rows=2)
     return found
 
 

@@ -67,7 +67,6 @@ WIDTHS = {
     for notion, what in NOTIONS.items()
 }
 NOISE_FLOOR = kit.Quantity("lazy", "noise_floor", meaning="Largest disagreement of the two linear models, as a gap.")
-
 DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2"), "lazy": ("stays lazy (gap < level)", "#D55E00")}
 HEADLINES = ("train.degree.n", "train.degree.length", "lazy.degree.n", "lazy.degree.length")
 CAPTIONS = {
@@ -237,7 +236,8 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     widths = kit.figures.panel_per_arm(panels, drawn, title=title, ylabel=ylabel, size=(4.2, 4.9), named="")
     if not (arms := [ladders for _, name, ladders in _arms(results.table) if name == "n"]):
         return {"widths": widths}
-    title = "The widths that were tried for n training samples, and what came out"
+    laws = {DRAWN[notion][0]: DEGREES[notion]["n"]() for notion in NOTIONS}
+    title = kit.fill("The width at which a network {}", kit.scalings(conclusion.numbers, laws, "n")) or question
     ladders = kit.figures.panels(
         arms, lambda ax, arm: arm.draw(ax, results, "samples", "n", "arm"), title=title, columns=3, size=(5.2, 4.5)
     )

@@ -44,7 +44,6 @@ _RATES = {
 }
 RATES = {(key, name): kit.Quantity(key, name, meaning=_RATES[key].format(ALL[name])) for key in _RATES for name in ALL}
 del RATES["sharpness_ratio", "linear"]  # its kernel stays
-
 HEADLINES = ("gap.*.relu", "gap.linear.erf", "share.quadratic.erf.#", "exponent.gap_linear.*", "limit.quadratic.*")
 CAPTIONS = {
     "gap": f"Largest test gap from the network to each model; with frozen gates the flips are left. {kit.marks.LAWS}",
@@ -199,13 +198,13 @@ def _order(numbers: kit.Numbers, arm: kit.Arm) -> str:
     pair = ("linear", "quadratic") if arm.rows["width"].nunique() > 1 else ()
     laws = kit.fill("; they scale as {}", [kit.power(numbers[EXPONENTS[f"gap_{each}"](name)]) for each in pair])
     shares = [(MODELS[model], numbers.get(key(name, str(high)))) for model, key in SHARES.items()]
-    known = [(model, share) for model, share in shares if share is not None and share.value is not None]
+    known = [(f"With {arm.label} the {model}", share) for model, share in shares if share and share.value is not None]
     words = {"below": "is farther off", "above": "explains a part", "around": "makes no visible difference"}
     words["unknown"] = "is not judged for want of three seeds"
     return kit.sentences(
         f"With {arm.label} the largest test gap at width {high} is {kit.percent(linear)} to the linear model and "
         f"{kit.percent(second)} to the second-order one{laws}.",
-        *(f"The {it} {kit.compare(n, 0.0, **words)}: it explains {kit.percent(n)} of the gap." for it, n in known),
+        *(f"{it} {kit.compare(n, 0.0, **words)}: it explains {kit.percent(n)} of the gap." for it, n in known),
     )
 
 
@@ -224,7 +223,7 @@ def _beyond(numbers: kit.Numbers, arm: kit.Arm) -> str:
     return kit.sentences(
         f"With {arm.label} at width {tried['width'].max()} the largest c that trains is {known['network']} for the "
         f"network, {known['quadratic']} for the second-order model and {known['linear']} for the linear one.{frozen}",
-        f"The second-order model {end}." if end else "",
+        f"With {arm.label} the second-order model {end}." if end else "",
     )
 
 
@@ -234,13 +233,14 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     tried = [replace(arm, rows=_tried(arm.rows)) for arm in arms if len(_tried(arm.rows))]
     found = partial(kit.finding, conclusion.verdict, otherwise=question)
     panels = partial(kit.figures.panel_per_arm, size=(5.6, 4.6), named="{}")
-    gap = panels(arms, _draw_gaps, title=found("test gap"), ylabel="largest test gap\n(units of the targets)")
+    gap = panels(arms, _draw_gaps, title=found("it explains"), ylabel="largest test gap\n(units of the targets)")
     if not tried:
         return {"gap": gap}
     runs = {arm.label: kit.records.arrays_of(results, arm.rows, *SAME) for arm in tried}
     courses, three = {label: arrays[0]["curves"] for label, arrays in runs.items()}, dict(list(ALL.items())[:3])
     rates = panels(tried, partial(_draw_rates, runs), title=found("largest c"), ylabel="largest error / first error")
-    return {"gap": gap, "rates": rates, "losses": lab.figures.orders.courses(courses, CURVES, three)}
+    losses = lab.figures.orders.courses(courses, CURVES, three, found("catapults, too", "the edge"))
+    return {"gap": gap, "rates": rates, "losses": losses}
 
 
 def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:

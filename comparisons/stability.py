@@ -44,8 +44,7 @@ _APART = {"separation_kept": "‖h_l/‖h_l‖ − h'_l/‖h'_l‖‖", "distanc
 SHARES = kit.family(template=_KEPT, meanings=_APART)
 RATIO = kit.Quantity("separation_ratio", meaning="separation_kept over its value at σ_w² = 2, paired by seed.")
 LIMIT = kit.Quantity("separation_limit", meaning="separation_kept at infinite width, on average over the data.")
-CRITICAL = 2.0  # the theory's σ_w², which is the paper's
-SHOWN = 3e-3  # smaller shares of a separation are outside the picture
+CRITICAL, SHOWN = 2.0, 3e-3  # the theory's σ_w², which is the paper's; smaller shares are outside the picture
 PANELS = {
     "growth_rate": ("backward product", r"$\|B\,D_L W \cdots D_{L-k+1} W\|$ over that at k = 1"),
     "forward_growth": ("forwards, first input alone", r"$\|h_l\|\,/\,\|h_1\|$"),
@@ -214,10 +213,11 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     cells = kit.split(arms[-1].rows.sort_values("variance", kind="stable"), "variance")
     arrays = {arm.value: kit.records.arrays_of(results, arm.rows, "width", "variance", "seed") for arm in cells}
     rates, finding = partial(_draw_rates, conclusion.numbers, arms), partial(kit.finding, conclusion.verdict)
-    signals, width = partial(_draw_signals, arrays=arrays), f"(width {arms[-1].value})"
+    signals, ends = partial(_draw_signals, arrays=arrays), dict.fromkeys((min(arrays), max(arrays)))
+    grown = [f"{kit.format_number(conclusion.numbers[RATES['growth_rate'](at)])} nats at σ_w² = {at:g}" for at in ends]
     return {
         "rates": panels(RATES, rates, title=finding("stays constant", otherwise=question), sharey=True),
-        "norms": panels(RATES, signals, title=f"A signal over many time steps, at several variances σ_w²/m {width}"),
+        "norms": panels(RATES, signals, title=kit.fill("Per time step a backward signal grows by {}", grown)),
         "worst_direction": panels([arms], _draw_products, title=finding("worst direction", otherwise=question)),
         "separation": panels(SHARES, signals, title=finding("first step's separation", otherwise=question)),
     }

@@ -253,7 +253,8 @@ def _draw_losses(results: kit.Results, widest: kit.Table) -> kit.Figure:
     last = lab.measures.thresholds.holds_up_to(c, rows["outcome"] == "reached").value
     few = lab.measures.interpolation.nearest_in_logs(c, [c[0], c[c < 1].max(), c[c > 1].min() * 1.4, last, last * 1.4])
     found = kit.records.arrays_of(results, rows[rows["fraction"].isin(few)], "readout", "width", "seed", "fraction")
-    words, title = kit.losses.words_of(widest), f"Error of one network (width {rows['width'].iloc[0]}) at several steps"
+    words, linear = kit.losses.words_of(widest), max(c[rows["linear_diverges"] != True], default=0.0)  # noqa: E712
+    title = f"One network: it trains at up to c = {last:.3g}, its linear model does not diverge up to c = {linear:.3g}"
     draw = partial(lab.figures.curves.falling_errors, fractions=few, goal=REACHED, error=words.error)
     runs, size = [[kit.losses.courses(run) for run in found]], (7.4, 4.8)
     return kit.figures.panels(runs, lambda ax, run: draw(ax, courses=run), title=title, size=size)

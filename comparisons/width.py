@@ -49,6 +49,7 @@ LABELS = {
     "kernel_drift": r"kernel drift $\|K_T-K_0\|_F/\|K_0\|_F$",
     "gate_flips": "share of flipped gates",
 }
+MOVED = {"weight_motion": "weights", "kernel_drift": "the kernel", "gate_flips": "gates"}
 HEADLINES = ("gap_test.*[0-9]", "exponent.gap_test", "gap_test.#.erf", "exponent.gap_test.erf", "gap_test.#.paper")
 CAPTIONS = {
     "gap": "Largest gap of network and linearization during training, against the width. The lower, the lazier; theory "
@@ -214,7 +215,12 @@ def _uncentred(numbers: kit.Numbers, arm: kit.Arm | None) -> str:
 def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
     """The gap against width, the motion against width, and the learners' test outputs at three widths."""
     table = kit.draws.apart(results.table)[0]
-    return {"gap": _draw_gaps(table, conclusion), "motion": _draw_motion(table), "outputs": _draw_outputs(results)}
+    rows = kit.main_readout(table)
+    names = [name for name in LABELS if rows[name].notna().any()]
+    moved = kit.scalings(conclusion.numbers, {what: EXPONENTS[name]() for name, what in MOVED.items()})
+    title = kit.fill("Training moves {}", moved) or "How far training moves weights, kernel and gates"
+    motion = kit.figures.panels(names, partial(_draw_motion, rows), title=title, size=(3.9, 3.2), rows=2)
+    return {"gap": _draw_gaps(table, conclusion), "motion": motion, "outputs": _draw_outputs(results)}
 
 
 def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
@@ -232,29 +238,22 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     return figure
 
 
-def _draw_motion(table: kit.Table) -> kit.Figure:
-    style, rows = lab.figures.style, kit.main_readout(table)
-    figure, axes = style.panels(3, 2, size=(3.9, 3.2))
-    names = [name for name in LABELS if rows[name].notna().any()]
-    for ax, name, color in zip(axes.flat, names, style.QUANTITIES, strict=False):
-        kit.figures.power_law(ax, kit.power_law(rows, name), color)
-        ax.set_title(LABELS[name], fontsize="medium")
-        ax.legend(loc="best", fontsize="small")
-    for ax in axes.flat[len(names) :]:
-        ax.remove()
-    style.headline(figure, "How far training moved weights, kernel and gates")
-    return figure
+def _draw_motion(rows: kit.Table, ax: kit.Axes, name: str) -> None:
+    color = lab.figures.style.QUANTITIES[list(LABELS).index(name)]
+    kit.figures.power_law(ax, kit.power_law(rows, name), color).legend(loc="best", fontsize="small")
+    ax.set_title(LABELS[name], fontsize="medium")
 
 
 def _draw_outputs(results: kit.Results) -> kit.Figure:
-    figure, axes = lab.figures.style.panels(3, sharey=True)
+    (figure, axes), gaps = lab.figures.style.panels(3, sharey=True), []
     words = kit.losses.words_of(results.table)
     for ax, (width, arrays) in zip(axes[0], kit.records.three_widths(results, "gap_test"), strict=False):
         final = {name: outputs[-1, :, -1] for name, outputs in zip(arrays["learners"], arrays["test"], strict=True)}
         targets = None if words.has_classes else arrays["test_targets"][:, -1]
         lab.figures.curves.outputs_by_sample(ax, final, targets)
-        ax.set_title(f"width {width}, gap {lab.measures.gap.largest(arrays['gap_test']):.2f} (median seed)")
+        gaps.append(f"{lab.measures.gap.largest(arrays['gap_test']):.2f} at width {width}")
+        ax.set_title(f"width {width} (median seed)")
     axes[0, 0].set_ylabel(f"{words.output} after training")
     lab.figures.style.legends_below(figure, 2)
-    lab.figures.style.headline(figure, "Test outputs of the three learners, one seed at each of three widths")
+    lab.figures.style.headline(figure, kit.fill("Networks leave their linearizations, by a test gap of {}", gaps))
     return figure

@@ -60,6 +60,7 @@ from comparisons.kit.settings import (
     doc,
 )
 from comparisons.kit.wording import (
+    by_phrase,
     clauses,
     compare,
     compare_with_theory,
@@ -73,6 +74,7 @@ from comparisons.kit.wording import (
     percent,
     position,
     power,
+    scalings,
     sentences,
 )
 from lab.costs import Cost

@@ -122,8 +122,7 @@ def band(ax: Axes, curve: Curve, color: str, label: str | None = None, x: str = 
 
 def bands(ax: Axes, curves: Iterable[tuple[str, Curve]], x: str = "", **line: Any) -> Axes:
     """Curves, each with its name for the legend, with their intervals as `band`, in the lab's colours and dashes."""
-    shapes = zip(figures.style.QUANTITIES, figures.style.DASHES, strict=False)
-    for (name, curve), (color, dash) in zip(curves, shapes, strict=False):
+    for (name, curve), color, dash in zip(curves, figures.style.QUANTITIES, figures.style.DASHES, strict=False):
         band(ax, curve, color, name, x, **{"linestyle": dash, **line})
     return ax
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+from comparisons.kit.keys import Key
 from comparisons.kit.numbers import Number
 
 Position = Literal["below", "above", "around"]
@@ -127,6 +128,27 @@ def for_each(
     """``number for the name (phrase)`` for every number by name that has a value."""
     known = {name: number for name, number in numbers.items() if number.value is not None}
     return [f"{write(number)} for the {name} ({judge(number)})" for name, number in known.items()]
+
+
+def by_phrase(
+    numbers: Mapping[str, Number], level: float, phrases: Mapping[str, str], write: Callable[[Number], str]
+) -> list[str]:
+    """Every phrase of `compare` that applies, with ``number for name, …`` in its braces; ``phrases`` are its keywords.
+
+    Names of numbers without a value stand alone where there is a phrase for "missing" ones, and are left out elsewhere.
+    """
+    found: dict[str, list[str]] = {phrase: [] for phrase in phrases.values()}
+    for name, number in numbers.items():
+        if number.value is not None or "missing" in phrases:
+            size = "" if number.value is None else f"{write(number)} "
+            found.setdefault(compare(number, level, **phrases), []).append(f"{size}for {name}")
+    return [fill(phrase, names) for phrase, names in found.items() if names]
+
+
+def scalings(numbers: Mapping[Key, Number], exponents: Mapping[str, Key], of: str = "width") -> list[str]:
+    """``name as width^−0.5 (−0.6 to −0.4)`` for every exponent by name that is there and has a value."""
+    found = {name: numbers[key] for name, key in exponents.items() if key in numbers}
+    return [f"{name} as {power(number, of)}" for name, number in found.items() if number.value is not None]
 
 
 def fill(template: str, names: Sequence[str]) -> str:

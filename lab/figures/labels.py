@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -27,7 +27,7 @@ _REACH = 0.8  # of the width of axes: curves that are named beside them end furt
 _APART = 0.01  # of their height: ends that are all nearer to each other cannot be told apart
 _LETTERS = 8  # of the shortest line that a name is broken into
 _LINES = 5  # of a name, at most
-_LEADING = 1.3  # height of a line of text over its size
+_LEADING, _TALL = 1.3, 1.6  # height of a line of text over its size; with a formula
 _AXES = 0.72  # of the height of a panel: the rest is for its title and its horizontal axis
 
 
@@ -158,8 +158,8 @@ def label_in_place(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]]) ->
 
 
 def _named(figure: Figure) -> list[Axes]:
-    """Panels whose curves have names."""
-    return [ax for ax in figure.axes if ax.get_legend_handles_labels()[1]]
+    """Panels whose curves have names, but no legend yet."""
+    return [ax for ax in figure.axes if ax.get_legend_handles_labels()[1] and ax.get_legend() is None]
 
 
 def _is_last(ax: Axes) -> bool:
@@ -207,14 +207,13 @@ def _grid(ax: Axes) -> tuple[int, int]:
 
 def _height(ax: Axes, text: str) -> float:
     """Of a text beside axes, in their heights, before their layout is known."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = cast(Figure, ax.get_figure())
     size = float(mpl.rcParams["font.size"]) / 72
     rows, columns = _grid(ax)
     panel = figure.get_figheight() / rows
     if isinstance(figure, style.Picture) and figure.made_for is not None and figure.made_for.height is None:
         panel = figure.shape * figure.get_figwidth() / columns  # as `lab.figures.page.fit` makes it
-    return _LEADING * size * (1 + text.count("\n")) / (_AXES * panel)
+    return (_TALL if "$" in text else _LEADING) * size * (1 + text.count("\n")) / (_AXES * panel)
 
 
 def _broken(figure: Figure, ax: Axes, ends: Sequence[End]) -> list[End]:

@@ -26,7 +26,7 @@ LINES = {
 _SHOWN = 1e-3, 1e3  # errors over the first one
 
 
-def courses(runs: Mapping[str, Array], fractions: Sequence[float], learners: Mapping[str, str]) -> Figure:
+def courses(runs: Mapping[str, Array], fractions: Sequence[float], learners: Mapping[str, str], title: str) -> Figure:
     """Errors over the first one along descent, a row of panels for each run and a panel for each learning rate.
 
     Parameters
@@ -37,6 +37,8 @@ def courses(runs: Mapping[str, Array], fractions: Sequence[float], learners: Map
         Learning rates in units of the critical one, (c,).
     learners
         Labels by the names of `LINES`, in the order of the errors.
+    title
+        Of the figure.
     """
     figure, axes = style.panels(len(fractions), len(runs), size=(3.4, 3.1), sharey=True)
     for row, (name, errors) in zip(axes, runs.items(), strict=True):
@@ -45,7 +47,7 @@ def courses(runs: Mapping[str, Array], fractions: Sequence[float], learners: Map
             ax.set_title(f"{name}, c = {fraction:g}")
         row[0].set_ylabel("training error over the first one")
     style.legends_below(figure, 3)
-    style.headline(figure, "One network and its Taylor models below and above the critical rate")
+    style.headline(figure, title)
     return figure
 
 

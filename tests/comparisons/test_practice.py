@@ -237,6 +237,6 @@ def test_figures_show_every_set_and_the_curve():
     assert all(isinstance(figure, Figure) for figure in figures.values())
     errors = figures["errors"].axes
     assert [ax.get_title().split(":")[0] for ax in errors] == ["digits", "GunPoint"]
-    assert "no mean: 5 of 5 diverged" in [text.get_text() for text in errors[1].texts]
+    assert "no mean: 5/5 diverged" in [text.get_text() for text in errors[1].texts]
     nothing = pd.DataFrame([{"set": "GunPoint", "skipped": "GunPoint needs more", "diverged": False}])
     assert practice.draw(Results(nothing, (), None), practice.conclude(nothing)) == {}

@@ -167,7 +167,7 @@ SAID = {
     "a gap that is constant in mean field": (
         constant,
         "for the erf network (it does not vanish). Its slope over the two largest octaves of width is",
-        "for the erf network (no trend is visible). The change of features there",
+        "for the erf network (no trend is visible). Along α = 2/√m the change of features tends",
         "(slower than the 1/m of smooth networks)",
     ),
     "one that falls as 1/√m there": (lambda _, m, alpha: 2 / m**0.5, "for the erf network (it falls)"),

@@ -96,16 +96,16 @@ def test_exponents_shares_and_limits_are_those_of_the_table():
 def test_verdict_says_what_the_second_order_explains_and_where_it_fails():
     verdict = second_order.conclude(made_up(frozen=0.4)).verdict
     assert "With erf the largest test gap at width 256 is 49" in verdict or "is 50" in verdict
-    assert "The second-order model explains a part: it explains 5" in verdict
-    assert "The gate-frozen network explains a part: it explains 6" in verdict
-    assert "The second-order model catapults, too." in verdict
+    assert "the second-order model explains a part: it explains 5" in verdict
+    assert "the gate-frozen network explains a part: it explains 6" in verdict
+    assert "the second-order model catapults, too." in verdict
     other = second_order.conclude(made_up(second=0.0, limit=0.7, frozen=2.0)).verdict
-    assert "The second-order model is farther off" in other
-    assert "The gate-frozen network is farther off" in other
-    assert "The second-order model fails before the edge." in other
+    assert "the second-order model is farther off" in other
+    assert "the gate-frozen network is farther off" in other
+    assert "the second-order model fails before the edge." in other
     even = second_order.conclude(made_up(second=-0.5, limit=1.0)).verdict
-    assert "The second-order model makes no visible difference" in even
-    assert "The second-order model is not seen to pass the edge." in even
+    assert "the second-order model makes no visible difference" in even
+    assert "the second-order model is not seen to pass the edge." in even
 
 
 def test_limits_outside_the_grid_and_lost_gaps_are_named():
@@ -117,7 +117,7 @@ def test_limits_outside_the_grid_and_lost_gaps_are_named():
     assert "unknown (1 of 5 seeds right censored at 6) for the network" in second_order.conclude(some).verdict
     for mark, text in (("right", "catapults, too"), ("left", "fails before the edge")):
         verdict = second_order.conclude(made_up().assign(limit_quadratic_censored=mark)).verdict
-        assert f"The second-order model {text}." in verdict
+        assert f"the second-order model {text}." in verdict
         assert {"right": "above", "left": "below"}[mark] + " all tried for the second-order model" in verdict
     table.loc[table["width"] == 256, ["gap_quadratic", "ratio_quadratic"]] = None
     lost = second_order.conclude(table)
@@ -129,7 +129,7 @@ def test_what_a_small_run_cannot_say_is_left_out():
     one, few = (second_order.conclude(rows).verdict for rows in (made_up().query("width == 128"), made_up(seeds=2)))
     assert "scale as" not in one
     assert "; they scale as width^−0." in few
-    assert "The second-order model is not judged for want of three seeds: it explains 5" in few
+    assert "the second-order model is not judged for want of three seeds: it explains 5" in few
 
 
 def test_one_activation_is_set_by_the_list():
