@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lab.errors import check_choice, refuse
+from lab.errors import refuse
 from lab.figures import style as styles
 from lab.learners.descent import Descent
 from lab.learners.network import descend
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lab.figures.animation import Movie
 
 
-def animate_widths(results: Sequence[SideBySide], *, output: int = 0, style: str = "default") -> Movie:
+def animate_widths(results: Sequence[SideBySide], *, output: int = 0, style: str | None = None) -> Movie:
     """Width as a slider: one frame for each result, with the outputs of its learners after training, and its gap.
 
     Parameters
@@ -31,12 +31,13 @@ def animate_widths(results: Sequence[SideBySide], *, output: int = 0, style: str
     output
         Which of the outputs of a sample.
     style
-        Of `lab.figures.style`.
+        Of `lab.figures.style`; None for the one in use.
 
     Raises
     ------
     LabError
-        Fewer than two results, different tasks, networks without a width or with widths that do not increase.
+        Fewer than two results, different tasks, networks without a width or with widths that do not increase, an
+        unknown style.
 
     Examples
     --------
@@ -48,6 +49,7 @@ def animate_widths(results: Sequence[SideBySide], *, output: int = 0, style: str
     """
     from lab.figures import animation
 
+    styles.chosen(style)
     if len(results) < 2:
         refuse("results", f"{len(results)} results", "two or more", "train networks of several widths")
     sizes = [getattr(each.trained_network, "width", None) for each in results]
@@ -69,7 +71,7 @@ def animate_widths(results: Sequence[SideBySide], *, output: int = 0, style: str
 
 
 def animate_kernel(
-    network: torch.nn.Module | Network, task: Task, descent: Descent, *, style: str = "default"
+    network: torch.nn.Module | Network, task: Task, descent: Descent, *, style: str | None = None
 ) -> Movie:
     """Train a copy of the network, and show its kernel K_t on the training set moving away from K₀, or not.
 
@@ -81,7 +83,7 @@ def animate_kernel(
     network, task, descent
         As for `lab.descend`.
     style
-        Of `lab.figures.style`.
+        Of `lab.figures.style`; None for the one in use.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def animate_kernel(
     """
     from lab.figures import animation
 
-    check_choice("style", style, styles.STYLES)
+    styles.chosen(style)
     task = as_task(task)
     targets = task.train_targets.double().flatten(1)[:, 0]
     order = torch.argsort(targets, stable=True)

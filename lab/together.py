@@ -279,7 +279,7 @@ class SideBySide(Facts):
             style.headline(figure, self._title())
         return figure
 
-    def animate(self, view: str = "outputs", *, output: int = 0, style: str = "default") -> Movie:
+    def animate(self, view: str = "outputs", *, output: int = 0, style: str | None = None) -> Movie:
         """An animation of training, one frame for each recorded step; Jupyter plays it, and ``.save(path)`` writes it.
 
         Parameters
@@ -291,7 +291,7 @@ class SideBySide(Facts):
         output
             Which of the outputs of a sample, in the view of outputs.
         style
-            Of `lab.figures.style`, such as "lecture".
+            Of `lab.figures.style`, such as "lecture"; None for the one in use.
 
         Raises
         ------

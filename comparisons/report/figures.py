@@ -33,7 +33,7 @@ class Picture:
 
 def pictures(run: Run, style: str) -> list[Picture]:
     """The figures of a run, in the order in which the comparison draws them; none without cells."""
-    figures = run.figures if style == "default" else draw(run, style)
+    figures = draw(run, style)
     texts = captions(run.comparison)
     return [_picture(run, style, name, figure, texts.get(name, "")) for name, figure in figures.items()]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +47,7 @@ class Run:
     results: Results
     conclusion: Conclusion
     counts: Mapping[str, int]
+    _drawn: dict[str, dict[str, Figure]] = field(default_factory=dict, init=False)  # by style
 
     @property
     def directory(self) -> Path:
@@ -80,9 +80,9 @@ class Run:
         """One row per committed cell."""
         return self.results.table
 
-    @functools.cached_property
+    @property
     def figures(self) -> dict[str, Figure]:
-        """The figures, by name."""
+        """The figures by name, in the style in use (`lab.figures.style.use`)."""
         return draw(self)
 
     def arrays(self, **fields: Any) -> list[tuple[Any, Arrays]]:
@@ -222,7 +222,7 @@ def pictures(run: Run, style: str = "default") -> dict[str, dict[str, bytes]]:
     """The figures as files: bytes by suffix (png, svg, in a style for papers pdf), by name; none without cells."""
     from lab.figures import style as styles
 
-    figures = run.figures if style == "default" else draw(run, style)
+    figures = draw(run, style)
     suffixes = ("png", "svg", "pdf") if style in styles.PAPERS else ("png", "svg")
     return {name: {suffix: render(figure, suffix, style) for suffix in suffixes} for name, figure in figures.items()}
 
@@ -234,14 +234,16 @@ def check_style(style: str) -> None:
     check_choice("style", style, styles.STYLES)
 
 
-def draw(run: Run, style: str = "default") -> dict[str, Figure]:
-    """The figures of a run in a style; no display is needed, and none is opened."""
+def draw(run: Run, style: str | None = None) -> dict[str, Figure]:
+    """The figures of a run in a style, or the one in use, drawn once; no display is needed, and none is opened."""
     from lab.figures import style as styles
 
-    check_style(style)
-    with styles.use(style):
-        figures = run.comparison.draw(run.results, run.conclusion) if run.results.cells else {}
-    return dict(returned("draw", figures, Mapping, "a dictionary of figures by name"))
+    name = styles.chosen(style)
+    if name not in run._drawn:
+        with styles.use(name):
+            figures = run.comparison.draw(run.results, run.conclusion) if run.results.cells else {}
+        run._drawn[name] = dict(returned("draw", figures, Mapping, "a dictionary of figures by name"))
+    return run._drawn[name]
 
 
 def render(figure: Figure, suffix: str, style: str = "default", *, outlines: bool = False) -> bytes:

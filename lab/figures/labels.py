@@ -72,9 +72,8 @@ def _name_beside(figure: Figure) -> bool:
 
 
 def _is_full(figure: Figure) -> bool:
-    """Whether a figure has several rows on a page of fixed height."""
-    made_for = figure.made_for if isinstance(figure, style.Picture) else None
-    return made_for is not None and made_for.height is not None and any(_grid(ax)[0] > 1 for ax in figure.axes)
+    """Whether a figure is a slide with several rows."""
+    return isinstance(figure, style.Picture) and figure.is_slide and any(_grid(ax)[0] > 1 for ax in figure.axes)
 
 
 def _shorten(figure: Figure) -> None:
@@ -211,7 +210,7 @@ def _height(ax: Axes, text: str) -> float:
     size = float(mpl.rcParams["font.size"]) / 72
     rows, columns = _grid(ax)
     panel = figure.get_figheight() / rows
-    if isinstance(figure, style.Picture) and figure.made_for is not None and figure.made_for.height is None:
+    if isinstance(figure, style.Picture) and figure.made_for is not None and not figure.is_slide:
         panel = figure.shape * figure.get_figwidth() / columns  # as `lab.figures.page.fit` makes it
     return (_TALL if "$" in text else _LEADING) * size * (1 + text.count("\n")) / (_AXES * panel)
 

@@ -10,10 +10,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from lab.errors import check_choice, refuse
-from lab.figures import page, style
+from lab.errors import refuse
+from lab.figures import style
 
-_DPI = 80  # pictures are kept inside the notebooks' files
+_DPI = 80  # of a picture on the screen
 
 
 def begin(name: str = "default") -> None:
@@ -21,9 +21,8 @@ def begin(name: str = "default") -> None:
 
     Pictures that Jupyter shows have a moderate size afterwards. Raises `LabError` for an unknown style.
     """
-    check_choice("style", name, style.STYLES)
-    mpl.rcParams.update({**style.STYLES[name], "savefig.dpi": _DPI})
-    page.begin(page.PAGES.get(name))
+    style.begin(name)
+    mpl.rcParams["figure.dpi"] = _DPI
 
 
 def slide(
@@ -84,7 +83,8 @@ def slider(
     def picture(value: float) -> bytes:
         return _png(_still(draw, (value,), rows, (1.5 * size[0], 1.2 * size[1])))
 
-    image = ipywidgets.Image(format="png", value=picture(start))
+    size_on_screen = {"width": round(1.5 * size[0] * _DPI), "height": round(1.2 * rows * size[1] * _DPI)}
+    image = ipywidgets.Image(format="png", value=picture(start), **size_on_screen)
     options = [(f"{value:g}", value) for value in values]
     control = ipywidgets.SelectionSlider(options=options, value=start, description=name, continuous_update=False)
     control.observe(lambda change: image.set_trait("value", picture(change["new"])), "value")
@@ -103,5 +103,5 @@ def _still(draw: Callable[..., Any], shown: Sequence[float], rows: int, size: tu
 def _png(figure: Figure) -> bytes:
     """Without cropping, so that the frames of a slider have one size."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI)
+    figure.savefig(file, format="png", dpi=2 * _DPI)
     return file.getvalue()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,6 +52,7 @@ GREY = "#6b6b6b"
 #: Of curves side by side, in the order of `QUANTITIES`, so that they differ without colour.
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
+_RETINA = 2  # pixels of a picture in Jupyter, in each direction, for one on the screen
 _REACH = 0.34  # of a colour map, from where its colours have enough contrast on
 _ROOM = 0.96  # of the width of a figure, for its title
 _BELOW = 4.2  # heights of a letter from the axes to a legend under them: ticks, their labels, and the name of the axis
@@ -122,27 +126,52 @@ def diverging(place: float) -> str:
     return to_hex(mpl.colormaps["Blues" if place < 0 else "Oranges"](0.63 + _REACH * min(abs(place), 1.0)))
 
 
+_current: ContextVar[str] = ContextVar("style", default="default")
+
+
+def chosen(name: str | None) -> str:
+    """The name of a style, which for None is the one in use here; raises `LabError` for an unknown one."""
+    found = _current.get() if name is None else name
+    check_choice("style", found, STYLES)
+    return found
+
+
 @contextmanager
-def use(name: str = "default") -> Iterator[None]:
+def use(name: str | None = None) -> Iterator[None]:
     """Draw in this style inside a ``with`` block; raises `LabError` for an unknown one.
 
-    "default" is for a screen. "lecture" is for a slide: 16:9, all text of at least 16 points at 1920 by 1080 pixels.
+    None is the style in use here, which is "default" but inside another block or after `begin`. "default" is for a
+    screen. "lecture" is for a slide: 16:9, all text of at least 16 points at 1920 by 1080 pixels.
     "paper" and "neurips" are for papers, with text of 8 points and thin lines: a figure whose panels stand beside each
     other is 6.75 inches wide ("paper", the text of ICML's template) or 5.5 ("neurips"), any other 3.25.
     """
-    check_choice("style", name, STYLES)
-    with mpl.rc_context(STYLES[name]), page.on(page.PAGES.get(name)):
-        yield
+    found = chosen(name)
+    token = _current.set(found)
+    try:
+        with mpl.rc_context(STYLES[found]), page.on(page.PAGES.get(found)):
+            yield
+    finally:
+        _current.reset(token)
+
+
+def begin(name: str) -> None:
+    """Draw everything that follows in this style; raises `LabError` for an unknown one."""
+    _current.set(chosen(name))
+    mpl.rcParams.update(STYLES[name])
+    page.begin(page.PAGES.get(name))
 
 
 class Picture(Figure):
     """A figure that Jupyter shows as the last value of a cell, without pyplot and its global state.
 
-    Made in a style with a page it is fitted to that (`lab.figures.page.fit`) when it is first saved or shown.
+    Made in a style with a page it is fitted to that (`lab.figures.page.fit`) when it is first saved or shown. Jupyter
+    gets a slide as vectors, with its letters as shapes, so that they look the same everywhere; any other figure with
+    twice as many pixels as it takes on the screen at its ``dpi``.
     """
 
     made_for: page.Page | None = None
     shape: float = 1.0  # height over width of a panel
+    is_slide: bool = False
 
     def fit(self) -> None:
         """Fit the figure to the page that it was made for; does nothing for the screen, or the second time."""
@@ -155,9 +184,19 @@ class Picture(Figure):
         self.fit()
         super().savefig(*args, **options)
 
-    def _repr_png_(self) -> bytes:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+        """The picture by media type, and its size on the screen in pixels."""
+        if self.is_slide:
+            with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "lazylab"}):
+                return {"image/svg+xml": self._saved(format="svg", metadata={"Date": None}).decode()}, {}
+        drawn = self._saved(format="png", dpi=_RETINA * self.dpi)
+        width, height = (side // _RETINA for side in struct.unpack(">II", drawn[16:24]))  # of the head of a png
+        size = {"width": width, "height": height}
+        return {"image/png": base64.b64encode(drawn).decode()}, {"image/png": size}
+
+    def _saved(self, **options: Any) -> bytes:
         file = io.BytesIO()
-        self.savefig(file, format="png", bbox_inches="tight")
+        self.savefig(file, bbox_inches="tight", **options)
         return file.getvalue()
 
 
@@ -170,6 +209,7 @@ def panels(
     whole = (growth * natural[0], growth * natural[1]) if made_for is None else made_for.size(natural[0])
     figure = Picture(figsize=whole, layout="constrained")
     figure.made_for, figure.shape = made_for, size[1] / size[0]
+    figure.is_slide = made_for is not None and made_for.height is not None
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 

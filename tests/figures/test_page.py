@@ -1,14 +1,19 @@
 """Figures fit their pages: sizes in inches, type in points, text that can be selected, nothing over anything else."""
 
+import base64
+import contextvars
 import io
 import re
 import zlib
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
-from lab.figures import labels, page, style
+import lab
+from lab.figures import labels, notebook, page, style
 from tests.figures import layout
 
 STEPS = np.arange(50)
@@ -66,6 +71,43 @@ def test_a_figure_is_fitted_once_and_the_screen_has_no_page():
     plain, _ = style.panels(2, size=(4.0, 3.0))
     plain.fit()
     assert tuple(plain.get_size_inches()) == (8.0, 3.0)
+
+
+def test_jupyter_gets_twice_the_pixels_and_slides_as_vectors():
+    figure, axes = style.panels(1, size=(4.0, 3.0))
+    axes[0, 0].set_xlabel("gradient step")
+    data, metadata = figure._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    shown = metadata["image/png"]
+    assert [picture.width // 2, picture.height // 2] == [shown["width"], shown["height"]]
+    assert shown["width"] <= 4.2 * figure.dpi
+    with style.use("lecture"):
+        slide, _ = style.panels(1)
+    (kind, text), *none = slide._repr_mimebundle_()[0].items()
+    assert (kind, none) == ("image/svg+xml", [])
+    assert text == slide._repr_mimebundle_()[0][kind], "the same each time"
+    assert "<svg" in text
+    assert "<text" not in text
+
+
+def test_the_style_in_use_is_that_of_the_block_or_of_the_beginning():
+    assert style.chosen(None) == "default"
+    with style.use("lecture"), style.use():
+        assert style.panels(1)[0].is_slide
+        with style.use("paper"):
+            assert style.chosen(None) == "paper"
+        assert style.chosen(None) == "lecture"
+
+    def begun():
+        with mpl.rc_context():
+            notebook.begin("lecture")
+            with style.use():
+                assert style.panels(1)[0].is_slide
+
+    contextvars.copy_context().run(begun)
+    assert not style.panels(1)[0].is_slide
+    with pytest.raises(lab.LabError, match="style"):
+        style.chosen("no")
 
 
 def test_text_can_be_selected():

@@ -93,7 +93,7 @@ def printed(cell):
         data = output.get("data", {})
         if output.get("name") == "stdout":
             parts.append(output.text)
-        elif data and "image/png" not in data and _WIDGET not in data:
+        elif data and _WIDGET not in data and not any(kind.startswith("image/") for kind in data):
             parts.append(data.get("text/markdown") or data.get("text/plain", ""))
     return "\n".join(parts).strip()
 
@@ -120,6 +120,8 @@ def keep(notebook, path):
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _small(output.data["image/png"])
+                width = output.metadata["image/png"]["width"]  # where the book looks for it
+                cell.metadata["mystnb"] = {"image": {"width": f"{width}px"}}
     notebook.metadata.pop("widgets", None)
     notebook.metadata.pop("language_info", None)  # holds the version of Python
     nbformat.validate(notebook)
