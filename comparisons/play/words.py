@@ -31,26 +31,31 @@ WORDS = MappingProxyType(
         "the same weights and has the same learning rate. It is straight in the weights, but not in the input: its "
         "curve can bend.",
         "kernel": "A table with one number for each pair of inputs. It says how much a gradient step on one of them "
-        "moves the output at the other: a large number means that the model treats the two as similar. The kernel "
-        "of the linear model stays the same for ever. That of the network can change while it learns. Its full name "
-        "is neural tangent kernel, NTK.",
+        "moves the output at the other: a large number means that the model treats the two as similar. The colours "
+        "compare each number with those of its two points on the diagonal, where a step moves the output at its own "
+        "point: 1 (dark blue) means as much as there, 0 (white) not at all, and below 0 (brown) the other way. The "
+        "kernel of the linear model stays the same for ever. That of the network can change while it learns. Its full "
+        "name is neural tangent kernel, NTK.",
         "kernel regressor": "A model that does not see the weights at all. It computes its outputs from the targets "
         "and the kernel at the start. In theory this gives the outputs of the linear model, and here you see that it "
         "does: the two curves always lie on each other.",
         "eigenvalue": "A speed of learning. With n training points, a kernel has n patterns of outputs that a linear "
         "model learns independently, each at its own speed: its eigenvalue. A pattern with a large eigenvalue is "
-        "learnt within a few steps, one with a small eigenvalue takes long. If the largest eigenvalue is above the "
-        "dashed limit, steps are too long for this pattern, and its error grows.",
+        "learnt within a few steps, one with a small eigenvalue takes long. While an eigenvalue is above the dashed "
+        "limit, steps are too long for its pattern, and the error in this pattern grows with every step. In the linear "
+        "model this never ends. In the network it can change the kernel, until the eigenvalue is below the limit.",
         "gap": "How far the outputs of the network and of the linear model are apart on the training points, as a "
         "share of how much the targets vary. At 0 % the two agree. At 100 % they differ by as much as there is to "
-        "learn. (Under logistic loss the unit is what the linear model has learnt so far.)",
-        "lazy": "A network is lazy if it does what its linear model does: the gap stays small. Its weights then hardly "
-        "move, and its kernel hardly changes.",
+        "learn. Late in the training the gap can be small again, because both models reach the same targets. What "
+        "counts for lazy or not is the largest gap so far. (Under logistic loss the unit is what the linear model has "
+        "learnt so far.)",
+        "lazy": "A network is lazy if it does what its linear model does during the whole training. On this page: if "
+        "the largest gap is below 5 %. Its weights then hardly move, and its kernel hardly changes.",
         "weight motion": "How far the weights have moved since the start, all taken together, as a share of their "
         "size at the start.",
         "features": "What the hidden units respond to. A network learns features if its units come to respond to what "
-        "matters for the task. You see it in the kernel, which changes. A lazy network keeps the features of its "
-        "random initial weights.",
+        "matters for the task. You see it in the pattern of the kernel, which changes. A lazy network keeps the "
+        "features of its random initial weights.",
         "output scale α": "A factor that multiplies the output. With a large α a tiny change of the weights is enough "
         "to reach the targets, so the network is lazy. With a small α the weights have to move far.",
         "NTK and mean field": "Two ways to make one output of m units. In the NTK style their sum is divided by √m: "
@@ -62,9 +67,11 @@ WORDS = MappingProxyType(
         "recurrent network": "A network that reads a sequence sign by sign and keeps m numbers in between, its state. "
         "At each sign the same matrix W turns the old state into a part of the new one. The output is a weighted sum "
         "of the last state. This simplest kind is named after J. Elman.",
-        "variance of W": "How large the random numbers in the recurrent matrix W are at the start. Their variance "
-        "is this setting divided by the width m. It decides how much of the old state reaches the new one.",
+        "variance of W": "How large the random numbers in the recurrent matrix W are at the start. Each is drawn with "
+        "mean 0 and with this variance, divided by the width m (divided, because m of them are added up). The setting "
+        "decides how much of the old state reaches the new one.",
         "catapult": "What happens if the learning rate is too large for the linear model, but not for the network: the "
-        "loss first rises, this changes the kernel until the steps are no longer too long, and then the loss falls.",
+        "loss first rises, and this changes the kernel, until the steps are no longer too long for it. Then the loss "
+        "falls. While the largest eigenvalue stays close to the limit, the loss can rise again for some steps.",
     }
 )

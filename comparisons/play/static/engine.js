@@ -345,18 +345,26 @@ const Engine = (() => {
     }
   }
 
-  // Mean of K(x, x')/√(K(x, x) K(x', x')) over pairs of different classes.
-  function across(matrix, y) {
+  // K(x, x')/√(K(x, x) K(x', x')), from −1 to 1: what a step on one point does at the other, compared with what each
+  // does at itself. It is 0 where a point has no derivative at all.
+  function relative(matrix, n) {
+    return matrix.map((value, k) => {
+      const size = Math.sqrt(matrix[Math.floor(k / n) * (n + 1)] * matrix[(k % n) * (n + 1)]);
+      return size > 0 ? value / size : 0;
+    });
+  }
+
+  // Means of a relative kernel over the pairs of one class (`within`) and over those of different classes (`across`).
+  function alike(matrix, y) {
     const n = y.length;
-    let [sum, pairs] = [0, 0];
+    const [values, sums] = [relative(matrix, n), { within: [0, 0], across: [0, 0] }];
     for (let i = 0; i < n; i += 1) {
       for (let j = 0; j < i; j += 1) {
-        if (y[i] === y[j]) continue;
-        sum += matrix[i * n + j] / Math.sqrt(matrix[i * n + i] * matrix[j * n + j]);
-        pairs += 1;
+        const sum = sums[y[i] === y[j] ? "within" : "across"];
+        [sum[0], sum[1]] = [sum[0] + values[i * n + j], sum[1] + 1];
       }
     }
-    return sum / pairs;
+    return { within: sums.within[0] / sums.within[1], across: sums.across[0] / sums.across[1] };
   }
 
   // What came out so far, by name; the stories speak of these. `predicted` are outputs on the test inputs.
@@ -365,16 +373,17 @@ const Engine = (() => {
     const { truth, classes, y } = session.task;
     const right = (name) => (classes ? predicted[name].filter((f, i) => f * truth[i] > 0).length : null);
     const share = (name) => session.lossOf(name) / session.firstLoss;
+    const [then, now] = [session.kernel, matrix].map((each) => (classes ? alike(each, y) : { within: null, across: null }));
     const found = {
       ...session.look(), largestGap: session.highest.gap, drift,
-      acrossStart: classes ? across(session.kernel, y) : null, acrossNow: classes ? across(matrix, y) : null,
+      withinStart: then.within, acrossStart: then.across, withinNow: now.within, acrossNow: now.across,
       networkLoss: share("network"), linearLoss: share("linearized"), peak: session.highest.loss / session.firstLoss,
       sharpness: (values[0] * session.rate * session.loss.curvature) / 2,  // 1 at the edge
       networkDiverged: session.diverged.network ?? null, linearDiverged: session.diverged.linearized ?? null,
-      networkRight: right("network"), kernelRight: right("kernel"), unseen: truth.length,
+      networkRight: right("network"), linearRight: right("linearized"), kernelRight: right("kernel"), unseen: truth.length,
     };
     return { found, predicted, matrix, values };
   }
 
-  return { facts, erf, generator, eigenvalues, kernel, rms, distance, ACTIVATIONS, LOSSES, NETWORKS, Session };
+  return { facts, erf, generator, eigenvalues, kernel, relative, rms, distance, ACTIVATIONS, LOSSES, NETWORKS, Session };
 })();

@@ -4,6 +4,7 @@
   const PREFIX = "#play?";
   const TITLE = document.title;
   const LAST = 20000;  // steps after which the playground pauses by itself
+  const LAZY = 0.05;  // a network is called lazy if its largest gap is below it
   const KEPT = 2000;  // points of a curve; beyond, every second one is dropped
   const SLIDERS = {
     width: [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512],
@@ -14,7 +15,7 @@
   };
   const CHOICES = ["task", "network", "activation", "style", "loss", "seed"];
   const dials = element("dials").elements;
-  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, session: null, frames: 0, writing: null, busy: false, next: null };
+  const state = { id: 0, playing: false, waiting: false, goal: LAST, step: 0, story: null, session: null, frames: 0, writing: null, busy: false, next: null, results: {} };
 
   // Worker ---------------------------------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@
       return;
     }
     if (answer.kind === "begin") {
-      element("functions").dataset.kind = answer.picture.kind;
+      document.querySelector(".stage").dataset.kind = answer.picture.kind;
       element("reading").textContent = KINDS[answer.picture.kind].reading;
       Object.assign(state, { picture: answer.picture, start: answer.start, history: [], told: "", begun: state.id });
       if (element("status").textContent.startsWith("Computing")) say("");
@@ -114,7 +115,10 @@
     dials.variance.closest(".dial").hidden = dials.network.value !== "elman";
   }
 
-  function begin(goal = LAST, restored = false) {
+  // The part of a story that is shown.
+  const part = () => (state.story ? Stories[state.story[0]].parts[state.story[1]] : null);
+
+  function begin(goal = part()?.run ?? LAST, restored = false) {
     showDials();
     const session = { story: state.story, settings: settings() };
     const moved = !restored && state.session !== null && placeOf(session) !== placeOf(state.session);
@@ -144,8 +148,8 @@
     }
     if (finished()) {
       pause();
-      suggest(element("story-next").disabled ? "story-run" : "story-next");
       say(`Done: ${state.step} steps. ${told()}`.trim());
+      element("to-results").hidden = !state.concluded;
       return;
     }
     advance(Math.min(state.hurry ?? Number(element("speed").value), state.goal - state.step));
@@ -156,6 +160,7 @@
   function play(goal, hurry) {
     Object.assign(state, { playing: true, goal, hurry });
     element("go").textContent = "Pause";
+    element("to-results").hidden = true;
     if (!state.waiting) goOn();
   }
 
@@ -174,18 +179,16 @@
   // Which learners have diverged, in words.
   function told() {
     const { network, linearized } = state.now.diverged;
-    const parts = [];
-    if (linearized) parts.push(`The linear model and the kernel regressor have exploded (step ${linearized}).`);
-    if (network) parts.push(`The network has exploded (step ${network}).`);
-    return parts.join(" ");
+    const lost = [linearized && `linear model and kernel regressor (step ${linearized})`, network && `network (step ${network})`].filter(Boolean);
+    return lost.length ? `Exploded: ${lost.join(", ")}.` : "";
   }
 
   // Pictures -------------------------------------------------------------------------------------------------------
 
   const KINDS = {
-    curve: { view: Views.curve, reading: "The models learn from the points. All start at 0: the output of the random weights is subtracted." },
-    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below 0. Circles should lie in purple, triangles in green: they are the two classes." },
-    sequences: { view: Views.sequences, reading: "Grey bars: targets. Blue dots: network. Orange squares: linear model. Crosses: kernel regressor. Dark: +. Light: −." },
+    curve: { view: Views.curve, reading: "The models learn from the points. Thick grey: the function that the points come from. All models start at 0." },
+    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below. Circles should lie in purple, triangles in green. Lines: see Loss." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. An output on the right side of 0 counts as right. Signs below: dark is +, light is −." },
   };
 
   function draw() {
@@ -198,11 +201,14 @@
     const losses = Object.fromEntries(["network", "linearized", "kernel"].map((name) =>
       [name, along(({ loss, step }) => (gone(name, step) ? NaN : loss[name]))]));
     Views.chart(element("loss"), { times, curves: losses, log: true, most: 1e3 * losses.network[0] });
-    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3, percent: true });
+    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3, percent: true, level: { value: LAZY, name: "lazy: always below" } });
     Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5, percent: true });
-    const border = picture.classes ? picture.y.findIndex((label) => label < 0) : 0;
-    Views.matrix(element("kernel-start"), start.matrix, picture.y.length, border);
-    Views.matrix(element("kernel-now"), now.matrix, picture.y.length, border);
+    const [n, { facts }] = [picture.y.length, now];
+    const squares = [["kernel-start", start.matrix, facts.withinStart, facts.acrossStart], ["kernel-now", now.matrix, facts.withinNow, facts.acrossNow]];
+    for (const [id, matrix, within, across] of squares) {
+      const classes = picture.classes ? { border: picture.y.findIndex((label) => label < 0), means: { within, across } } : {};
+      Views.matrix(element(id), Engine.relative(matrix, n), { n, ...classes });
+    }
     Views.spectrum(element("eigenvalues"), start.values, now.values, start.edge);
     const gated = now.facts.flips !== null;
     [element("flips").hidden, element("no-gates").hidden] = [!gated, gated];
@@ -220,12 +226,17 @@
 
   const percent = (share) => (Number.isFinite(share) ? `${short(100 * share)} %` : short(share));
 
+  const lazy = ({ largestGap }) => (largestGap < LAZY ? "lazy" : "not lazy");
+
+  const right = ({ networkRight, linearRight, kernelRight, unseen }) =>
+    (networkRight === null ? "no classes" : `network ${networkRight}, linear model ${linearRight}, kernel regressor ${kernelRight}, of ${unseen}`);
+
   function showNumbers() {
     const { facts, diverged } = state.now;
     const loss = (name) => (diverged[name] ? `exploded at step ${diverged[name]}` : short(facts.loss[name]));
     const shown = {
       "loss-network": loss("network"), "loss-linearized": loss("linearized"), "loss-kernel": loss("kernel"),
-      "gap-now": `${percent(facts.gap)} (largest so far: ${percent(facts.largestGap)})`, "motion-now": percent(facts.motion),
+      "gap-now": percent(facts.gap), "largest-gap": `${percent(facts.largestGap)}: ${lazy(facts)}`, "right-now": right(facts), "motion-now": percent(facts.motion),
       "drift-now": percent(facts.drift), "flips-now": facts.flips === null ? "no gates" : percent(facts.flips),
       "eigenvalue-now": `${short(state.now.values[0])} (at start: ${short(state.start.values[0])}, limit: ${short(state.start.edge)})`,
     };
@@ -252,10 +263,40 @@
 
   const FACTS = {
     largestGap: ({ largestGap, motion }) => `Largest gap so far: ${percent(largestGap)} of what there is to learn. The weights have moved by ${percent(motion)} of their size`,
-    drift: ({ drift }) => `The kernel has changed by ${percent(drift)} of its size`,
+    across: ({ acrossStart, acrossNow }) => `Kernel between the classes, as a share of the diagonal: ${acrossStart.toFixed(2)} at the start, ${acrossNow.toFixed(2)} now`,
     losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
     right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences with the right sign: network ${networkRight} of ${unseen}, kernel regressor ${kernelRight} of ${unseen}`,
   };
+
+  // Columns of the table of a story's results: a head, and a cell from the facts at the end of a part.
+  const survived = (cell) => (facts) => (facts.networkDiverged ? "exploded" : cell(facts));
+  const COLUMNS = {
+    largestGap: ["largest gap", ({ largestGap }) => percent(largestGap)],
+    lazy: ["lazy?", (facts) => (lazy(facts) === "lazy" ? "yes" : "no")],
+    motion: ["weight motion", ({ motion }) => percent(motion)],
+    drift: ["kernel change", ({ drift }) => percent(drift)],
+    withinStart: ["kernel, same class", ({ withinStart }) => withinStart.toFixed(2)],
+    acrossStart: ["kernel, other class", ({ acrossStart }) => acrossStart.toFixed(2)],
+    acrossNow: ["kernel, other class", ({ acrossNow }) => acrossNow.toFixed(2)],
+    peak: ["largest loss ÷ start", survived(({ peak }) => short(peak))],
+    lossNow: ["last loss ÷ start", survived(({ networkLoss }) => short(networkLoss))],
+    edge: ["largest eigenvalue ÷ limit", survived(({ sharpness }) => short(sharpness))],
+    networkRight: ["network right", ({ networkRight, unseen }) => `${networkRight} of ${unseen}`],
+    kernelRight: ["kernel regressor", ({ kernelRight, unseen }) => `${kernelRight} of ${unseen}`],
+  };
+
+  // What the finished parts of this story gave; the question about them comes after the last part.
+  function showResults() {
+    const [story, at] = state.story;
+    const { parts, columns } = Stories[story];
+    const found = parts.map((each, k) => [each, state.results[[story, k]]]).filter(([, facts]) => facts);
+    const row = (tag, cells, first = tag) => `<tr>${cells.map((cell, k) => `<${k ? tag : first}>${cell}</${k ? tag : first}>`).join("")}</tr>`;
+    element("results").hidden = found.length === 0;
+    element("results").innerHTML = `<thead>${row("th", ["Part", ...columns.map((name) => COLUMNS[name][0])])}</thead><tbody>${
+      found.map(([{ label }, facts]) => row("td", [label, ...columns.map((name) => COLUMNS[name][1](facts))], "th")).join("")}</tbody>`;
+    element("riddle").hidden = at + 1 < parts.length || !state.results[[story, at]];
+    element("story-end").hidden = element("riddle").hidden || story + 1 < Stories.length;
+  }
 
   function listStories() {
     Stories.forEach(({ name }, k) => {
@@ -265,14 +306,15 @@
     });
   }
 
-  // Show one step of a story, with its settings, before its first gradient step.
-  function tell(story, step, goal = LAST) {
+  // Show one part of a story, with its settings: before its first gradient step, or its run if it has been run before.
+  function tell(story, step) {
     state.story = [story, step];
     showStory();
     state.playing = false;
     element("go").textContent = "Play";
-    set(Stories[story].parts[step].settings);
-    begin(goal);
+    set(part().settings);
+    begin();
+    if (state.results[[story, step]]) play(part().run, 50);
   }
 
   function showStory() {
@@ -290,13 +332,13 @@
     element("story-back").disabled = at === 0;
     element("story-next").textContent = at + 1 < parts.length ? "Next part" : "Next story";
     element("story-next").disabled = at + 1 === parts.length && story + 1 === Stories.length;
-    element("riddle").hidden = at + 1 < parts.length;
     element("riddle").open = false;
+    showResults();
     element("question").innerHTML = question;
     element("answer").innerHTML = Words.marked(answer);
   }
 
-  // The button of a story that is to be pressed next.
+  // The button of a story that is to be pressed next; none after the last part.
   function suggest(id) {
     for (const each of ["story-run", "story-next"]) element(each).classList.toggle("primary", each === id);
   }
@@ -304,15 +346,26 @@
   // What has been found so far, and after the run what it means; of other settings than those of the part, neither.
   function showFact() {
     if (!state.story) return;
-    const { look, then, run, settings: asked } = Stories[state.story[0]].parts[state.story[1]];
+    const { look, then, run, settings: asked } = part();
     const set = settings();
     const left = Object.keys(asked).some((name) => asked[name] !== set[name]);
     const words = left ? "You have left the settings of this part. “Run this part” goes back to them." : FACTS[look](state.now.facts);
     element("story-fact").textContent = left || state.step > 0 ? `${words.replace(/\.$/, "")}.` : "";
-    const conclusion = !left && (state.step >= run || exploded()) ? then : "";
-    if (state.concluded === conclusion) return;  // a screen reader says it once
-    state.concluded = conclusion;
-    element("story-then").innerHTML = Words.marked(conclusion);
+    conclude(!left && (state.step >= run || exploded()) ? then : "");
+  }
+
+  function conclude(words) {
+    if (state.concluded === words) return;  // a screen reader says it once
+    const before = element("functions").getBoundingClientRect().top;
+    state.concluded = words;
+    element("story-then").innerHTML = Words.marked(words);
+    if (words) {
+      state.results[state.story] ??= state.now.facts;
+      showResults();
+      suggest(element("story-next").disabled ? null : "story-next");
+    }
+    const moved = element("functions").getBoundingClientRect().top - before;
+    if (moved && before < innerHeight) scrollBy({ top: moved, behavior: "instant" });  // where the text stands above the picture
   }
 
   function turn(by) {
@@ -323,13 +376,22 @@
   }
 
   function runStory() {
-    const [story, at] = state.story;
-    const { settings: asked, run } = Stories[story].parts[at];
+    const { settings: asked, run } = part();
     set(asked);
     begin(run);
     play(run);
-    const first = document.querySelector("#functions.lit") ?? document.querySelector(".views .lit");
-    first.scrollIntoView({ block: "nearest" });
+    showViews();
+  }
+
+  // Scroll so that the views of this part are seen, with the picture above them if both fit.
+  function showViews() {
+    const last = [...document.querySelectorAll(".lit")].pop();
+    const { top } = element("functions").getBoundingClientRect();
+    const { bottom } = last.getBoundingClientRect();
+    const room = innerHeight - (getComputedStyle(document.querySelector(".transport")).position === "sticky" ? 90 : 10);
+    if (top >= 0 && bottom <= room) return;
+    if (bottom - top <= room) scrollBy({ top: bottom > room ? bottom - room : top - 10, behavior: "instant" });
+    else document.querySelector(".lit").scrollIntoView({ block: "start", behavior: "instant" });
   }
 
   // Address: what is set, and how far training is --------------------------------------------------------------------
@@ -382,7 +444,7 @@
   // Buttons --------------------------------------------------------------------------------------------------------
 
   function listen() {
-    element("go").addEventListener("click", () => (state.playing ? pause() : play(finished() || state.goal <= state.step ? LAST : state.goal)));
+    element("go").addEventListener("click", () => (state.playing ? pause() : play([state.goal, part()?.run].find((goal) => goal > state.step && !exploded()) ?? LAST)));
     element("one").addEventListener("click", () => {
       if (state.playing) pause();
       if (!state.waiting) advance(1, true);
@@ -397,6 +459,7 @@
     element("story-run").addEventListener("click", runStory);
     element("story-next").addEventListener("click", () => turn(1));
     element("story-back").addEventListener("click", () => turn(-1));
+    element("to-results").addEventListener("click", () => element("story-fact").scrollIntoView({ block: "start" }));
     addEventListener("resize", () => requestAnimationFrame(draw));
     addEventListener("hashchange", () => restore() || writeAddress());
     document.querySelector(".skip").addEventListener("click", (event) => {  // to the stories, but to no other address

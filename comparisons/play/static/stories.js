@@ -1,153 +1,168 @@
 "use strict";
 // Six guided stories. A part sets everything, runs so many gradient steps, and names the views and the fact to look
 // at. `text` stands there before the run and asks for a guess, `then` appears after it; [[term]] is an entry of words.py.
-// `holds` are facts about the end (see `Engine.facts`): a test runs every part and checks them, so that the texts stay
-// true. The parts of a story light the same views where they can: a view that changes its place is taken for another one.
+// `label` names the part in the table of a story's results, whose `columns` are named here, too. The question of a story
+// appears after its last part. `holds` are facts about the end (see `Engine.facts`): a test runs every part and checks
+// them, so that the texts stay true. What is called lazy has a largest gap below 0.05, as the page says.
+// The parts of a story light the same views where they can: a view that changes its place is taken for another one.
 const Stories = (() => {
   const plain = {
     task: "curve", network: "two-layer", width: 128, activation: "erf", style: "ntk", alpha: 1, fraction: 0.5,
     loss: "squared", seed: 1, noise: 0, variance: 2,
   };
-  const recurrent = { ...plain, network: "elman", activation: "relu", width: 64 };
+  const recurrent = { ...plain, network: "elman", activation: "relu", width: 64, alpha: 20 };
+  const lazy = { largestGap: ["below", 0.05] };
 
   return [
     {
       name: "Make it lazy",
+      columns: ["largestGap", "lazy", "motion"],
       parts: [
         {
-          settings: { ...plain, width: 8, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["above", 0.21], motion: ["above", 0.64] },
+          label: "8 units", settings: { ...plain, width: 8, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["above", 0.21], motion: ["above", 0.64] },
           text: "The blue curve is a small [[network]] of 8 units. It learns to pass through the ten points. The orange, dashed curve is its [[linear model]]: a simpler copy with the same start, which learns from the same points. Will the two curves stay together? Guess, then run it.",
           then: "They part. The distance between them is called the [[gap]].",
         },
         {
-          settings: { ...plain, width: 512, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["below", 0.05], motion: ["below", 0.08] },
+          label: "512 units", settings: { ...plain, width: 512, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { ...lazy, motion: ["below", 0.08] },
           text: "The same with 512 units. With 8 units the largest [[gap]] was 22 % of what there is to learn. Will it be larger now, or smaller?",
-          then: "Much smaller: blue and orange nearly coincide. A wide network follows its linear model. This is called [[lazy|lazy training]].",
+          then: "Much smaller: blue and orange nearly coincide. A network that stays so close to its linear model is called [[lazy]]. On this page this means: the largest gap of the whole training is below 5 %.",
         },
         {
-          settings: { ...plain, width: 8, alpha: 20, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["below", 0.05], motion: ["below", 0.08], networkLoss: ["above", 0.05], linearLoss: ["above", 0.05] },
-          text: "Back to 8 units, but now the output is multiplied by a factor, the [[output scale α]] = 20. The [[learning rate]] is reduced to suit. Will the two curves part, as they did in part 1?",
-          then: "They stay together, with only 8 units. A narrow network can be lazy, too. Lazy does not mean good: both miss some of the points.",
+          label: "8 units, α = 20", settings: { ...plain, width: 8, alpha: 20, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { ...lazy, motion: ["below", 0.04], networkLoss: ["above", 0.05], linearLoss: ["above", 0.05] },
+          text: "Back to 8 units, but now the output is multiplied by a factor, the [[output scale α]] = 20. The [[learning rate]] is reduced to suit. In part 1 the weights moved by 65 % of their size, in part 2 by 7 %. By how much will they move now?",
+          then: "By 3 %, and the curves stay together: a narrow network can be lazy, too. Lazy does not mean good: both models miss some of the points.",
         },
       ],
-      question: "Why does the network follow its linear model in parts 2 and 3, but not in part 1? Compare their <em>Weight motion</em>.",
+      question: "Why does the network follow its linear model in parts 2 and 3, but not in part 1? Compare the weight motion.",
       answer: "In parts 2 and 3 the weights hardly move: by 7 % and 3 % of their size, against 65 % in part 1. Hence the name <em>lazy</em>. With many units, each one has to change only a little. With a large α, a small change of the weights is a large change of the output. The linear model is the tangent of the network at its initial weights, and a tangent lies close to its curve only near the point where it touches.",
     },
     {
       name: "Make it learn features",
+      columns: ["acrossNow", "drift", "largestGap", "lazy"],
       parts: [
         {
-          settings: { ...plain, task: "xor", activation: "relu", alpha: 5, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "drift",
-          holds: { drift: ["below", 0.05], flips: ["below", 0.02] },
-          text: "Twelve points in the plane, six of each class. The squares <em>Kernel at start</em> and <em>Kernel now</em> show the [[kernel]] as colours. Each row and each column is one of the points, and thin lines divide the classes. The stronger the colour of a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
-          then: "Hardly: the two squares look the same. With α = 5 the network is [[lazy]].",
+          label: "α = 5", settings: { ...plain, task: "xor", activation: "relu", alpha: 5, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "across",
+          holds: { ...lazy, drift: ["below", 0.05], flips: ["below", 0.02] },
+          text: "Four clouds of three points, two clouds of each class. The squares <em>Kernel at start</em> and <em>Kernel now</em> show the [[kernel]] as colours. Each row and each column is one of the twelve points. The thin lines divide the classes. The darker a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
+          then: "Hardly: the two squares look the same. The network is [[lazy]].",
         },
         {
-          settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "drift",
-          holds: { drift: ["above", 3], flips: ["above", 0.12], acrossStart: ["above", 0.37], acrossNow: ["below", 0.2] },
-          text: "Now α = 0.05. To reach the same targets, the weights have to move far. Will the pattern change now? Watch <em>Kernel now</em>, and <em>Flipped gates</em>: for each point a relu unit is on or off, and this is its [[gate]].",
-          then: "The pattern is another one, and one gate in seven has flipped.",
+          label: "α = 0.05", settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "across",
+          holds: { largestGap: ["above", 0.42], gap: ["below", 0.03], drift: ["above", 4], flips: ["above", 0.14], acrossStart: ["above", 0.37], acrossNow: ["below", 0.195], withinNow: ["above", 0.33] },
+          text: "Now α = 0.05. Which cells will become paler: those of two points of one class (in the quarters above left and below right), or those of two points of different classes (in the other quarters)? Watch <em>Kernel now</em>, and <em>Flipped gates</em>: for each point a relu unit is on or off, and this is its [[gate]].",
+          then: "Those of different classes: from 0.38 to 0.19 on average. One gate in seven has flipped. The network is not lazy: its largest gap was 43 %. At the end the gap is small again, because both models have reached the targets. The largest gap counts.",
         },
       ],
-      question: "The two quarters off the diagonal of <em>Kernel now</em> (above right and below left) are paler than at the start. Which pairs of points are these, and what does it mean?",
-      answer: "They are pairs of points from different classes. At the start their kernel values were 38 % of those on the diagonal, and now they are 19 %. A step on a point of one class disturbs the other class less than before. A kernel that changes to suit its task is what people mean by [[features|learning features]]. A lazy network keeps its first kernel.",
+      question: "At the end of part 2, what does a training step on a point of one class do at the points of the other class?",
+      answer: "It moves their outputs by less, if you compare with the output at the point itself: the [[kernel]] values between the classes were 38 % of those on the diagonal, and now they are 19 %. The network tells the two classes apart better than before. (The colours compare with the diagonal. The values themselves have grown, those on the diagonal to more than five times their start, because the weights have grown.) A kernel that changes to suit its task is what people mean by [[features|learning features]]. A lazy network keeps its first kernel. This task is so easy that the linear model learns it, too. In story 5 it does not.",
     },
     {
       name: "Break the linear model",
+      columns: ["peak", "lossNow", "edge"],
       parts: [
         {
-          settings: { ...plain, fraction: 0.9 }, see: ["loss", "eigenvalues"], run: 200, look: "losses",
-          holds: { networkLoss: ["below", 0.01], linearLoss: ["below", 0.01] },
+          label: "c = 0.9", settings: { ...plain, fraction: 0.9 }, see: ["loss", "eigenvalues"], run: 150, look: "losses",
+          holds: { networkLoss: ["below", 0.01], linearLoss: ["below", 0.01], sharpness: ["below", 0.95] },
           text: "How long may the steps of the training be? Their length is the [[learning rate]]. Here it is c times the critical one, from which on the [[linear model]] no longer learns. Begin below it, with c = 0.9. Will the [[loss]] of each model fall?",
           then: "Yes, the losses of all three models fall.",
         },
         {
-          settings: { ...plain, fraction: 1.6 }, see: ["loss", "eigenvalues"], run: 200, look: "losses",
-          holds: { linearDiverged: ["above", 0], peak: ["above", 10], networkLoss: ["below", 0.05], sharpness: ["below", 1.05] },
+          label: "c = 1.6", settings: { ...plain, fraction: 1.6 }, see: ["loss", "eigenvalues"], run: 150, look: "losses",
+          holds: { linearDiverged: ["above", 0], peak: ["above", 11], networkLoss: ["below", 0.01], sharpness: ["below", 1.03] },
           text: "Now c = 1.6. The steps are too long for the linear model. Are they too long for the network, too? Watch <em>Loss</em>.",
-          then: "The loss of the network also rises, to more than ten times its start. But it comes back, and the network learns the curve. This is called a [[catapult]].",
+          then: "The loss of the network also rises, to eleven times its start. But it falls again, after a second, smaller rise, and the network learns the curve. This is called a [[catapult]].",
         },
         {
-          settings: { ...plain, fraction: 4 }, see: ["loss", "eigenvalues"], run: 40, look: "losses", holds: { networkDiverged: ["above", 0] },
-          text: "And with c = 4? Will the network come back once more?",
+          label: "c = 4", settings: { ...plain, fraction: 4 }, see: ["loss", "eigenvalues"], run: 40, look: "losses", holds: { networkDiverged: ["above", 0] },
+          text: "And with c = 4? Will the loss of the network fall again?",
           then: "No. This is too much for the network, too.",
         },
       ],
-      question: "Why did the network survive at c = 1.6?",
-      answer: "Whether a step is too long depends on the largest [[eigenvalue]] of the kernel (the first point of <em>Eigenvalues</em>). The limit for this learning rate is the dashed line. The linear model’s kernel cannot change, so it stays above the line, and the model explodes. The network’s kernel changes while the loss is large. Its largest eigenvalue falls to the line, and from there on the steps are short enough.",
+      question: "Why did the network survive in part 2, with c = 1.6, and its linear model not? Compare its largest eigenvalue at the end with c, its value at the start (÷ limit).",
+      answer: "Whether a step is too long depends on the largest [[eigenvalue]] of the kernel. The limit for a learning rate is the dashed line in <em>Eigenvalues</em>. With c = 1.6 the two largest ones start above it, the first at 1.6 times the limit. The linear model’s kernel cannot change, so they stay there, and the model explodes. The network’s kernel changes while the loss is large. Its largest eigenvalue falls below the limit, and then stays close to it: whenever it is a little above, the loss rises for some steps, as you saw around step 40. To look again at part 2, press <em>Previous</em>.",
     },
     {
       name: "Wide is not always lazy",
+      columns: ["largestGap", "lazy", "motion", "drift"],
       parts: [
         {
-          settings: { ...plain, width: 32, fraction: 0.3 }, see: ["gap", "motion"], run: 300, look: "largestGap", holds: { largestGap: ["above", 0.17] },
-          text: "In story 1 the wide network was [[lazy]]. Is every wide network lazy? For comparison, begin with 32 units. Will you see a [[gap]]?",
-          then: "Yes, the gap is clearly visible.",
+          label: "32 units", settings: { ...plain, width: 32, fraction: 0.3 }, see: ["gap", "motion"], run: 300, look: "largestGap", holds: { largestGap: ["above", 0.17], motion: ["above", 0.33] },
+          text: "In story 1 the network with 512 units was [[lazy]]: its largest [[gap]] was below 5 %. For comparison, begin with 32 units. How large will the gap become?",
+          then: "It grows to 18 %. The network is not lazy.",
         },
         {
-          settings: { ...plain, width: 512, fraction: 0.3 }, see: ["gap", "motion"], run: 300, look: "largestGap", holds: { largestGap: ["below", 0.04], motion: ["below", 0.1] },
-          text: "Now 512 units. With 32 units the largest gap was 18 %. How large will it be now?",
-          then: "The gap is small: wide seems to mean lazy.",
+          label: "512 units", settings: { ...plain, width: 512, fraction: 0.3 }, see: ["gap", "motion"], run: 300, look: "largestGap", holds: { ...lazy, motion: ["below", 0.08] },
+          text: "Now 512 units. With 32 units the weights moved by 34 % of their size. By how much will they move now?",
+          then: "By 7 %. The largest gap is 2.7 %: this wide network is lazy.",
         },
         {
-          settings: { ...plain, width: 512, fraction: 0.3, style: "mean_field" }, see: ["gap", "motion"], run: 300, look: "largestGap",
-          holds: { largestGap: ["above", 0.1], motion: ["above", 0.5], drift: ["above", 1] },
-          text: "Still 512 units. Only the style has changed: the output is a sum over the m units, and this sum is now divided by m/2 and not by √m. This style is called [[NTK and mean field|mean field]]. Will the network be lazy?",
-          then: "It is not lazy. The gap is back, the weights move far, and the kernel changes.",
+          label: "512, mean field", settings: { ...plain, width: 512, fraction: 0.3, style: "mean_field" }, see: ["gap", "motion"], run: 300, look: "largestGap",
+          holds: { largestGap: ["above", 0.14], gap: ["below", 0.041], motion: ["above", 0.8], drift: ["above", 1] },
+          text: "Still 512 units. Only the style has changed: the output is a sum over the m units, and this sum is now divided by m/2 and not by √m. This style is called [[NTK and mean field|mean field]]. The weights moved by 34 % in part 1 and by 7 % in part 2. Will they move by less than both, by more than both, or by something in between?",
+          then: "By more than both, 85 %. The largest gap is 15 %, so this wide network is not lazy. (The gap is smaller again at the end, when both models have nearly reached the targets. The largest gap counts.)",
         },
       ],
       question: "Would 5,000 units make the mean-field network lazy?",
-      answer: "No. In this style outputs shrink as the width grows, so the weights have to move by about as much as they are large, at every width. Width alone does not make a network lazy; the scale α of its output does. Dividing by √m is the same as dividing by m/2 with α = √m/2: in the NTK style of parts 1 and 2 a wider network has a larger α. You can check with 128 and 256 units: in mean field the weights move about as far as with 512.",
+      answer: "No. In this style outputs shrink as the width grows, so the weights have to move by about as much as they are large, at every width. Width alone does not make a network lazy; the scale α of its output does. Dividing by √m is the same as dividing by m/2 with α = √m/2: in the NTK style of parts 1 and 2 a wider network has a larger α. You can check: set the width to 128 or 256 below, and press <em>Play</em>. It pauses after 300 steps, and the weights have moved about as far as with 512 units.",
     },
     {
       name: "What the kernel cannot learn",
+      columns: ["networkRight", "kernelRight", "largestGap", "lazy"],
       parts: [
         {
-          settings: { ...plain, task: "sequences", activation: "relu", alpha: 20, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
-          holds: { networkRight: ["below", 30], kernelRight: ["below", 30], drift: ["below", 0.05] },
-          text: "Every column at the bottom of the picture is a sequence of six signs: dark is +, light is −. The target is +1 if the first and the last sign agree, otherwise −1. The models train on the 24 sequences on the left. The 40 on the right are unseen. Here α = 20, so the network is [[lazy]]. How many of the 40 will it get right? A coin would get 20.",
-          then: "Little more than by guessing. The same holds for all three models.",
+          label: "α = 20", settings: { ...plain, task: "sequences", activation: "relu", alpha: 20, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
+          holds: { ...lazy, networkRight: ["below", 27], linearRight: ["below", 27], kernelRight: ["below", 27], networkLoss: ["below", 0.01], drift: ["below", 0.05], withinStart: ["below", 0.46], acrossStart: ["above", 0.44] },
+          text: "Every column at the bottom of the picture is a sequence of six signs: dark is +, light is −. The target is +1 if the first and the last sign agree, otherwise −1: these are the two classes. The models train on the 24 sequences on the left. The other 40 are unseen. Here α = 20, and the network is [[lazy]]. Will the models reach the targets of the 24? And how many of the 40 will they get right? A coin would get 20.",
+          then: "They nearly reach the targets of the 24: less than 1 % of the loss is left. But of the 40 they get only 26 right, little more than a coin. For this [[kernel]], sequences of the same class are no more alike (0.45 on average) than others (0.46).",
         },
         {
-          settings: { ...plain, task: "sequences", activation: "relu", style: "mean_field", alpha: 0.3, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
-          holds: { networkRight: ["above", 38], kernelRight: ["below", 30] },
-          text: "The same sequences, with a network that learns [[features]] ([[NTK and mean field|mean field]], α = 0.3). How many now? Watch the blue dots of the unseen sequences.",
-          then: "They go to the grey bars, the targets. <em>Kernel now</em> shows why: sequences with the same target have become alike.",
+          label: "mean field, α = 0.3", settings: { ...plain, task: "sequences", activation: "relu", style: "mean_field", alpha: 0.3, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
+          holds: { largestGap: ["above", 0.6], networkRight: ["above", 39], kernelRight: ["below", 27], linearRight: ["below", 27] },
+          text: "The same sequences, with a network that is not lazy ([[NTK and mean field|mean field]], α = 0.3). How many of the 40 will it get right? Watch the blue dots of the unseen sequences. And which cells of <em>Kernel now</em> will stay dark? The sequences are sorted by their target, and then by their first sign.",
+          then: "All 40: every blue dot is on the right side of 0, though many do not reach their grey bar. In <em>Kernel now</em> four dark blocks remain on the diagonal. Each holds the sequences that have the same first sign and the same last sign. All other cells have become pale.",
         },
       ],
       question: "Why does the kernel regressor fail on the unseen sequences, although it fits those of the training?",
-      answer: "Its [[kernel]] was fixed before the first step, when the weights were random: it treats all six places alike. Of all the rules that fit 24 sequences, it picks one that mixes everything. The network finds out that only two places matter and turns its weights towards them. Adding units does not help the kernel: it stays the kernel of random weights.",
+      answer: "Its [[kernel]] was fixed before the first step, when the weights were random: it treats all six places alike. Many rules fit 24 sequences, and it picks one in which all six signs play a part. The network finds out that only two places matter: this is [[features|learning features]]. For its last kernel two sequences are alike if they agree at these two places, whatever the other four signs are, and this also holds for sequences that it has not seen.",
     },
     {
       name: "Remember the first sign",
+      columns: ["networkRight", "kernelRight", "withinStart", "acrossStart"],
       parts: [
         {
-          settings: { ...recurrent, task: "last", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
-          holds: { networkRight: ["above", 39], kernelRight: ["above", 39] },
-          text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random. Here its numbers are small, with a [[variance of W|variance]] of 0.25. An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
-          then: "All of them. <em>Kernel at start</em> shows why: its two dark quarters say that sequences with the same last sign are alike.",
+          label: "last, 0.25", settings: { ...recurrent, task: "last", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
+          holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], withinStart: ["above", 0.87], acrossStart: ["below", 0.24] },
+          text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. All networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
+          then: "All of them. <em>Kernel at start</em> shows why: sequences with the same last sign are alike (0.87 on average, in the dark quarters), and others are not (0.23).",
         },
         {
-          settings: { ...recurrent, task: "first", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
-          holds: { networkRight: ["below", 21], kernelRight: ["below", 21], networkLoss: ["above", 0.6], linearLoss: ["above", 0.6] },
+          label: "first, 0.25", settings: { ...recurrent, task: "first", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
+          holds: { ...lazy, networkRight: ["below", 21], kernelRight: ["below", 21], networkLoss: ["above", 0.6], linearLoss: ["above", 0.6], withinStart: ["below", 0.57], acrossStart: ["above", 0.51] },
           text: "Now the target is the first sign, the top cell of each column. Since it was read, the state has passed through W five times. How many of the 40 will be right now?",
-          then: "No more than by guessing. Even on the training sequences about two thirds of the loss remain, for all three models. The dark quarters are gone: this network has almost forgotten the first sign.",
+          then: "No more than by guessing. Even on the training sequences two thirds of the loss remain. In each quarter of <em>Kernel at start</em> there are dark and pale blocks: sequences with the same last sign are still the ones that are alike. The first sign hardly counts (0.56 and 0.52).",
         },
         {
-          settings: { ...recurrent, task: "first", variance: 2 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
-          holds: { networkRight: ["above", 39], kernelRight: ["above", 39], networkLoss: ["below", 0.03] },
-          text: "The same task. Only the random numbers in W are larger: their variance is 2. Does this help?",
-          then: "Yes, and for all three models. With this W the last state still contains the first sign, before any training.",
+          label: "first, 2", settings: { ...recurrent, task: "first", variance: 2 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
+          holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], networkLoss: ["below", 0.03], withinStart: ["above", 0.54], acrossStart: ["below", 0.46] },
+          text: "The same task. Only the random numbers in W are larger: their variance is 2. How many now?",
+          then: "All of them. <em>Kernel at start</em> has no blocks any more: no sign stands out, and the first one counts as much as the others. That is little (0.55 and 0.45), but here it is enough.",
         },
         {
-          settings: { ...recurrent, task: "last", variance: 4 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
-          holds: { networkRight: ["below", 25], kernelRight: ["below", 25], networkLoss: ["above", 0.2] },
-          text: "Then make them larger still, variance 4, and go back to the easy task of part 1, the last sign. Will it still be easy?",
-          then: "No. With this W even the last sign is hard to learn.",
+          label: "last, 2", settings: { ...recurrent, task: "last", variance: 2 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
+          holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], withinStart: ["above", 0.54], acrossStart: ["below", 0.47] },
+          text: "W now helps with the first sign. Does it harm the last one? The variance is still 2, and the task is that of part 1.",
+          then: "No: all 40 are right. With this W all six signs count, the last one, too.",
+        },
+        {
+          label: "last, 4", settings: { ...recurrent, task: "last", variance: 4 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
+          holds: { ...lazy, networkRight: ["below", 21], kernelRight: ["below", 21], networkLoss: ["above", 0.25], withinStart: ["below", 0.53], acrossStart: ["above", 0.48] },
+          text: "A variance of 2 was good for both tasks. Now 4, again for the last sign. How many of the 40 will be right?",
+          then: "No more than by guessing. <em>Kernel at start</em> has blocks in each quarter again. Now they are those of the first sign, and the last one hardly counts (0.52 and 0.49).",
         },
       ],
-      question: "Why is a variance of 2 good for both tasks, while 0.25 loses the first sign and 4 the last one?",
-      answer: "A relu unit is on for about half of its inputs. So in a wide network one pass through W multiplies what is left of an earlier sign (its square) by half the variance. With 0.25 this is one eighth: after five passes, one part in 30,000 is left. With 4 it is a factor of 2: after five passes the first sign is 32 times as strong as the last one, and drowns it. With 2 the factor is 1, and all six signs count about equally. The [[kernel]] at the start sees only what the random network remembers, and a [[lazy]] network has to learn with this kernel. This was the last story: now set everything yourself, below.",
+      question: "Why was a variance of 2 good for both tasks, while 0.25 lost the first sign and 4 the last one?",
+      answer: "Measure how strongly a sign still counts in the last state: by the square of how far the state moves when the sign is changed a little. Each pass through W multiplies this by half the variance: the variance comes from W, and the half from relu, because about half of the units are off. With 0.25 the factor is 1/8: after five passes the first sign counts 1/30,000 as much as the last. With 4 the factor is 2: after five passes the first sign counts 32 times as much as the last, which drowns. With 2 the factor is 1, and all six signs count about equally. The [[kernel]] at the start contains only what the random network remembers, and a lazy network has to learn with this kernel.",
     },
   ];
 })();

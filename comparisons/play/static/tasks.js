@@ -48,14 +48,15 @@ const Tasks = (() => {
     ([a, b]) => (Math.hypot(a, b) < 1.05 ? 1 : -1), noise, random,
   );
 
-  // All sequences of six signs, labelled ±1. The same 24 are for training whatever the label; each part is sorted by it.
+  // All sequences of six signs, labelled ±1. The same 24 are for training whatever the label. Each
+  // part is sorted by it, then by the first and the last sign, so that groups are blocks of the kernel.
   function sequences(label, noise, random) {
     const all = Array.from({ length: 64 }, (_, k) => Array.from({ length: 6 }, (_, t) => ((k >> t) & 1 ? 1 : -1)));
     for (let k = 63; k > 0; k -= 1) {  // shuffled
       const other = Math.floor(random.uniform() * (k + 1));
       [all[k], all[other]] = [all[other], all[k]];
     }
-    const sorted = (part) => part.sort((one, other) => label(other) - label(one));
+    const sorted = (part) => part.sort((one, other) => label(other) - label(one) || other[0] - one[0] || other[5] - one[5]);
     const [seen, unseen] = [sorted(all.slice(0, 24)), sorted(all.slice(24))];
     const inputs = (signs, size) => Float64Array.from(signs.flatMap((sign) => [sign + size * random.normal(), 1]));
     return {

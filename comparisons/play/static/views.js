@@ -117,8 +117,8 @@ const Views = (() => {
   // Curves along the steps -----------------------------------------------------------------------------------------
 
   // curves: {name: values}, drawn as the learner of this name, or as the network. `least` is the least upper end of a
-  // linear axis, so that small values look small; `most` is the largest one.
-  function chart(canvas, { times, curves, log = false, percent = false, least = 0, most = Infinity }) {
+  // linear axis, so that small values look small; `most` is the largest one. `level` is a {value, name} to be marked.
+  function chart(canvas, { times, curves, log = false, percent = false, least = 0, most = Infinity, level = null }) {
     const place = begin(canvas);
     const all = Object.values(curves).flat().filter((value) => Number.isFinite(value) && (!log || value > 0));
     const top = Math.min(all.reduce((a, b) => Math.max(a, b), log ? 1e-300 : least), most);
@@ -129,6 +129,10 @@ const Views = (() => {
     for (const [name, values] of Object.entries(curves)) {
       const style = LEARNERS[name] ?? LEARNERS.network;
       line(place.c, values.map((value, k) => [px(times[k]), log && value <= 0 ? NaN : py(value)]), style.color, style.dash, style.width);
+    }
+    if (level) {
+      line(place.c, [[px(x[0]), py(level.value)], [px(x[1]), py(level.value)]], INK, [6, 4], 1.2);
+      text(place.c, level.name, px(x[1]) - 4, py(level.value) - 5, "right");
     }
     end();
     if (times.length < 2) hint(place, "not yet run", (px(0) + px(x[1])) / 2);
@@ -156,7 +160,8 @@ const Views = (() => {
     x.forEach((each, k) => mark(place.c, "circle", px(each), py(y[k]), 4.5, "#fff", INK));
     found.end();
     const lost = Object.keys(diverged).map((name) => LEARNERS[name].label);
-    if (lost.length) text(place.c, `exploded, not drawn: ${lost.join(", ")}`, place.width - 14, 12, "right");
+    const names = place.width > 500 ? `: ${lost.join(", ")}` : "";
+    if (lost.length) text(place.c, `exploded, not drawn${names}`, place.width - 14, 12, "right");
   }
 
   // Outputs as colours, purple above 0 and green below, one map for each learner. Rounding errors around 0 are grey.
@@ -194,54 +199,66 @@ const Views = (() => {
     });
   }
 
-  // One column for each sequence: its target as a grey bar, the learners' outputs as marks, and its signs below.
+  // One column for each sequence: its target as a grey bar, the learners' outputs as marks, and its signs below. On a
+  // narrow screen the unseen sequences have a row of their own.
   const MARKS = { network: "circle", linearized: "square", kernel: "cross" };
-  function sequences(canvas, { seen, unseen, y, truth, length }, predicted, outputs) {
+  function sequences(canvas, { seen, unseen, y, truth }, predicted, outputs) {
     const place = begin(canvas);
+    const columns = (name, all, targets, of) => all.map((signs, k) =>
+      ({ name, signs, target: targets[k], outputs: Object.fromEntries(Object.keys(MARKS).map((each) => [each, of[each][k]])) }));
+    const parts = [columns("training", seen, y, outputs), columns("unseen", unseen, truth, predicted)];
+    const bands = place.width < 500 ? parts : [parts.flat()];
+    const height = (place.height - 18) / bands.length;
+    bands.forEach((all, k) => {
+      place.c.save();
+      place.c.translate(0, k * height);
+      band({ ...place, height: height + 26 }, all);
+      place.c.restore();
+    });
+    place.c.clearRect(0, place.height - 18, place.width, 18);
+    text(place.c, "each column: one sequence, its first sign on top", place.width / 2, place.height - 5, "center");
+  }
+
+  function band(place, all) {
     const { c } = place;
-    const all = [...seen, ...unseen];
-    const targets = [...y, ...truth];
-    const found = axes(place, { x: [-1, all.length], y: [-2.6, 2.1], least: -1.6, xName: "", yName: "output" });
-    const { px, py, field } = found;
+    const { px, py, field, end } = axes(place, { x: [-1, all.length], y: [-3.4, 1.9], least: -1.6, xName: "", yName: "output" });
     const step = px(1) - px(0);
     c.fillStyle = "#fff";
     c.fillRect(field.left + 1, py(-1.75), field.right - field.left, field.bottom - py(-1.75));
-    all.forEach((signs, k) => {
-      line(c, [[px(k) - 0.45 * step, py(targets[k])], [px(k) + 0.45 * step, py(targets[k])]], "#b5b5b5", [], 6);
+    all.forEach(({ signs, target }, k) => {
+      line(c, [[px(k) - 0.45 * step, py(target)], [px(k) + 0.45 * step, py(target)]], "#b5b5b5", [], 6);
+      const high = (field.bottom - py(-1.8)) / signs.length;
       signs.forEach((sign, t) => {
         c.fillStyle = sign > 0 ? INK : "#d0d0d0";
-        const high = (field.bottom - py(-1.8)) / length;
         c.fillRect(px(k) - 0.35 * step, py(-1.8) + t * high, 0.7 * step, high - 1);
       });
     });
     for (const name of ["linearized", "kernel", "network"]) {
-      const size = Math.min(3.5, 0.3 * step);
-      [...outputs[name], ...predicted[name]].forEach((value, k) => {
-        mark(c, MARKS[name], px(k), py(value), size, LEARNERS[name].color, name === "network" ? LEARNERS[name].color : null);
-      });
+      const [size, { color }] = [Math.min(3.5, 0.3 * step), LEARNERS[name]];
+      all.forEach(({ outputs }, k) => mark(c, MARKS[name], px(k), py(outputs[name]), size, color, name === "network" ? color : null));
     }
-    const border = px(seen.length - 0.5);
-    line(c, [[border, field.top], [border, field.bottom]], INK, [4, 3]);
-    found.end();
-    text(c, "training", (field.left + border) / 2, 12, "center");
-    text(c, "unseen", (border + field.right) / 2, 12, "center");
-    c.clearRect(field.left, field.bottom + 2, place.width, 20);
-    text(c, "each column: one sequence, its first sign on top", place.width / 2, place.height - 8, "center");
+    const borders = all.map((_, k) => k).filter((k) => k === 0 || all[k].name !== all[k - 1].name);
+    for (const k of borders.slice(1)) line(c, [[px(k - 0.5), field.top], [px(k - 0.5), field.bottom]], INK, [4, 3]);
+    end();
+    borders.forEach((k, i) => text(c, all[k].name, (px(k) + px((borders[i + 1] ?? all.length) - 1)) / 2, 14, "center"));
+    c.clearRect(0, field.bottom + 2, place.width, 40);  // the numbers of the columns mean nothing
   }
 
   // Kernels --------------------------------------------------------------------------------------------------------
 
-  // Values as blue, negative ones as brown, relative to the largest. Lines at the `border` between two classes.
-  function matrix(canvas, values, n, border = 0) {
+  // Values from −1 to 1: blue above 0, brown below, always on the same scale. Lines at the `border` between two classes.
+  const shade = (value) => {
+    const full = value >= 0 ? [8, 48, 107] : [127, 39, 4];
+    return `rgb(${full.map((each) => Math.round(255 + (each - 255) * Math.min(Math.abs(value), 1))).join(" ")})`;
+  };
+
+  function matrix(canvas, values, { n, border = 0, means = null }) {
     const { c, width, height } = begin(canvas);
-    const size = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
-    const side = Math.min(width, height - 20);
-    const left = (width - side) / 2;
+    const side = Math.min(width - 34, height - 20);
+    const left = Math.max(0, (width - side - 34) / 2);
     const cell = side / n;
     values.forEach((value, k) => {
-      const share = Math.min(Math.abs(value) / size, 1);
-      const full = value >= 0 ? [8, 48, 107] : [127, 39, 4];
-      c.fillStyle = `rgb(${full.map((each) => Math.round(255 + (each - 255) * share)).join(" ")})`;
+      c.fillStyle = shade(value);
       c.fillRect(left + (k % n) * cell, Math.floor(k / n) * cell, cell + 0.5, cell + 0.5);
     });
     c.strokeStyle = GREY;
@@ -250,7 +267,20 @@ const Views = (() => {
       line(c, [[left + border * cell, 0], [left + border * cell, side]], INK);
       line(c, [[left, border * cell], [left + side, border * cell]], INK);
     }
-    text(c, `largest: ${Number.isFinite(size) ? size.toPrecision(3) : "too large"}`, width / 2, side + 15, "center");
+    scale(c, left + side + 8, side);
+    if (!means) return;
+    const [same, other] = [means.within, means.across].map((value) => value.toFixed(2));
+    text(c, width > 200 ? `same class ${same}, other ${other}` : `same ${same}, other ${other}`, width / 2, side + 15, "center");
+  }
+
+  function scale(c, left, side) {  // what the colours mean
+    const key = c.createLinearGradient(0, 0, 0, side);
+    for (const value of [1, 0, -1]) key.addColorStop((1 - value) / 2, shade(value));
+    c.fillStyle = key;
+    c.fillRect(left, 0, 9, side);
+    c.strokeStyle = GREY;
+    c.strokeRect(left + 0.5, 0.5, 8, side - 1);
+    for (const [name, y] of [["1", 10], ["0", side / 2 + 4], ["−1", side - 1]]) text(c, name, left + 13, y, "left");
   }
 
   function spectrum(canvas, start, now, edge) {

@@ -31,14 +31,34 @@ const Words = (() => {
     opener = button;
     document.getElementById("word-term").textContent = found.textContent;
     document.getElementById("word-meaning").textContent = found.nextElementSibling.textContent;
-    place(button.getBoundingClientRect());
+    box.scrollTop = 0;
+    place(button);
   }
 
-  function place({ left, top, bottom }) {
-    const below = bottom < 0.55 * innerHeight;
-    box.style.setProperty("--left", `${Math.max(8, Math.min(left, document.documentElement.clientWidth - box.dataset.width - 8))}px`);
-    box.style.setProperty("--top", below ? `${bottom + 6}px` : "auto");
-    box.style.setProperty("--bottom", below ? "auto" : `${Math.max(8, innerHeight - top + 6)}px`);  // while the page scrolls, the button may be out of sight
+  const GAP = 6;
+  const shared = (one, two) =>
+    Math.max(0, Math.min(one.right, two.right) - Math.max(one.left, two.left)) * Math.max(0, Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top));
+
+  // Of some places, the one that covers least of what the reader looks at: the word, the texts of the story, its views.
+  function place(button) {
+    box.style.display = "block";  // it has no size before it is shown
+    const [width, height] = [box.offsetWidth, box.offsetHeight];
+    box.style.display = "";
+    const [wide, high] = [document.documentElement.clientWidth, innerHeight];
+    const { left, right, top, bottom } = button.getBoundingClientRect();
+    const into = (value, room) => Math.max(8, Math.min(value, room - 8));
+    const found = [bottom + GAP, top - GAP - height, 8, (high - height) / 2, high - height].flatMap((y) =>
+      [left, right + GAP, left - GAP - width, (wide - width) / 2, wide - width].map((x) => [into(x, wide - width), into(y, high - height)]));
+    const seen = [...document.querySelectorAll("#story p, #story table, .lit")].map((each) => each.getBoundingClientRect());
+    const covered = ([x, y]) => {
+      const own = { left: x, right: x + width, top: y, bottom: y + height };
+      return 1e6 * shared(own, { left, right, top, bottom }) + seen.reduce((sum, each) => sum + shared(own, each), 0);
+    };
+    const cost = (at) => covered(at) + Math.hypot(at[0] - left, at[1] - bottom);  // near the word if nothing else differs
+    const costs = found.map(cost);
+    const [x, y] = found[costs.indexOf(Math.min(...costs))];
+    box.style.setProperty("--left", `${x}px`);
+    box.style.setProperty("--top", `${y}px`);
   }
 
   document.addEventListener("click", fill);

@@ -32,7 +32,11 @@ def test_an_entry_opens_by_keyboard_where_its_word_stands(visit, viewport):
         assert 0 <= edges["x"] <= edges["x"] + edges["width"] <= viewport["width"]
         assert 0 <= edges["y"] <= edges["y"] + edges["height"] <= viewport["height"]
         stands = button.bounding_box()
-        beside = (edges["y"] + edges["height"] <= stands["y"]) or (stands["y"] + stands["height"] <= edges["y"])
+        beside = any(
+            one[axis] + one[size] <= other[axis]
+            for one, other in ((edges, stands), (stands, edges))
+            for axis, size in (("x", "width"), ("y", "height"))
+        )
         assert beside or viewport == PHONE  # there it is a sheet at the lower edge
         tab.keyboard.press("Escape")
         box.wait_for(state="hidden")
@@ -52,6 +56,27 @@ def test_an_entry_opens_and_closes_by_a_click(visit):
     loss.click()
     tab.get_by_role("button", name="Close").click()
     box.wait_for(state="hidden")
+
+
+COVERED = """() => {
+  const box = document.querySelector("#word").getBoundingClientRect();
+  return [...document.querySelectorAll("#story-then, #results, .lit")].filter((each) => {
+    const { left, right, top, bottom } = each.getBoundingClientRect();
+    return left < box.right && box.left < right && top < box.bottom && box.top < bottom;
+  }).length;
+}"""
+
+
+def test_an_entry_begins_at_its_top_and_covers_nothing_that_it_explains(visit):
+    tab = visit({"width": 1280, "height": 800}, "#play?width=128&activation=erf&fraction=1.6&story=3.2&step=150")
+    tab.locator("#story-then .term").click()
+    assert tab.evaluate(COVERED) == 0
+    tab.keyboard.press("Escape")
+    tab.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    tab.locator("header .term").click()
+    box, title = tab.locator("#word"), tab.locator("#word-term").bounding_box()
+    assert box.evaluate("box => box.scrollTop") == 0
+    assert title["y"] > box.bounding_box()["y"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
