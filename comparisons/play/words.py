@@ -33,7 +33,7 @@ WORDS = MappingProxyType(
         "kernel": "A table with one number for each pair of inputs. It says how much a gradient step on one of them "
         "moves the output at the other: a large number means that the model treats the two as similar. The colours "
         "compare each number with those of its two points on the diagonal, where a step moves the output at its own "
-        "point: 1 (dark blue) means as much as there, 0 (white) not at all, and below 0 (brown) the other way. The "
+        "point: 1 (strong blue) means as much as there, 0 (no colour) not at all, below 0 (brown) the other way. The "
         "kernel of the linear model stays the same for ever. That of the network can change while it learns. Its full "
         "name is neural tangent kernel, NTK.",
         "kernel regressor": "A model that does not see the weights at all. It computes its outputs from the targets "

@@ -188,7 +188,7 @@
   const KINDS = {
     curve: { view: Views.curve, reading: "The models learn from the points. Thick grey: the function that the points come from. All models start at 0." },
     plane: { view: Views.maps, reading: "Purple: output above 0. Green: below. Circles should lie in purple, triangles in green. Lines: see Loss." },
-    sequences: { view: Views.sequences, reading: "Grey bars: targets. An output on the right side of 0 counts as right. Signs below: dark is +, light is −." },
+    sequences: { view: Views.sequences, reading: "Grey bars: targets. An output on the right side of 0 counts as right. Signs below: strong is +, faint is −." },
   };
 
   function draw() {
@@ -201,7 +201,7 @@
     const losses = Object.fromEntries(["network", "linearized", "kernel"].map((name) =>
       [name, along(({ loss, step }) => (gone(name, step) ? NaN : loss[name]))]));
     Views.chart(element("loss"), { times, curves: losses, log: true, most: 1e3 * losses.network[0] });
-    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3, percent: true, level: { value: LAZY, name: "lazy: always below" } });
+    Views.chart(element("gap"), { times, curves: { gap: along((look) => look.gap) }, least: 0.5, most: 3, percent: true, level: { value: LAZY, name: "lazy below" } });
     Views.chart(element("motion"), { times, curves: { motion: along((look) => look.motion) }, least: 0.5, percent: true });
     const [n, { facts }] = [picture.y.length, now];
     const squares = [["kernel-start", start.matrix, facts.withinStart, facts.acrossStart], ["kernel-now", now.matrix, facts.withinNow, facts.acrossNow]];

@@ -44,13 +44,13 @@ const Stories = (() => {
         {
           label: "α = 5", settings: { ...plain, task: "xor", activation: "relu", alpha: 5, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "across",
           holds: { ...lazy, drift: ["below", 0.05], flips: ["below", 0.02] },
-          text: "Four clouds of three points, two clouds of each class. The squares <em>Kernel at start</em> and <em>Kernel now</em> show the [[kernel]] as colours. Each row and each column is one of the twelve points. The thin lines divide the classes. The darker a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
+          text: "Four clouds of three points, two clouds of each class. The squares <em>Kernel at start</em> and <em>Kernel now</em> show the [[kernel]] as colours. Each row and each column is one of the twelve points. The thin lines divide the classes. The stronger the blue of a cell, the more a [[gradient step|training step]] on one point moves the output at the other. Here the [[output scale α]] is 5. Will the pattern change while the network learns?",
           then: "Hardly: the two squares look the same. The network is [[lazy]].",
         },
         {
           label: "α = 0.05", settings: { ...plain, task: "xor", activation: "relu", alpha: 0.05, fraction: 0.2 }, see: ["kernel-start", "kernel-now", "flips"], run: 400, look: "across",
           holds: { largestGap: ["above", 0.42], gap: ["below", 0.03], drift: ["above", 4], flips: ["above", 0.14], acrossStart: ["above", 0.37], acrossNow: ["below", 0.195], withinNow: ["above", 0.33] },
-          text: "Now α = 0.05. Which cells will become paler: those of two points of one class (in the quarters above left and below right), or those of two points of different classes (in the other quarters)? Watch <em>Kernel now</em>, and <em>Flipped gates</em>: for each point a relu unit is on or off, and this is its [[gate]].",
+          text: "Now α = 0.05. Which cells will fade: those of two points of one class (in the quarters above left and below right), or those of two points of different classes (in the other quarters)? Watch <em>Kernel now</em>, and <em>Flipped gates</em>: for each point a relu unit is on or off, and this is its [[gate]].",
           then: "Those of different classes: from 0.38 to 0.19 on average. One gate in seven has flipped. The network is not lazy: its largest gap was 43 %. At the end the gap is small again, because both models have reached the targets. The largest gap counts.",
         },
       ],
@@ -79,7 +79,7 @@ const Stories = (() => {
           then: "No. This is too much for the network, too.",
         },
       ],
-      question: "Why did the network survive in part 2, with c = 1.6, and its linear model not? Compare its largest eigenvalue at the end with c, its value at the start (÷ limit).",
+      question: "Why did the network survive in part 2, with c = 1.6, and its linear model not? In the table, compare the largest eigenvalue at the end with its start, which was c times the limit.",
       answer: "Whether a step is too long depends on the largest [[eigenvalue]] of the kernel. The limit for a learning rate is the dashed line in <em>Eigenvalues</em>. With c = 1.6 the two largest ones start above it, the first at 1.6 times the limit. The linear model’s kernel cannot change, so they stay there, and the model explodes. The network’s kernel changes while the loss is large. Its largest eigenvalue falls below the limit, and then stays close to it: whenever it is a little above, the loss rises for some steps, as you saw around step 40. To look again at part 2, press <em>Previous</em>.",
     },
     {
@@ -112,15 +112,15 @@ const Stories = (() => {
       parts: [
         {
           label: "α = 20", settings: { ...plain, task: "sequences", activation: "relu", alpha: 20, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
-          holds: { ...lazy, networkRight: ["below", 27], linearRight: ["below", 27], kernelRight: ["below", 27], networkLoss: ["below", 0.01], drift: ["below", 0.05], withinStart: ["below", 0.46], acrossStart: ["above", 0.44] },
-          text: "Every column at the bottom of the picture is a sequence of six signs: dark is +, light is −. The target is +1 if the first and the last sign agree, otherwise −1: these are the two classes. The models train on the 24 sequences on the left. The other 40 are unseen. Here α = 20, and the network is [[lazy]]. Will the models reach the targets of the 24? And how many of the 40 will they get right? A coin would get 20.",
+          holds: { ...lazy, networkRight: ["below", 27], linearRight: ["below", 27], kernelRight: ["below", 27], networkLoss: ["below", 0.01], linearLoss: ["below", 0.01], drift: ["below", 0.05], withinStart: ["below", 0.46], acrossStart: ["above", 0.44] },
+          text: "Every column at the bottom of the picture is a sequence of six signs: strong is +, faint is −. The target is +1 if the first and the last sign agree, otherwise −1: these are the two classes. The models train on the 24 sequences on the left. The other 40 are unseen. Here α = 20, and the network is [[lazy]]. Will the models reach the targets of the 24? And how many of the 40 will they get right? A coin would get 20.",
           then: "They nearly reach the targets of the 24: less than 1 % of the loss is left. But of the 40 they get only 26 right, little more than a coin. For this [[kernel]], sequences of the same class are no more alike (0.45 on average) than others (0.46).",
         },
         {
           label: "mean field, α = 0.3", settings: { ...plain, task: "sequences", activation: "relu", style: "mean_field", alpha: 0.3, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
           holds: { largestGap: ["above", 0.6], networkRight: ["above", 39], kernelRight: ["below", 27], linearRight: ["below", 27] },
-          text: "The same sequences, with a network that is not lazy ([[NTK and mean field|mean field]], α = 0.3). How many of the 40 will it get right? Watch the blue dots of the unseen sequences. And which cells of <em>Kernel now</em> will stay dark? The sequences are sorted by their target, and then by their first sign.",
-          then: "All 40: every blue dot is on the right side of 0, though many do not reach their grey bar. In <em>Kernel now</em> four dark blocks remain on the diagonal. Each holds the sequences that have the same first sign and the same last sign. All other cells have become pale.",
+          text: "The same sequences, with a network that is not lazy ([[NTK and mean field|mean field]], α = 0.3). How many of the 40 will it get right? Watch the blue dots of the unseen sequences. And which cells of <em>Kernel now</em> will stay blue? The sequences are sorted by their target, and then by their first sign.",
+          then: "All 40: every blue dot is on the right side of 0, though many do not reach their grey bar. In <em>Kernel now</em> four blue blocks remain on the diagonal. Each holds the sequences that have the same first sign and the same last sign. All other cells have faded.",
         },
       ],
       question: "Why does the kernel regressor fail on the unseen sequences, although it fits those of the training?",
@@ -134,13 +134,13 @@ const Stories = (() => {
           label: "last, 0.25", settings: { ...recurrent, task: "last", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
           holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], withinStart: ["above", 0.87], acrossStart: ["below", 0.24] },
           text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. All networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
-          then: "All of them. <em>Kernel at start</em> shows why: sequences with the same last sign are alike (0.87 on average, in the dark quarters), and others are not (0.23).",
+          then: "All of them. <em>Kernel at start</em> shows why: sequences with the same last sign are alike (0.87 on average, in the blue quarters), and others are not (0.23).",
         },
         {
           label: "first, 0.25", settings: { ...recurrent, task: "first", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
           holds: { ...lazy, networkRight: ["below", 21], kernelRight: ["below", 21], networkLoss: ["above", 0.6], linearLoss: ["above", 0.6], withinStart: ["below", 0.57], acrossStart: ["above", 0.51] },
           text: "Now the target is the first sign, the top cell of each column. Since it was read, the state has passed through W five times. How many of the 40 will be right now?",
-          then: "No more than by guessing. Even on the training sequences two thirds of the loss remain. In each quarter of <em>Kernel at start</em> there are dark and pale blocks: sequences with the same last sign are still the ones that are alike. The first sign hardly counts (0.56 and 0.52).",
+          then: "No more than by guessing. Even on the training sequences two thirds of the loss remain. In each quarter of <em>Kernel at start</em> there are strong and faint blocks: sequences with the same last sign are still the ones that are alike. The first sign hardly counts (0.56 and 0.52).",
         },
         {
           label: "first, 2", settings: { ...recurrent, task: "first", variance: 2 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",

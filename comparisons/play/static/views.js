@@ -41,7 +41,7 @@ const Views = (() => {
   }
 
   // Ticks, grid and names; returns functions from values to pixels, and clips what follows to the field.
-  function axes({ c, width, height }, { x, y, log = false, percent = false, least = -Infinity, xName, yName }) {
+  function axes({ c, width, height }, { x, y, log = false, percent = false, least = -Infinity, rows = height / 45, xName, yName }) {
     const field = { left: 50, right: width - 14, top: yName ? 22 : 8, bottom: height - 34 };
     const [fx, fy] = [(field.right - field.left) / (x[1] - x[0]), (field.bottom - field.top) / (y[1] - y[0])];
     const px = (value) => field.left + fx * (value - x[0]);
@@ -51,7 +51,7 @@ const Views = (() => {
     };
     c.lineWidth = 1;
     c.textBaseline = "middle";
-    for (const tick of log ? decades(y, height / 40) : ticks(y, height / 45)) {
+    for (const tick of log ? decades(y, height / 40) : ticks(y, rows)) {
       const at = field.bottom - fy * (tick - y[0]);
       if (tick < least) continue;
       line(c, [[field.left, at], [field.right, at]], HAIR);
@@ -221,7 +221,7 @@ const Views = (() => {
 
   function band(place, all) {
     const { c } = place;
-    const { px, py, field, end } = axes(place, { x: [-1, all.length], y: [-3.4, 1.9], least: -1.6, xName: "", yName: "output" });
+    const { px, py, field, end } = axes(place, { x: [-1, all.length], y: [-3.4, 1.9], least: -1.6, rows: 6, xName: "", yName: "output" });
     const step = px(1) - px(0);
     c.fillStyle = "#fff";
     c.fillRect(field.left + 1, py(-1.75), field.right - field.left, field.bottom - py(-1.75));
