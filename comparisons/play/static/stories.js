@@ -55,7 +55,7 @@ const Stories = (() => {
         },
       ],
       question: "At the end of part 2, what does a training step on a point of one class do at the points of the other class?",
-      answer: "It moves their outputs by less, if you compare with the output at the point itself: the [[kernel]] values between the classes were 38 % of those on the diagonal, and now they are 19 %. The network tells the two classes apart better than before. (The colours compare with the diagonal. The values themselves have grown, those on the diagonal to more than five times their start, because the weights have grown.) A kernel that changes to suit its task is what people mean by [[features|learning features]]. A lazy network keeps its first kernel. This task is so easy that the linear model learns it, too. In story 5 it does not.",
+      answer: "It moves their outputs by less, if you compare with the output at the point itself: the [[kernel]] values between the classes were 38 % of those on the diagonal, and now they are 19 %. The network now treats the two classes more separately than before. (The colours compare with the diagonal. The values themselves have grown, those on the diagonal to more than five times their start, because the weights have grown.) A kernel that changes to suit its task is what people mean by [[features|learning features]]. A lazy network keeps its first kernel. This task is so easy that the linear model learns it, too. In story 5 it does not.",
     },
     {
       name: "Break the linear model",
