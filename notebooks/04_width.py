@@ -108,12 +108,16 @@ assert np.allclose(fit.interval, (mean - half, mean + half))
 fit
 
 # %% [markdown]
-# Theory bounds the gap by $m^{-1/2}$ ([Lee et al. 2019](https://arxiv.org/abs/1902.06720), for smooth activations), and
-# with it the drift of the kernel; relative weight motion should fall as $m^{-1}$. Here are all three beside theory.
+# Two more columns of the table say how lazy a network is: how far the weights move, relative to their size, and how far the
+# kernel drifts.
+#
+# **Your prediction:** which of gap, relative weight motion and drift falls fastest as the width grows? Write down an exponent
+# for each. (In the parametrization "ntk" the weights are standard normal, and the norm of the gradient does not depend on
+# $m$. How large is the norm of $W$, and how far must $W$ move to change the outputs?)
 
 # %%
-theory = {"gap_test": -0.5, "relative_weight_motion": -1.0, "kernel_drift": -0.5}
-by_seed = {name: table.pivot(index="seed", columns="width", values=name).to_numpy() for name in theory}
+names = ("gap_test", "relative_weight_motion", "kernel_drift")
+by_seed = {name: table.pivot(index="seed", columns="width", values=name).to_numpy() for name in names}
 fits = {name: lab.fit_exponent(WIDTHS, values) for name, values in by_seed.items()}
 figure, axes = style.panels(3, size=(3.7, 3.6))
 for ax, (name, fit), color in zip(axes[0], fits.items(), style.QUANTITIES, strict=False):
@@ -127,6 +131,7 @@ for ax, (name, fit), color in zip(axes[0], fits.items(), style.QUANTITIES, stric
 figure
 
 # %%
+theory = {"gap_test": -0.5, "relative_weight_motion": -1.0, "kernel_drift": -0.5}
 rows = [(name, fit.value, *fit.interval, theory[name]) for name, fit in fits.items()]
 exponents = (
     pd.DataFrame(rows, columns=["exponent of", "slope", "from", "to", "theory"]).set_index("exponent of").round(2)
@@ -135,7 +140,11 @@ exponents.assign(contains_theory=exponents["theory"].between(exponents["from"], 
 
 # %% [markdown]
 # **What to see.** Faint points are seeds, large points their geometric mean, the band is the interval of the slope. All
-# three quantities fall with the width, and the gap becomes several times smaller from the narrowest to the widest network.
+# three quantities fall with the width, the relative motion of the weights fastest. $W$ has $m^2$ standard normal entries, so
+# that its norm is about $m$; a step of length 1 along the gradient changes the outputs by as much in a wide network as in
+# a narrow one. Hence the exponent $-1$ of theory for the ratio. For the gap, and with it the drift, theory has the bound
+# $m^{-1/2}$ ([Lee et al. 2019](https://arxiv.org/abs/1902.06720), for smooth activations).
+#
 # Where the interval contains the exponent of theory, the measurement is compatible with it; an interval as wide as these
 # is compatible with other exponents, too. More seeds and widths make it shorter.
 #
@@ -162,6 +171,8 @@ print(
 # The comparison `infinite_width` does this for all widths, each with networks and data of its own. `comparisons.run`
 # measures what its directory does not have yet, and returns numbers, verdict, table and figures. The verdict is made from
 # the numbers.
+#
+# **Your prediction:** by how many percent does the kernel still differ from its limit at the largest width?
 
 # %%
 run = comparisons.run(
@@ -191,7 +202,7 @@ Markdown(run.verdict)
 # *NNGP kernel*). Training is the same linear map for all draws, because the tangent kernel is not random. So outputs are
 # Gaussian at every step.
 #
-# **Predict first.** A linearized network starts from the outputs of its network. After training, do linearized networks
+# **Your prediction:** a linearized network starts from the outputs of its network. After training, do linearized networks
 # differ from each other less than networks do, as much, or more?
 
 # %%

@@ -166,7 +166,7 @@ class Picture(Figure):
 
     Made in a style with a page it is fitted to that (`lab.figures.page.fit`) when it is first saved or shown. Jupyter
     gets a slide as vectors, with its letters as shapes, so that they look the same everywhere; any other figure with
-    twice as many pixels as it takes on the screen at its ``dpi``.
+    twice as many pixels as it takes on the screen at matplotlib's `figure.dpi`.
     """
 
     made_for: page.Page | None = None
@@ -189,7 +189,7 @@ class Picture(Figure):
         if self.is_slide:
             with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "lazylab"}):
                 return {"image/svg+xml": self._saved(format="svg", metadata={"Date": None}).decode()}, {}
-        drawn = self._saved(format="png", dpi=_RETINA * self.dpi)
+        drawn = self._saved(format="png", dpi=_RETINA * float(mpl.rcParams["figure.dpi"]))
         width, height = (side // _RETINA for side in struct.unpack(">II", drawn[16:24]))  # of the head of a png
         size = {"width": width, "height": height}
         return {"image/png": base64.b64encode(drawn).decode()}, {"image/png": size}

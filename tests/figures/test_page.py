@@ -80,7 +80,7 @@ def test_jupyter_gets_twice_the_pixels_and_slides_as_vectors():
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     shown = metadata["image/png"]
     assert [picture.width // 2, picture.height // 2] == [shown["width"], shown["height"]]
-    assert shown["width"] <= 4.2 * figure.dpi
+    assert shown["width"] <= 4.2 * mpl.rcParams["figure.dpi"]
     with style.use("lecture"):
         slide, _ = style.panels(1)
     (kind, text), *none = slide._repr_mimebundle_()[0].items()

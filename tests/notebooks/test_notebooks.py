@@ -175,6 +175,16 @@ def test_it_opens_with_its_aims_and_ends_with_exercises(script):
 
 
 @each
+def test_every_picture_follows_a_prediction(script):
+    words = ""
+    for cell in nbformat.read(script.with_suffix(".ipynb"), 4).cells:
+        words += cell.source if cell.cell_type == "markdown" else ""
+        if any("image/" in kind for output in cell.get("outputs", []) for kind in output.get("data", {})):
+            assert "**Your prediction:**" in words, cell.source
+            words = ""
+
+
+@each
 def test_helpers_are_short(script):
     functions = [node for node in ast.walk(ast.parse(code(read(script)))) if isinstance(node, ast.FunctionDef)]
     assert all(node.end_lineno - node.lineno < LONGEST for node in functions)
