@@ -1,5 +1,6 @@
 """What results show of themselves: one line as text, a small table in Jupyter; every cited name resolves."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -93,4 +94,5 @@ def test_figures_show_themselves(results):
     from lab.figures.architecture import architecture_figure
 
     for figure in (results["side by side"].plot(), architecture_figure(length=3)):
-        assert figure._repr_png_()[:8] == b"\x89PNG\r\n\x1a\n"
+        data, _ = figure._repr_mimebundle_()
+        assert base64.b64decode(data["image/png"])[:8] == b"\x89PNG\r\n\x1a\n"

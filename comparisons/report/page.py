@@ -14,7 +14,7 @@ from comparisons.report.glossary import GLOSSARY
 from comparisons.report.pairs import Beside, beside
 from comparisons.report.runs import Section, gather, ordered
 from comparisons.report.writing import check_out, fill, static, write
-from comparisons.runs.outputs import Run, check_style
+from comparisons.runs.outputs import Run
 from comparisons.runs.run import load
 from lab.errors import refuse
 from lab.sweeps import versions
@@ -52,9 +52,11 @@ def write_report(
         If there is no directory, one holds no run or a run of another version (with ``leave_out``: all of them do),
         ``out`` cannot be a file, or there is no such style. Nothing has been written then.
     """
+    from lab.figures.style import chosen
+
     if not directories:
         refuse("directories", "none", "one or more run directories", "name some, as in `lazylab report runs/*`")
-    check_style(style)
+    chosen(style)
     check_out(out)
     runs = ordered(_load(_distinct(directories), leave_out))
     explored = explore_all([run.results for run in runs])

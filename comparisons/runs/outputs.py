@@ -180,7 +180,9 @@ def write(run: Run, style: str = "default") -> list[Path]:
     LabError
         If there is no such style.
     """
-    check_style(style)
+    from lab.figures import style as styles
+
+    styles.chosen(style)
     run.store.write_table(run.table)
     run.store.write("summary.json", pretty(summary(run)))
     drawn = pictures(run, style)
@@ -225,13 +227,6 @@ def pictures(run: Run, style: str = "default") -> dict[str, dict[str, bytes]]:
     figures = draw(run, style)
     suffixes = ("png", "svg", "pdf") if style in styles.PAPERS else ("png", "svg")
     return {name: {suffix: render(figure, suffix, style) for suffix in suffixes} for name, figure in figures.items()}
-
-
-def check_style(style: str) -> None:
-    """Refuse a style that `lab.figures.style` does not have."""
-    from lab.figures import style as styles
-
-    check_choice("style", style, styles.STYLES)
 
 
 def draw(run: Run, style: str | None = None) -> dict[str, Figure]:

@@ -1,5 +1,7 @@
 """How results show themselves: in one line, as a table, and in Jupyter."""
 
+import base64
+
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
@@ -32,7 +34,7 @@ def test_a_trajectory_is_a_tidy_table():
 @pytest.mark.parametrize("figure", [RESULT.plot(), style.panels(2)[0]])
 def test_jupyter_shows_figures(figure):
     data, _ = DisplayFormatter().format(figure)
-    assert data["image/png"].startswith(b"\x89PNG")
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
 
 
 def test_jupyter_shows_the_numbers_of_a_result():

@@ -427,7 +427,7 @@ def test_an_interrupt_keeps_what_is_done(start, tmp_path, executor, send, sent):
     _, said = process.communicate()
     took = time.perf_counter() - interrupted
     print(f"{executor} ended {took:.2f} s after {sent.name}")
-    assert took < 5  # two seconds on a machine that is not shared
+    assert took < 30  # two seconds on a machine that is not shared; the cells would take 60
     assert process.returncode == 130, said
     assert "2 of 4 cells are kept" in said
     assert "Traceback" not in said
