@@ -62,7 +62,7 @@ def _name_beside(figure: Figure) -> bool:
     found = [(ax, ends_of(ax)) for ax in _named(figure)]
     texts = [[end.text for end in ends] for _, ends in found]
     if len(found) > 1 and all(each == texts[0] for each in texts):
-        found = [(ax, ends) for ax, ends in found if _is_last(ax)]
+        found = list({_row(ax): (ax, ends) for ax, ends in found}.values())  # the last one of each row
     broken = [(ax, _broken(figure, ax, ends)) for ax, ends in found]
     if not all(ends for _, ends in broken):
         return False
@@ -161,10 +161,10 @@ def _named(figure: Figure) -> list[Axes]:
     return [ax for ax in figure.axes if ax.get_legend_handles_labels()[1] and ax.get_legend() is None]
 
 
-def _is_last(ax: Axes) -> bool:
-    """Whether axes stand at the right end of their row."""
+def _row(ax: Axes) -> int:
+    """The row in which axes stand, from 0 at the top."""
     spec = ax.get_subplotspec()
-    return spec is None or spec.is_last_col()
+    return spec.rowspan.start if spec else 0
 
 
 def _end(ax: Axes, handle: Artist | ErrorbarContainer, text: str) -> End | None:

@@ -95,6 +95,14 @@ def test_panels_with_the_same_names_have_them_once_in_each_row():
     curves = [(X, X, "one"), (X, -X, "two")]
     figure = panels(*[curves] * 4, rows=2)
     assert [len(ax.texts) for ax in figure.axes] == [0, 2, 0, 2]
+    with style.use():
+        figure, axes = style.panels(2, 2)
+        for ax in axes.flat[:3]:
+            for x, y, name in curves:
+                ax.plot(x, y, label=name)
+        axes[1, 1].remove()
+        labels.name_curves(figure)
+    assert [len(ax.texts) for ax in figure.axes] == [0, 2, 2], "the last row is not full"
     other = [(X, X, "one"), (X, -X, "three")]
     assert [len(ax.texts) for ax in panels(curves, other).axes] == [2, 2]
 
