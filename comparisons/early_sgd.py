@@ -247,7 +247,7 @@ def _draw_leaving(arms: Sequence[kit.Arm], conclusion: kit.Conclusion, unit: str
     style, columns = lab.figures.style, COLUMNS[MAIN]
     figure, axes = style.panels(2, size=(5.2, 4.8))
     times, gaps = axes[0]
-    for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, kit.figures.MARKERS, strict=False)):
+    for place, (arm, color, marker) in enumerate(zip(arms, style.QUANTITIES, style.MARKERS, strict=False)):
         shift, law = 0.97 + 0.03 * place, kit.power_law(arm.rows, GAPS[WATCHED])
         median = conclusion.numbers[LEAVING[MAIN](arm.value)]
         kit.figures.times(times, arm.rows, columns, median, color, shift, marker=marker, label=arm.label)

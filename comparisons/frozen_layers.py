@@ -246,7 +246,7 @@ def _draw_kernel(ax: kit.Axes, name: str, numbers: Mapping[kit.Key, kit.Number])
     arms = [arm for arm in (*BLOCKS, "WAB") if BLOCK[name](arm) in numbers]
     found, limits = ([numbers[key(arm)] for arm in arms] for key in (BLOCK[name], BLOCK[f"{name}_limit"]))
     if arms:
-        kit.figures.named(ax, arms, limits, lab.figures.style.GREY, label="infinite width", offset=0.2)
+        kit.figures.named(ax, arms, limits, lab.figures.style.GREY, label="infinite width", marker="s", offset=0.2)
         kit.figures.named(ax, arms, found, lab.figures.style.NETWORK.color, label="networks, with 95 % intervals")
     lab.figures.curves.log_axis(ax.xaxis)
     ax.set(xlabel=DRAWN[name], ylabel="trained matrices")

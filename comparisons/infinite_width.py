@@ -250,7 +250,7 @@ def _draw_kernel(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     arms = kit.by_readout(table[table["centred"]] if table["centred"].any() else table)  # f₀ changes no kernel
     for ax, name in ((whole, "kernel_error"), (smallest, RATIO)):
         for place, arm in enumerate(each for each in arms if each.rows[name].notna().any()):
-            look = style.QUANTITIES[place], arm.label, 1.03**place, kit.figures.MARKERS[place]
+            look = style.QUANTITIES[place], arm.label, 1.03**place, style.MARKERS[place]
             kit.figures.power_law(ax, kit.power_law(arm.rows, name), *look)
     whole.set(title="the whole kernel", ylabel=r"kernel error $\|K_0-K_\infty\|_F/\|K_\infty\|_F$")
     smallest.set(title="against its smallest eigenvalue", ylabel=r"$\|K_0-K_\infty\|_2/\lambda_{\min}(K_\infty)$")

@@ -227,9 +227,9 @@ def draw(results: kit.Results, conclusion: kit.Conclusion) -> kit.Figures:
 
 
 def _draw_gaps(ax: kit.Axes, arm: kit.Arm) -> None:
-    for shift, (where, (label, color, _)) in zip((-0.1, 0.1), MODELS.items(), strict=True):
+    for shift, marker, (where, (label, color, _)) in zip((-0.1, 0.1), "so", MODELS.items(), strict=True):
         groups = kit.groups(arm.rows, f"gap_from_{where}", "first", log=True)
-        kit.figures.grouped(ax, groups, color, label=label, marker="s", offset=shift)
+        kit.figures.grouped(ax, groups, color, label=label, marker=marker, offset=shift)
     ax.axhline(0, color=lab.figures.style.GREY, linewidth=0.8)
     ax.set_xlabel(STEP)
 

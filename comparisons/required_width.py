@@ -67,7 +67,7 @@ WIDTHS = {
     for notion, what in NOTIONS.items()
 }
 NOISE_FLOOR = kit.Quantity("lazy", "noise_floor", meaning="Largest disagreement of the two linear models, as a gap.")
-DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2"), "lazy": ("stays lazy (gap < level)", "#D55E00")}
+DRAWN = {"train": ("trains (9 of 10 seeds)", "#0072B2", "o"), "lazy": ("stays lazy (gap < level)", "#D55E00", "s")}
 HEADLINES = ("train.degree.n", "train.degree.length", "lazy.degree.n", "lazy.degree.length")
 CAPTIONS = {
     "widths": "Width that suffices, against each argument: the steeper a line, the more width that argument costs. "
@@ -252,9 +252,9 @@ def _draw_widths(conclusion: kit.Conclusion, ax: kit.Axes, panel: kit.Arm) -> No
         settings = ladders.rows.drop_duplicates(argument.field)
         x = argument.values(settings).tolist()
         found = [conclusion.numbers[WIDTHS[notion][name](value)] for value in settings[argument.field]]
-        (what, color), last = DRAWN[notion], ARGUMENTS[name].readout == "last"
+        (what, color, marker), last = DRAWN[notion], ARGUMENTS[name].readout == "last"
         what = what if last else f"{what}, loss over all steps"
-        kit.figures.degree(ax, x, found, degree, color, what, filled=last, shift=1.02 ** (2 * place - 1))
+        kit.figures.degree(ax, x, found, degree, color, what, marker=marker, filled=last, shift=1.02 ** (2 * place - 1))
     lab.figures.curves.ticks_at(ax, argument.values(panel.rows).tolist()).set_xlabel(panel.label)
     if panel.value == "samples":
         lab.figures.curves.law(ax, np.sqrt, "counting weights, m² = n")

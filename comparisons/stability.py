@@ -255,6 +255,6 @@ def _draw_signals(ax: kit.Axes, name: str, arrays: Mapping[float, list[kit.Array
 
 
 def _draw_products(ax: kit.Axes, arms: Sequence[kit.Arm]) -> None:
-    for arm, color, marker in zip(arms, lab.figures.style.QUANTITIES, kit.figures.MARKERS, strict=False):
+    for arm, color, marker in zip(arms, lab.figures.style.QUANTITIES, lab.figures.style.MARKERS, strict=False):
         kit.figures.power_law(ax, _product_law(arm.rows), color, f"width {arm.label}", marker=marker)
     ax.set(xlabel="number of factors k", ylabel=r"$\|D_L W \cdots D_{L-k+1} W\|_2$ at $\sigma_w^2=2$")

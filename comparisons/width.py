@@ -229,7 +229,7 @@ def _draw_gaps(table: kit.Table, conclusion: kit.Conclusion) -> kit.Figure:
     for ax, (name, what) in zip(axes[0], (("gap_test", "test set"), ("gap_train", "training set")), strict=True):
         for place, (arm, color) in enumerate(zip(kit.by_readout(table), style.QUANTITIES, strict=False)):
             law, label = kit.power_law(arm.rows, name), kit.limits.label(arm, table)
-            kit.figures.power_law(ax, law, color, label, 0.94 * 1.04**place, kit.figures.MARKERS[place])
+            kit.figures.power_law(ax, law, color, label, 0.94 * 1.04**place, style.MARKERS[place])
         ax.set_title(f"{what}; bars: 95 % intervals over seeds")
     lab.figures.labels.name_curves(figure)
     words = kit.losses.words_of(table)

@@ -40,15 +40,6 @@ _SYMBOLS = {
     "f": r"$\Delta f$",
 }
 _NAMES = {"h": "Δh", "W": "ΔW h", "A": "ΔA x", "b": "Δb", "B": "ΔB h", "f": "Δf", "learning_rate": "η"}
-_DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 2)),
-    (0, (1, 1.6)),
-    (0, (5, 1.5, 1, 1.5)),
-    (0, (8, 2)),
-    (0, (3, 1, 1, 1, 1, 1)),
-)
-_MARKERS = "osD^vP"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,8 +100,8 @@ class CoordinateCheck(Facts):
                 )
                 estimates.power_law(
                     axes[0, 0], values.columns.to_numpy(float), values.to_numpy(float), middle, line=line,
-                    band=slope.interval, interval=ends, color=style.QUANTITIES[place], dash=_DASHES[place],
-                    marker=_MARKERS[place], label=f"{_SYMBOLS[name]}: {style.typeset(_power(slope))}",
+                    band=slope.interval, interval=ends, color=style.QUANTITIES[place], dash=style.DASHES[place],
+                    marker=style.MARKERS[place], label=f"{_SYMBOLS[name]}: {style.typeset(_power(slope))}",
                     shift=0.95 * 1.02**place,
                 )  # fmt: skip
             axes[0, 0].set_ylabel("RMS change per coordinate")

@@ -77,13 +77,14 @@ def estimates(
     *,
     color: str,
     label: str,
+    marker: str = "o",
     filled: bool = True,
     line: Line | None = None,
     shift: float = 1.0,
 ) -> Axes:
     """Estimates (k,) with their intervals (k, 2) on log axes, and a power law; ``shift`` moves the points sideways."""
     face, dash = (color, "-") if filled else ("white", "--")
-    shape: dict[str, Any] = {"fmt": "o", "color": color, "markerfacecolor": face, "capsize": 3, "markersize": 6}
+    shape: dict[str, Any] = {"fmt": marker, "color": color, "markerfacecolor": face, "capsize": 3, "markersize": 6}
     ax.errorbar(shift * x, values, yerr=_bars(values, intervals), label=label, **shape)
     if line is not None and len(x):
         grid = np.geomspace(x.min(), x.max(), 50)
@@ -129,6 +130,7 @@ def named(
     *,
     color: str | Sequence[str],
     label: str | None = None,
+    marker: str = "o",
     offset: float = 0.0,
     seeds: Sequence[Array] | None = None,
     notes: Sequence[str] | None = None,
@@ -153,7 +155,7 @@ def named(
     for row, (value, ends, own) in enumerate(zip(values, intervals, colors, strict=True)):
         known: dict[str, Any] = {"label": label if row == 0 else None, "color": own, "zorder": 3}
         bars = _bars(values[row : row + 1], ends[None])
-        ax.errorbar([value], [row + offset], xerr=bars, fmt="o", capsize=3, markersize=6, **known)
+        ax.errorbar([value], [row + offset], xerr=bars, fmt=marker, capsize=3, markersize=6, **known)
         if seeds is not None:
             ax.plot(seeds[row], np.full(len(seeds[row]), row + 0.17), "o", color=own, alpha=0.3, markersize=3.5)
         if show_values and np.isfinite(value):

@@ -44,7 +44,7 @@ class Series:
     power: Line | None = None
 
 
-def growth(ax: Axes, series: Series, *, log: bool, color: str, shift: float = 0.0) -> Axes:
+def growth(ax: Axes, series: Series, *, log: bool, color: str, marker: str = "o", shift: float = 0.0) -> Axes:
     """Points and a fitted line on a logarithmic vertical axis; seeds are faint.
 
     Parameters
@@ -57,9 +57,9 @@ def growth(ax: Axes, series: Series, *, log: bool, color: str, shift: float = 0.
     ax.set_xscale("log" if log else "linear")
     log_axis(ax.yaxis)
     moved = series.x * np.exp(shift) if log else series.x + shift
-    ax.plot(moved, series.values.T, "o", color=color, alpha=0.25, markersize=3)
+    ax.plot(moved, series.values.T, marker, color=color, alpha=0.25, markersize=3)
     bars = None if series.interval is None else np.abs(series.interval - series.middle)
-    ax.errorbar(moved, series.middle, yerr=bars, fmt="o", color=color, capsize=3, markersize=6, label=series.label)
+    ax.errorbar(moved, series.middle, yerr=bars, fmt=marker, color=color, capsize=3, markersize=6, label=series.label)
     line = series.power if log else series.exponential
     if line is not None:
         grid = np.linspace(series.x.min(), series.x.max(), 100)
@@ -81,9 +81,10 @@ def on_both_scales(rows: Mapping[str, Sequence[Series]], ticks: Array, *, xlabel
     for row, (ylabel, all_series) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(ylabel)
         for ax, log in zip(row, (False, True), strict=True):
-            for place, (series, color) in enumerate(zip(all_series, style.QUANTITIES, strict=False)):
+            looks = zip(all_series, style.QUANTITIES, style.MARKERS, strict=False)
+            for place, (series, color, marker) in enumerate(looks):
                 if len(series.x):
-                    growth(ax, series, log=log, color=color, shift=_SHIFTS[log] * (place - 1))
+                    growth(ax, series, log=log, color=color, marker=marker, shift=_SHIFTS[log] * (place - 1))
             ax.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
     for column, (law, scale) in enumerate((("an exponential", "linear"), ("a power law", "logarithmic"))):

@@ -49,7 +49,8 @@ LEARNERS = {
 NETWORK, LINEARIZED, KERNEL = LEARNERS["network"], LEARNERS["linearized"], LEARNERS["kernel"]
 QUANTITIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C08400", "#3A96C9")  # amber and light blue are darkened
 GREY = "#6b6b6b"
-#: Of curves side by side, in the order of `QUANTITIES`, so that they differ without colour.
+#: Of points and curves side by side, in the order of `QUANTITIES`, so that they differ without colour.
+MARKERS = "osD^vP"
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), (0, (6, 2, 1, 2, 1, 2)))
 
 _RETINA = 2  # pixels of a picture in Jupyter, in each direction, for one on the screen

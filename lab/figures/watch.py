@@ -30,7 +30,6 @@ _PANELS: tuple[tuple[str, dict[str, str]], ...] = (
     ),
     ("loss per sample on the probes", {"probe_loss": "probe loss"}),
 )
-_DASHES = ("-", (0, (5, 2)), (0, (1, 1.6)), (0, (5, 2, 1, 2)))
 
 
 def watch(table: pd.DataFrame, lazy: Mapping[str, float], rich: Mapping[str, float]) -> Figure:
@@ -47,7 +46,7 @@ def watch(table: pd.DataFrame, lazy: Mapping[str, float], rich: Mapping[str, flo
         figure, axes = style.panels(2, 2, size=(5.2, 3.6))
         for ax, (label, columns) in zip(axes.flat, _PANELS, strict=True):
             shown = {name: text for name, text in columns.items() if table[name].notna().any()}
-            for (name, text), color, dash in zip(shown.items(), style.QUANTITIES, _DASHES, strict=False):
+            for (name, text), color, dash in zip(shown.items(), style.QUANTITIES, style.DASHES, strict=False):
                 marker = "o" if len(table) < 30 else ""
                 ax.plot(
                     table["step"], table[name], color=color, linestyle=dash, marker=marker, markersize=4, label=text
