@@ -124,7 +124,7 @@ def test_with_another_kernel_the_variance_may_exceed_the_prior():
 def finite():
     """Ensembles of 40 networks by trained set and width."""
     descent = lab.Descent(40, record=RECORD)
-    cases = [(("W", "A", "B"), 16), (("W", "A", "B"), 256), (("B",), 256)]
+    cases = [(("W", "A", "B"), 16), (("W", "A", "B"), 128), (("B",), 128)]
     return {case: lab.ensemble(maker(case[1], trained=case[0]), TASK, descent, seeds=40) for case in cases}
 
 
@@ -134,7 +134,7 @@ def scores(moments, limit, count):
 
 
 def test_wide_networks_have_the_mean_and_variance_of_infinite_width(finite):
-    readout, all_weights = finite[("B",), 256], finite[("W", "A", "B"), 256]
+    readout, all_weights = finite[("B",), 128], finite[("W", "A", "B"), 128]
     limit = readout.test[INFINITE]
     for learner in ("network", "linearized", "kernel"):
         moments = readout.test[learner]
@@ -148,9 +148,9 @@ def test_wide_networks_have_the_mean_and_variance_of_infinite_width(finite):
 def test_the_distance_to_infinite_width_falls_with_the_width(finite, learner):
     far, near = (
         scores(each.test[learner], each.test[INFINITE], 40)[-1]
-        for each in (finite[("W", "A", "B"), width] for width in (16, 256))
+        for each in (finite[("W", "A", "B"), width] for width in (16, 128))
     )
-    assert near < far / 2  # in theory by the factor 4 of 1/√m, until sampling is all that is left
+    assert near < far / 2  # in theory by the factor √8 of 1/√m, until sampling is all that is left
 
 
 def test_moments_are_those_of_the_members(finite):
@@ -273,7 +273,7 @@ def test_the_closed_form_refuses_what_is_not_linear():
 
 
 def test_the_picture_has_the_bands_of_all_learners(finite):
-    found = finite[("B",), 256]
+    found = finite[("B",), 128]
     figure = found.plot(step=5)
     assert [ax.get_title() for ax in figure.axes] == ["network", "linearized", "kernel"]
     assert "after 5 steps" in figure.get_suptitle()
