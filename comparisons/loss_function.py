@@ -16,7 +16,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Gt
 
 import lab
 from comparisons import kit
@@ -65,19 +64,17 @@ UNIT, OUTPUTS = "(in units of the outputs' change)", "RMS of the linear learner'
 
 
 @dataclass(frozen=True)
-class Settings(kit.networks.CentredSettings):
-    """Settings of the loss comparison: those of `CentredSettings`, the losses, how long to train, and the rates."""
+class Settings(kit.rates.RateSettings):
+    """Settings of the loss comparison: those of `RateSettings`, the losses, and how long to train."""
 
     losses: Annotated[kit.Choices[kit.losses.Loss], kit.doc("Losses to compare.")] = LOSSES
     samples: kit.networks.Samples = 24
     critical_fraction: Annotated[kit.Share, kit.doc("c of the courses, and of the budget of the rates.")] = 0.5
     kernel_time: Annotated[kit.Positive, kit.doc("Kernel time τ at which training ends.")] = 400.0
     rates_up_to: Annotated[kit.Count, kit.CHOOSES, kit.doc("Largest width at which the rate is raised.")] = 256
-    smallest_fraction: Annotated[kit.Share, kit.doc("Smallest c to which it is raised.")] = 0.4
-    largest_fraction: Annotated[float, Gt(1), kit.doc("Largest c to which it is raised.")] = 256.0
-    per_octave: Annotated[kit.Count, kit.doc("Values of c in each factor of 2.")] = 2
-    patience: Annotated[kit.Positive, kit.doc("Budget, in steps of the linear learner to a tenth of its loss.")] = 10.0
-    least_steps: Annotated[kit.Count, kit.doc("No rate counts as trained before this step.")] = 60
+    smallest_fraction: float = 0.4
+    largest_fraction: float = 256.0
+    patience: float = 10.0
 
     def check(self) -> None:
         """Refuse losses of classes on a file whose targets are numbers."""
@@ -94,21 +91,16 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(kit.networks.CentredCell):
-    """One network of one width and seed under one loss; the rate is raised to these fractions, if there are any."""
+class Cell(kit.rates.RateCell):
+    """One network of one width and seed under one loss."""
 
     loss: str
     kernel_time: float
-    patience: float
-    least_steps: int
-    fractions: tuple[float, ...]
 
 
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, loss, width and seed."""
-    ends = settings.smallest_fraction, settings.largest_fraction
-    rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
-    found = settings.grid(Cell, loss=settings.losses, fractions=[()])
+    found, rates = settings.grid(Cell, loss=settings.losses, fractions=[()]), settings.fractions
     return [replace(cell, fractions=rates) if cell.width <= settings.rates_up_to else cell for cell in found]
 
 
@@ -126,8 +118,7 @@ def measure(cell: Cell) -> kit.Measured:
     row = kit.pick(cell, "readout", "loss", "width", "seed") | course.summary(LEVEL, {"50": WATCHED})
     arrays = kit.pick(course, "kernel_time", "loss", "gap_test", "size", "motion")
     if cell.fractions:
-        effort = {**kit.pick(cell, "fractions", "patience", "least_steps"), "reference": cell.critical_fraction}
-        found = lab.measures.trainable.try_rates(network, task, cell.loss, goal=GOAL, **effort)
+        found = lab.measures.trainable.try_rates(network, task, cell.loss, goal=GOAL, **cell.effort)
         row, arrays = row | found.summary(), arrays | kit.pick(found, "fractions", "trains", "peaks", "sharpness")
     return row, arrays
 

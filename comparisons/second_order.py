@@ -17,7 +17,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Gt
 
 import lab
 from comparisons import kit
@@ -59,8 +58,8 @@ Activation = Annotated[str, kit.OneOf(*ACTIVATIONS)]
 
 
 @dataclass(frozen=True)
-class Settings(kit.networks.CentredSettings):
-    """Settings of this comparison: those of `CentredSettings`, the activations, the steps, and the rates."""
+class Settings(kit.rates.RateSettings):
+    """Settings of this comparison: those of `RateSettings`, the activations, and the steps."""
 
     activations: Annotated[kit.Choices[Activation], kit.doc("Activations φ, set side by side.")] = ("erf", "relu")
     widths: kit.networks.Widths = (64, 128, 256, 512)
@@ -69,11 +68,8 @@ class Settings(kit.networks.CentredSettings):
     critical_fraction: float = 0.25
     steps: Annotated[kit.Count, kit.doc("Gradient steps of the gaps, at η = 2c/λ_max.")] = 200
     rates_at: Annotated[kit.Count, kit.CHOOSES, kit.doc("Width at which the rate is raised, for five seeds.")] = 128
-    smallest_fraction: Annotated[kit.Share, kit.doc("Smallest c to which it is raised.")] = 0.5
-    largest_fraction: Annotated[float, Gt(1), kit.doc("Largest c to which it is raised.")] = 8.0
-    per_octave: Annotated[kit.Count, kit.doc("Values of c in each factor of 2.")] = 3
+    per_octave: int = 3
     patience: Annotated[kit.Positive, kit.doc("Budget, in steps of the linear model to 0.1; 5,000 at most.")] = 5.0
-    least_steps: Annotated[kit.Count, kit.doc("No rate counts as trained before this step.")] = 60
 
     def check(self) -> None:
         """Refuse an activation beside `activations`."""
@@ -90,21 +86,16 @@ PRESETS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(kit.networks.CentredCell):
-    """One network of one width, seed and activation; the rate is raised to these fractions, if there are any."""
+class Cell(kit.rates.RateCell):
+    """One network of one width, seed and activation."""
 
     steps: int
-    patience: float
-    least_steps: int
-    fractions: tuple[float, ...]
 
 
 def cells(settings: Settings) -> list[Cell]:
     """One cell for every readout, activation, width and seed."""
-    ends = settings.smallest_fraction, settings.largest_fraction
-    rates = tuple(lab.measures.interpolation.octaves(*ends, settings.per_octave))
     found = settings.grid(Cell, activation=settings.activations, fractions=[()])
-    at, first = settings.rates_at, range(RAISED)
+    at, first, rates = settings.rates_at, range(RAISED), settings.fractions
     return [replace(each, fractions=rates) if each.width == at and each.seed in first else each for each in found]
 
 
@@ -124,10 +115,9 @@ def measure(cell: Cell) -> kit.Measured:
     arrays = {**kit.records.trajectories(task, result.learners), "gap_test": result.gap("test")}
     if not cell.fractions:
         return row, arrays
-    effort = {**kit.pick(cell, "fractions", "patience", "least_steps"), "reference": cell.critical_fraction}
     models: dict[str, Any] = {"network": network, "quadratic": lab.QuadraticNetwork(network)}
     rates = lab.measures.trainable.try_models(
-        models | ({"frozen": frozen} if frozen else {}), task, goal=GOAL, most_steps=LONGEST, **effort
+        models | ({"frozen": frozen} if frozen else {}), task, goal=GOAL, most_steps=LONGEST, **cell.effort
     )
     arrays |= {"fractions": np.array(cell.fractions), **{f"peak_{name}": peak for name, peak in rates.peaks.items()}}
     return row | rates.summary(BEYOND), arrays | ({} if cell.seed else {"curves": _courses(network, task)})

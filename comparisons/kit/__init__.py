@@ -17,6 +17,7 @@ from comparisons.kit import (
     marks,
     networks,
     paths,
+    rates,
     records,
     scaled,
     seeds,
