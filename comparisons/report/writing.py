@@ -24,11 +24,14 @@ def static(package: str, name: str) -> str:
 
 
 def fill(package: str, template: str, **values: Any) -> str:
-    """A template from the folder ``templates`` of a package, filled in. A value that is missing is an error."""
+    """A template from the folder ``templates`` of a package, filled in. A value that is missing is an error.
+
+    Pages share the frame of this package.
+    """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader("comparisons.report")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
