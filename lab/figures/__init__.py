@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         curves,
         ensembles,
         estimates,
+        fitting,
         growth,
         labels,
         notebook,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         page,
         regimes,
         style,
+        texts,
     )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "curves",
     "ensembles",
     "estimates",
+    "fitting",
     "growth",
     "labels",
     "notebook",
@@ -35,5 +38,6 @@ __all__ = [
     "page",
     "regimes",
     "style",
+    "texts",
 ]
 __getattr__ = submodules(__name__)

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from lab.figures import style
-from lab.figures.page import BESIDE, break_lines, spread
+from lab.figures.texts import BESIDE, break_lines, spread
 
 Array = NDArray[np.float64]
 
@@ -211,7 +211,7 @@ def _height(ax: Axes, text: str) -> float:
     rows, columns = _grid(ax)
     panel = figure.get_figheight() / rows
     if isinstance(figure, style.Picture) and figure.made_for is not None and not figure.is_slide:
-        panel = figure.shape * figure.get_figwidth() / columns  # as `lab.figures.page.fit` makes it
+        panel = figure.shape * figure.get_figwidth() / columns  # as `lab.figures.fitting.fit` makes it
     return (_TALL if "$" in text else _LEADING) * size * (1 + text.count("\n")) / (_AXES * panel)
 
 

@@ -22,7 +22,8 @@ from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
 from lab.errors import check_choice
-from lab.figures import page
+from lab.figures import fitting, page
+from lab.figures.texts import break_lines
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def begin(name: str) -> None:
 class Picture(Figure):
     """A figure that Jupyter shows as the last value of a cell, without pyplot and its global state.
 
-    Made in a style with a page it is fitted to that (`lab.figures.page.fit`) when it is first saved or shown. Jupyter
+    Made in a style with a page it is fitted to that (`lab.figures.fitting`) when it is first saved or shown. Jupyter
     gets a slide as vectors, with its letters as shapes, so that they look the same everywhere; any other figure with
     twice as many pixels as it takes on the screen at matplotlib's `figure.dpi`.
     """
@@ -177,7 +178,7 @@ class Picture(Figure):
     def fit(self) -> None:
         """Fit the figure to the page that it was made for; does nothing for the screen, or the second time."""
         if self.made_for is not None:
-            page.fit(self, self.made_for, self.shape)
+            fitting.fit(self, self.made_for, self.shape)
             self.made_for = None
 
     def savefig(self, *args: Any, **options: Any) -> None:
@@ -260,7 +261,7 @@ def headline(figure: Figure, text: str) -> None:
     sizes = (FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points(), mpl.rcParams["font.size"])
     for size in map(float, sizes):
         for characters in range(int(140 * figure.get_figwidth() / size), 20, -3):
-            lines = page.break_lines(typeset(text), characters)
+            lines = break_lines(typeset(text), characters)
             shown = figure.suptitle(lines, fontsize=size)
             if shown.get_window_extent().width <= _ROOM * figure.bbox.width:
                 break
