@@ -5,7 +5,7 @@ import itertools
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from lab.figures.page import BESIDE
+from lab.figures.texts import BESIDE
 
 
 def flaws(figure):

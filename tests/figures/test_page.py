@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 import lab
-from lab.figures import labels, notebook, page, style
+from lab.figures import labels, notebook, page, style, texts
 from tests.figures import layout
 
 STEPS = np.arange(50)
@@ -128,11 +128,11 @@ def test_text_can_be_selected():
 
 def test_lines_break_between_words_and_formulas_stay_whole():
     text = r"the motion $\| W - W_0 \|$ of the weights over their size $\lambda_{\mathrm{min}} \geq 0$ here"
-    lines = page.break_lines(text, 24).splitlines()
+    lines = texts.break_lines(text, 24).splitlines()
     assert " ".join(lines) == text
     assert all(line.count("$") % 2 == 0 for line in lines)
     lengths = [
-        len(line) for line in page.break_lines("one two three four five six seven eight nine ten", 30).splitlines()
+        len(line) for line in texts.break_lines("one two three four five six seven eight nine ten", 30).splitlines()
     ]
     assert max(lengths) - min(lengths) <= 6  # not one long line and an orphan
 
