@@ -1,5 +1,6 @@
 """Lists of names in sentences, and phrases for numbers without an interval."""
 
+from comparisons import kit
 from comparisons.kit.numbers import Number
 from comparisons.kit.wording import clauses, compare, fill, for_each
 
@@ -29,3 +30,29 @@ def test_a_missing_value_has_a_phrase_of_its_own():
     assert compare(Number.none("censored"), 1.0, **phrases, missing="none") == "none"
     assert compare(Number(1.0, None, 2), 1.0, **phrases, missing="none") == "few"
     assert compare(Number(1.0, (0.5, 0.8), 5), 1.0, **phrases, missing="none") == "less"
+
+
+def test_powers_are_told_by_name_where_they_have_a_value():
+    slope = kit.Quantity("exponent", meaning="A slope.")
+    numbers = {slope("gap"): Number(-0.5, (-0.6, -0.4), 4), slope("drift"): Number.none("too few seeds")}
+    keys = {"the gap": slope("gap"), "the drift": slope("drift"), "the motion": slope("motion")}
+    assert kit.scalings(numbers, keys) == ["the gap as width^−0.5 (−0.6 to −0.4)"]
+    assert kit.scalings(numbers, keys, "n") == ["the gap as n^−0.5 (−0.6 to −0.4)"]
+
+
+def test_numbers_are_grouped_by_what_their_intervals_say():
+    numbers = {
+        "one": Number(2.0, (1.5, 2.5), 4),
+        "two": Number(3.0, (2.5, 3.5), 4),
+        "three": Number(1.0, (0.5, 1.5), 4),
+        "four": Number(0.5, None, 2),
+        "five": Number.none("diverged"),
+    }
+    phrases = {"above": "rises by {}", "below": "falls by {}", "around": "as before: {}"}
+    assert kit.by_phrase(numbers, 1.0, phrases, lambda number: f"{number.value:g}") == [
+        "rises by 2 for one and 3 for two",
+        "as before: 1 for three",
+        "not judged: fewer than three seeds",
+    ]
+    known = kit.by_phrase(numbers, 1.0, phrases | {"missing": "unknown {}"}, lambda number: f"{number.value:g}")
+    assert known[-2:] == ["unknown for five", "not judged: fewer than three seeds"]
