@@ -71,6 +71,7 @@
     state.now = answer;
     state.history.push(...answer.looks);
     state.step = answer.facts.step;
+    if (part() && !strayed() && (state.step === part().run || exploded())) state.results[state.story] ??= answer.facts;
     if (state.history.length > KEPT) state.history = state.history.filter((_, k) => k % 2 === 0 || k === state.history.length - 1);
   }
 
@@ -117,6 +118,8 @@
 
   // The part of a story that is shown.
   const part = () => (state.story ? Stories[state.story[0]].parts[state.story[1]] : null);
+  const strayed = () => Object.entries(part().settings).some(([name, asked]) => asked !== state.session.settings[name]);
+  const beyond = () => state.step > part()?.run && !strayed();  // what a part says is true of its own steps only
 
   function begin(goal = part()?.run ?? LAST, restored = false) {
     showDials();
@@ -124,7 +127,7 @@
     const moved = !restored && state.session !== null && placeOf(session) !== placeOf(state.session);
     if (moved) write("replaceState");  // the entry that is left keeps where it was
     state.id += 1;
-    Object.assign(state, { goal, session, step: 0, hurry: undefined });
+    Object.assign(state, { goal, session, step: 0, hurry: undefined, done: undefined });
     say("");
     setTimeout((id) => {
       if (state.id === id && state.waiting && state.step === 0 && state.begun !== id) say("Computing the start …");
@@ -148,11 +151,14 @@
     }
     if (finished()) {
       pause();
-      say(`Done: ${state.step} steps. ${told()}`.trim());
+      state.done = state.step;
+      say(`Done: ${state.step} steps${beyond() ? `, beyond the ${part().run} of this part` : ""}. ${told()}`.trim());
       element("to-results").hidden = !state.concluded;
       return;
     }
-    advance(Math.min(state.hurry ?? Number(element("speed").value), state.goal - state.step));
+    const stop = Math.min(...[part()?.run, state.goal].filter((step) => step > state.step));  // the end of a part is its result
+    const count = Math.min(state.hurry ?? Number(element("speed").value), stop - state.step);
+    advance(count, state.step + count === stop);
   }
 
   const advance = (count, fresh = false) => send({ kind: "advance", count, fresh });
@@ -177,9 +183,8 @@
   }
 
   // Which learners have diverged, in words.
-  function told() {
-    const { network, linearized } = state.now.diverged;
-    const lost = [linearized && `linear model and kernel regressor (step ${linearized})`, network && `network (step ${network})`].filter(Boolean);
+  function told({ networkDiverged: network, linearDiverged: linear } = state.now.facts) {
+    const lost = [linear && `linear model and kernel regressor (step ${linear})`, network && `network (step ${network})`].filter(Boolean);
     return lost.length ? `Exploded: ${lost.join(", ")}.` : "";
   }
 
@@ -243,7 +248,8 @@
     for (const [id, words] of Object.entries(shown)) element(id).textContent = words;
     element("step").textContent = `step ${state.step}`;
     const found = told();
-    if (found && found !== state.told) say(found);
+    const passed = state.step > state.done;  // what was said when it was done is no longer true
+    if (passed || (found && found !== state.told)) say(`${passed && beyond() ? `Now beyond the ${part().run} steps of this part. ` : ""}${found}`.trim());
     state.told = found;
     showFact();
   }
@@ -264,7 +270,7 @@
   const FACTS = {
     largestGap: ({ largestGap, motion }) => `Largest gap so far: ${percent(largestGap)} of what there is to learn. The weights have moved by ${percent(motion)} of their size`,
     across: ({ acrossStart, acrossNow }) => `Kernel between the classes, as a share of the diagonal: ${acrossStart.toFixed(2)} at the start, ${acrossNow.toFixed(2)} now`,
-    losses: () => told() || `Loss: network ${short(state.now.facts.loss.network)}, linear model ${short(state.now.facts.loss.linearized)}`,
+    losses: (facts) => told(facts) || `Loss: network ${short(facts.loss.network)}, linear model ${short(facts.loss.linearized)}`,
     right: ({ networkRight, kernelRight, unseen }) => `Unseen sequences with the right sign: network ${networkRight} of ${unseen}, kernel regressor ${kernelRight} of ${unseen}`,
   };
 
@@ -343,14 +349,14 @@
     for (const each of ["story-run", "story-next"]) element(each).classList.toggle("primary", each === id);
   }
 
-  // What has been found so far, and after the run what it means; of other settings than those of the part, neither.
+  // What has been found so far, and after the run what it means, also when training goes on; of other settings than
+  // those of the part, neither.
   function showFact() {
     if (!state.story) return;
-    const { look, then, run, settings: asked } = part();
-    const set = settings();
-    const left = Object.keys(asked).some((name) => asked[name] !== set[name]);
-    const words = left ? "You have left the settings of this part. “Run this part” goes back to them." : FACTS[look](state.now.facts);
-    element("story-fact").textContent = left || state.step > 0 ? `${words.replace(/\.$/, "")}.` : "";
+    const [{ look, then, run }, left, result] = [part(), strayed(), state.results[state.story]];
+    const words = left ? "You have left the settings of this part. “Run this part” goes back to them." : FACTS[look](beyond() ? result : state.now.facts);
+    const when = beyond() ? `The result at step ${run}, where this part ends. ` : "";
+    element("story-fact").textContent = left || state.step > 0 ? `${when}${words.replace(/\.$/, "")}.` : "";
     conclude(!left && (state.step >= run || exploded()) ? then : "");
   }
 
@@ -360,7 +366,6 @@
     state.concluded = words;
     element("story-then").innerHTML = Words.marked(words);
     if (words) {
-      state.results[state.story] ??= state.now.facts;
       showResults();
       suggest(element("story-next").disabled ? null : "story-next");
     }

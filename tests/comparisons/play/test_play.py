@@ -170,6 +170,24 @@ def test_the_last_story_ends_and_numbers_are_shown_without_it(visit):
     assert tab.inner_text("#largest-gap").endswith("%: lazy")
 
 
+def test_beyond_its_end_a_part_keeps_its_result(visit):
+    settings = "task=curve&network=two-layer&width=8&activation=erf&alpha=20&fraction=0.3&seed=1"
+    tab = visit(address=f"#play?{settings}&story=1.3&step=800")  # the weights go on moving after step 200
+    tab.locator("#status", has_text="Done: 800 steps, beyond the 200 of this part.").wait_for()
+    fact, row = tab.inner_text("#story-fact"), rows(tab)
+    assert fact.startswith("The result at step 200, where this part ends. Largest gap")
+    assert row[0][-1] in fact
+    assert row[0][-1] != tab.inner_text("#motion-now")
+    tab.get_by_role("button", name="One step").click()
+    at(tab, 801)
+    assert tab.inner_text("#status") == "Now beyond the 200 steps of this part."
+    assert (tab.inner_text("#story-fact"), rows(tab)) == (fact, row)
+    tab.get_by_role("button", name="Reset").click()
+    tab.get_by_role("button", name="One step").click()
+    at(tab, 1)
+    assert tab.inner_text("#story-fact").startswith("Largest")
+
+
 def test_the_picture_stays_while_the_text_above_it_grows(visit):
     tab = visit(PHONE)
     tab.locator("#speed").select_option("5")
