@@ -133,7 +133,7 @@ const Stories = (() => {
         {
           label: "last, 0.25", settings: { ...recurrent, task: "last", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
           holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], withinStart: ["above", 0.87], acrossStart: ["below", 0.24] },
-          text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. All networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
+          text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. Within the 60 steps of each part all networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
           then: "All of them. <em>Kernel at start</em> shows why: sequences with the same last sign are alike (0.87 on average, in the blue quarters), and others are not (0.23).",
         },
         {
