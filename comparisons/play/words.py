@@ -58,9 +58,9 @@ WORDS = MappingProxyType(
         "features of its random initial weights.",
         "output scale α": "A factor that multiplies the output. With a large α a tiny change of the weights is enough "
         "to reach the targets, so the network is lazy. With a small α the weights have to move far.",
-        "NTK and mean field": "Two ways to make one output of m units. In the NTK style their sum is divided by √m: "
-        "the wider the network, the less each weight has to move. In the mean-field style it is divided by m/2, which "
-        "is nearly an average: the weights have to move about as far at every width.",
+        "NTK and mean field": "Two ways to make one output of m units. In the NTK style their sum is divided by √m. "
+        "This keeps the outputs of random weights at the same size, however many units there are. In the mean-field "
+        "style the sum is divided by m/2, so the output is twice the average over the units.",
         "gate": "Whether a relu unit is on or off for one input: it is on if its weighted sum is above 0. A gate has "
         "flipped if it is not as it was at the start. As long as no gate flips, units respond to the same inputs as "
         "before.",

@@ -62,7 +62,13 @@ def test_numbers_in_the_texts_are_those_of_the_run(parts):
             told = {f"{100 * facts[name]:.{digits}f}" for name in ("largestGap", "motion", "drift")}
             assert number in told | {"1", "5"}, part["then"]  # two bounds
             shares += 1
-    assert shares > 14
+    assert shares > 18
+
+
+def test_the_sentence_about_motion_and_gap(parts):
+    ntk, mean_field = (part["facts"] for part in [part for part in parts if "always lazy" in part["name"]][::2])
+    assert mean_field["motion"] > ntk["motion"]
+    assert ntk["largestGap"] > mean_field["largestGap"]
 
 
 def relative(kernel, n):
