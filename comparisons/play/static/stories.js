@@ -30,7 +30,7 @@ const Stories = (() => {
         },
         {
           label: "8 units, α = 20", settings: { ...plain, width: 8, alpha: 20, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { ...lazy, motion: ["below", 0.04], networkLoss: ["above", 0.05], linearLoss: ["above", 0.05] },
-          text: "Back to 8 units, but now the output is multiplied by a factor, the [[output scale α]] = 20. The [[learning rate]] is reduced to suit. In part 1 the weights moved by 65 % of their size, in part 2 by 7 %. By how much will they move now?",
+          text: "Back to 8 units, but now the output is multiplied by a factor, the [[output scale α]] = 20. The slider of the [[learning rate]] stays at 0.3: it is relative to the largest one that the linear model can bear. In part 1 the weights moved by 65 % of their size, in part 2 by 7 %. By how much will they move now?",
           then: "By 3 %, and the curves stay together: a narrow network can be lazy, too. Lazy does not mean good: both models miss some of the points.",
         },
       ],
