@@ -21,7 +21,8 @@ WORDS = MappingProxyType(
         "gradient step": "One round of training. It finds out, for every weight, in which direction the loss falls, "
         "and moves all weights a little in this direction.",
         "learning rate": "How long a gradient step is. With a small one training is slow. With a large one a step "
-        "goes too far, and the loss can grow. On this page it is set as the critical fraction c.",
+        "goes too far, and the loss can grow. On this page it is set as c times the largest one that the linear "
+        "model can bear, so the same c can mean different lengths.",
         "critical fraction c": "The learning rate, divided by the largest one that the linear model can bear. At "
         "c = 0.5 steps are half as long as that. Beyond c = 1 each step of the linear model goes further beyond its "
         "goal than the last one, so its loss grows without end. The network may survive this.",
@@ -37,8 +38,8 @@ WORDS = MappingProxyType(
         "kernel of the linear model stays the same for ever. That of the network can change while it learns. Its full "
         "name is neural tangent kernel, NTK.",
         "kernel regressor": "A model that does not see the weights at all. It computes its outputs from the targets "
-        "and the kernel at the start. In theory this gives the outputs of the linear model, and here you see that it "
-        "does: the two curves always lie on each other.",
+        "and the kernel at the start. In theory this gives the outputs of the linear model. It is shown as a check of "
+        "this: the two curves always lie on each other.",
         "eigenvalue": "A speed of learning. With n training points, a kernel has n patterns of outputs that a linear "
         "model learns independently, each at its own speed: its eigenvalue. A pattern with a large eigenvalue is "
         "learnt within a few steps, one with a small eigenvalue takes long. While an eigenvalue is above the dashed "

@@ -192,7 +192,7 @@
 
   const KINDS = {
     curve: { view: Views.curve, reading: "The models learn from the points. Thick grey: the function that the points come from. All models start at 0." },
-    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below. Circles should lie in purple, triangles in green. Lines: see Loss." },
+    plane: { view: Views.maps, reading: "Purple: output above 0. Green: below. Circles should lie in purple, triangles in green." },
     sequences: { view: Views.sequences, reading: "Grey bars: targets. An output on the right side of 0 counts as right. Signs below: strong is +, faint is −." },
   };
 
@@ -229,7 +229,7 @@
     return value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
   };
 
-  const percent = (share) => (Number.isFinite(share) ? `${short(100 * share)} %` : short(share));
+  const percent = (share) => (Number.isFinite(share) ? `${short(100 * share)}\u00a0%` : short(share));
 
   const lazy = ({ largestGap }) => (largestGap < LAZY ? "lazy" : "not lazy");
 
@@ -241,7 +241,7 @@
     const loss = (name) => (diverged[name] ? `exploded at step ${diverged[name]}` : short(facts.loss[name]));
     const shown = {
       "loss-network": loss("network"), "loss-linearized": loss("linearized"), "loss-kernel": loss("kernel"),
-      "gap-now": percent(facts.gap), "largest-gap": `${percent(facts.largestGap)}: ${lazy(facts)}`, "right-now": right(facts), "motion-now": percent(facts.motion),
+      "gap-now": percent(facts.gap), "largest-gap": state.step ? `${percent(facts.largestGap)}: ${lazy(facts)}` : "", "right-now": right(facts), "motion-now": percent(facts.motion),
       "drift-now": percent(facts.drift), "flips-now": facts.flips === null ? "no gates" : percent(facts.flips),
       "eigenvalue-now": `${short(state.now.values[0])} (at start: ${short(state.start.values[0])}, limit: ${short(state.start.edge)})`,
     };
@@ -340,7 +340,7 @@
     element("story-next").disabled = at + 1 === parts.length && story + 1 === Stories.length;
     element("riddle").open = false;
     showResults();
-    element("question").innerHTML = question;
+    element("question").innerHTML = Words.marked(question);
     element("answer").innerHTML = Words.marked(answer);
   }
 

@@ -21,7 +21,7 @@ const Stories = (() => {
         {
           label: "8 units", settings: { ...plain, width: 8, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { largestGap: ["above", 0.21], motion: ["above", 0.64] },
           text: "The blue curve is a small [[network]] of 8 units. It learns to pass through the ten points. The orange, dashed curve is its [[linear model]]: a simpler copy with the same start, which learns from the same points. Will the two curves stay together? Guess, then run it.",
-          then: "They part. The distance between them is called the [[gap]].",
+          then: "They part. Their distance at the ten points is called the [[gap]]. It is given as a share of what there is to learn: of how much the heights of the points vary.",
         },
         {
           label: "512 units", settings: { ...plain, width: 512, fraction: 0.3 }, see: ["functions", "gap", "motion"], run: 200, look: "largestGap", holds: { ...lazy, motion: ["below", 0.08] },
@@ -118,7 +118,7 @@ const Stories = (() => {
         {
           label: "α = 20", settings: { ...plain, task: "sequences", activation: "relu", alpha: 20, fraction: 0.3 }, see: ["functions", "kernel-start", "kernel-now"], run: 400, look: "right",
           holds: { ...lazy, networkRight: ["below", 27], linearRight: ["below", 27], kernelRight: ["below", 27], networkLoss: ["below", 0.01], linearLoss: ["below", 0.01], drift: ["below", 0.05], withinStart: ["below", 0.46], acrossStart: ["above", 0.44] },
-          text: "Every column at the bottom of the picture is a sequence of six signs: strong is +, faint is −. The target is +1 if the first and the last sign agree, otherwise −1: these are the two classes. The models train on the 24 sequences on the left. The other 40 are unseen. Here α = 20, and the network is [[lazy]]. Will the models reach the targets of the 24? And how many of the 40 will they get right? A coin would get 20.",
+          text: "Every column at the bottom of the picture is a sequence of six plus or minus signs: strong is +, faint is −. The target is +1 if the first and the last sign agree, otherwise −1: these are the two classes. The models train on the 24 sequences on the left. The other 40 are unseen. Here α = 20, and the network is [[lazy]]. Will the models reach the targets of the 24? And how many of the 40 will they get right? A coin would get 20.",
           then: "They nearly reach the targets of the 24: less than 1 % of the loss is left. But of the 40 they get only 26 right, little more than a coin. For this [[kernel]], sequences of the same class are no more alike (0.45 on average) than others (0.46).",
         },
         {
@@ -138,7 +138,7 @@ const Stories = (() => {
         {
           label: "last, 0.25", settings: { ...recurrent, task: "last", variance: 0.25 }, see: ["functions", "kernel-start", "loss"], run: 60, look: "right",
           holds: { ...lazy, networkRight: ["above", 39], kernelRight: ["above", 39], withinStart: ["above", 0.87], acrossStart: ["below", 0.24] },
-          text: "A [[recurrent network]] reads six signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. Within the 60 steps of each part all networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
+          text: "A [[recurrent network]] reads six plus or minus signs, one after the other. In between it keeps 64 numbers, its state. At each sign the same matrix W turns the old state into a part of the new one. At the start W is random, and its size is the setting [[variance of W]], here 0.25. Within the 60 steps of each part all networks of this story are [[lazy]] (α = 20). An easy task first: the target is the last sign, the lowest cell of each column. How many of the 40 unseen sequences will it get right?",
           then: "All of them. <em>Kernel at start</em> shows why: sequences with the same last sign are alike (0.87 on average, in the blue quarters), and others are not (0.23).",
         },
         {

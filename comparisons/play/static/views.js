@@ -132,17 +132,24 @@ const Views = (() => {
     }
     if (level) {
       line(place.c, [[px(x[0]), py(level.value)], [px(x[1]), py(level.value)]], INK, [6, 4], 1.2);
-      text(place.c, level.name, px(x[1]) - 4, py(level.value) - 5, "right");
+      label(place, level.name, px(x[1]) - 4, beside(place, level, times, Object.values(curves).flat(), { px, py, right: px(x[1]) }), "right");
     }
     end();
-    if (times.length < 2) hint(place, "not yet run", (px(0) + px(x[1])) / 2);
+    if (times.length < 2) label(place, "not yet run", (px(0) + px(x[1])) / 2, place.height / 2 - 10, "center", GREY);
   }
 
-  function hint({ c, height }, words, x) {  // on white, so that no line of the grid goes through it
-    const [wide, y] = [c.measureText(words).width + 10, height / 2 - 10];
-    c.fillStyle = "#fff";
-    c.fillRect(x - wide / 2, y - 14, wide, 20);
-    text(c, words, x, y, "center", GREY);
+  // Where the name of a level stands at the right end: on its line, or on the curve if this goes through the name.
+  function beside({ c }, { value, name }, times, values, { px, py, right }) {
+    const [left, on] = [right - c.measureText(name).width - 8, py(value) - 6];
+    const near = values.map(py).filter((y, k) => px(times[k % times.length]) >= left && Number.isFinite(y));
+    return near.some((y) => y > on - 15 && y < on + 3) ? Math.max(22, Math.min(...near) - 6) : on;
+  }
+
+  function label({ c }, words, x, y, align, color = INK) {  // with a white edge, so that no line goes through it
+    c.textAlign = align;
+    [c.strokeStyle, c.lineWidth, c.lineJoin] = ["#fff", 5, "round"];
+    c.strokeText(words, x, y);
+    text(c, words, x, y, align, color);
   }
 
   // What the learners say ------------------------------------------------------------------------------------------

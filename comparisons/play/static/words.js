@@ -5,9 +5,9 @@ const Words = (() => {
   const box = document.getElementById("word");
   let opener = null;
 
-  // Text with [[term]] or [[term|other words for it]] as html with buttons.
+  // Text with [[term]] or [[term|other words for it]] as html with buttons. A number stays with its %.
   function marked(text) {
-    return text.replace(/\[\[([^\]|]+)(?:\|([^\]]+))?\]\]/g, (_, term, shown) =>
+    return text.replaceAll(" %", "\u00a0%").replace(/\[\[([^\]|]+)(?:\|([^\]]+))?\]\]/g, (_, term, shown) =>
       `<button type="button" class="term" data-word="${term}" popovertarget="word" popovertargetaction="show">${shown ?? term}</button>`);
   }
 

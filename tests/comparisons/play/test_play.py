@@ -54,7 +54,7 @@ def test_the_first_story_goes_by_keyboard(visit):
             break
     tab.keyboard.press("Enter")
     tab.locator("#status", has_text=PLAYED).wait_for()
-    assert "Largest gap so far: 21.9 %" in tab.inner_text("#story-fact")
+    assert "Largest gap so far: 21.9\u00a0%" in tab.inner_text("#story-fact")
     assert "They part" in tab.inner_text("#story-then")
     assert "Distance" in tab.inner_text(".view.lit")
     tab.keyboard.press("Tab")  # the button back is not offered in the first part
@@ -77,8 +77,10 @@ def test_the_first_story_goes_by_keyboard(visit):
 def test_play_pause_step_reset(visit):
     tab = visit()
     at(tab, 0)
+    assert tab.inner_text("#largest-gap") == ""  # nothing is lazy before its first step
     tab.get_by_role("button", name="One step").click()
     at(tab, 1)
+    assert tab.inner_text("#largest-gap").endswith("\u00a0%: lazy")
     play = tab.locator("#go")
     play.click()
     assert play.inner_text() == "Pause"
@@ -140,7 +142,7 @@ def test_finished_parts_are_compared_and_come_back(visit):
     assert not tab.locator("#results").is_visible()
     tab.locator("#story-run").click()
     tab.locator("#status", has_text=PLAYED).wait_for()
-    first = [["8\u00a0units", "21.9 %", "no", "65.1 %"]]
+    first = [["8\u00a0units", "21.9\u00a0%", "no", "65.1\u00a0%"]]
     assert rows(tab) == first
     seen = shown(tab)
     tab.locator("#story-next").click()
@@ -167,7 +169,7 @@ def test_the_last_story_ends_and_numbers_are_shown_without_it(visit):
     tab.locator("#story-end").wait_for()
     assert not tab.locator("#story .primary").count()
     assert "network 19, linear model 19, kernel regressor 19, of 40" in tab.inner_text("#right-now")
-    assert tab.inner_text("#largest-gap").endswith("%: lazy")
+    assert tab.inner_text("#largest-gap").endswith("\u00a0%: lazy")
 
 
 def test_beyond_its_end_a_part_keeps_its_result(visit):
