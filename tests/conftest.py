@@ -8,6 +8,7 @@ settings.register_profile(
     "lab", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lab")
+torch.set_num_threads(1)  # two processes of two threads each crawl; fixtures of a module begin before those of a test
 
 
 @pytest.fixture(autouse=True)
