@@ -185,7 +185,7 @@ def _motion(numbers: kit.Numbers, arm: kit.Arm) -> str:
         f"With {arm.label}, at width {width}, the kernel turns by {kit.format_number(angle)} rad. It settles when the "
         f"training error is {kit.format_number(error)} of the first ({IN_ERROR(error)}), after {kit.percent(time)} of "
         f"the training time ({IN_TIME(time)}).",
-        kit.fill(f"With {arm.label}, its velocity in the three phases is {{}} rad per unit of kernel time.", speeds),
+        kit.fill(f"With {arm.label}, the kernel's velocity in the phases is {{}} rad per unit of kernel time.", speeds),
         kit.fill("{}.", kit.scalings(numbers, {"The angle scales": EXPONENTS["angle_after"](arm=arm.name)})),
     )
 

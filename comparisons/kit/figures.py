@@ -102,7 +102,7 @@ def power_laws(
 
     def draw(ax: Axes, arm: Arm) -> None:
         for place, (column, (what, color)) in enumerate(columns.items()):
-            shift, marker = 1.04 ** (place - (len(columns) - 1) / 2), figures.style.MARKERS[place % 6]
+            shift, marker = 1.04 ** (place - (len(columns) - 1) / 2), figures.style.marker(place)
             power_law(ax, fit(arm.rows, column), color, what, shift, marker)
 
     return draw
@@ -204,7 +204,7 @@ def named_groups(
     Numbers are in the order of the names; those without a value are left out. The label of a single one is, too.
     """
     for place, (numbers, label, color) in enumerate(quantities):
-        shown = {"label": label if len(quantities) > 1 else None, "marker": figures.style.MARKERS[place % 6]}
+        shown = {"label": label if len(quantities) > 1 else None, "marker": figures.style.marker(place)}
         named(ax, names, numbers, color, offset=0.24 * (place - (len(quantities) - 1) / 2), **shown)
     return ax
 

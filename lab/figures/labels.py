@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -120,7 +120,7 @@ def label_ends(ax: Axes, ends: Sequence[End], margin: float = 0.0) -> Axes:
 
 
 def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floor: float = 0.0) -> Axes:
-    """Names beside the right ends of curves (x, y, text, color); see `label_ends`.
+    """Names beside the right ends of curves (x, y, text, color), with x and y (k,); see `label_ends`.
 
     A curve that ends below ``floor``, outside the picture, is named where it falls below. One that does not end at a
     finite positive value has no name.
@@ -135,7 +135,7 @@ def label_curves(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]], floo
 
 
 def label_in_place(ax: Axes, curves: Sequence[tuple[Array, Array, str, str]]) -> Axes:
-    """Names right of the ends of curves (x, y, text, color), wherever those are, moved apart in height.
+    """Names right of the ends of curves (x, y, text, color), with x and y (k,), moved apart in height.
 
     A curve that leaves the picture at the top is named there, above the axes.
     """
@@ -221,7 +221,7 @@ def _broken(figure: Figure, ax: Axes, ends: Sequence[End]) -> list[End]:
     names = [_break(figure, end.text, room) for end in ends]
     if any(name is None for name in names):
         return []
-    broken = [End(end.x, end.y, name, end.color) for end, name in zip(ends, names, strict=True) if name is not None]
+    broken = [replace(end, text=name) for end, name in zip(ends, names, strict=True) if name is not None]
     return broken if sum(_height(ax, end.text) for end in broken) <= 1 else []
 
 

@@ -108,6 +108,11 @@ def shades(count: int) -> list[str]:
     return [to_hex(mpl.colormaps["viridis_r"](0.42 + 0.58 * place / max(count - 1, 1))) for place in range(count)]
 
 
+def marker(place: int) -> str:
+    """The marker of the quantity at a place among others, from 0; they begin again where there are too few."""
+    return MARKERS[place % len(MARKERS)]
+
+
 def contrast(color: str) -> float:
     """Contrast ratio of a colour to white, from 1 to 21 (WCAG 2): lines need 3, text needs 4.5."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(color)]

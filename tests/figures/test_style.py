@@ -20,3 +20,8 @@ def test_lines_are_seen_and_text_is_read(color):
 def test_text_keeps_a_colour_that_is_dark_enough():
     assert style.text_color(style.NETWORK.color) == style.NETWORK.color
     assert style.text_color("#C08400") != "#C08400"
+
+
+def test_markers_differ_and_begin_again():
+    assert len({style.marker(place) for place in range(6)}) == 6
+    assert [style.marker(place) for place in (6, 7)] == [style.marker(place) for place in (0, 1)]
